@@ -1,0 +1,141 @@
+//! Decisions: outcome, reason, and what determined them.
+
+use std::fmt;
+
+/// What was decided. Being unable to decide is not an outcome.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Outcome {
+    /// The action may go ahead.
+    Allow,
+    /// The action must not go ahead.
+    Deny,
+}
+
+impl Outcome {
+    /// Its name in traces, metrics and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// Why an outcome is as it is. The codes are stable: callers and alerts rely on them.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reason {
+    /// A policy permits it and none forbids it.
+    Permitted,
+    /// No policy permits it.
+    NoPermit,
+    /// A policy forbids it.
+    Forbidden,
+    /// A policy failed to evaluate; Cedar alone would have skipped it.
+    PolicyError,
+    /// What was presented is no session that is known.
+    SessionUnknown,
+    /// The session's end, or an ancestor's, has passed.
+    SessionExpired,
+    /// The session, or an ancestor, was unused for too long.
+    SessionIdle,
+    /// The session's task, or an ancestor's, was completed.
+    SessionCompleted,
+    /// The session, or an ancestor, was revoked.
+    SessionRevoked,
+    /// The principal's entity says `suspended`.
+    PrincipalSuspended,
+    /// The presenter is not who the session, or an ancestor, is bound to.
+    BindingMismatch,
+    /// Outside the session's scope, or an ancestor's.
+    OutOfScope,
+    /// Neither a session nor a peer that the mapping lets act for itself.
+    Unauthenticated,
+    /// The request cannot be read in one way only.
+    Undecodable,
+}
+
+impl Reason {
+    /// Its stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Permitted => "permitted",
+            Self::NoPermit => "no_permit",
+            Self::Forbidden => "forbidden",
+            Self::PolicyError => "policy_error",
+            Self::SessionUnknown => "session_unknown",
+            Self::SessionExpired => "session_expired",
+            Self::SessionIdle => "session_idle",
+            Self::SessionCompleted => "session_completed",
+            Self::SessionRevoked => "session_revoked",
+            Self::PrincipalSuspended => "principal_suspended",
+            Self::BindingMismatch => "binding_mismatch",
+            Self::OutOfScope => "out_of_scope",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Undecodable => "undecodable",
+        }
+    }
+
+    /// One sentence for a caller who gets no better one from a policy.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Permitted => "a policy permits this",
+            Self::NoPermit => "no policy permits this",
+            Self::Forbidden => "a policy forbids this",
+            Self::PolicyError => "a policy could not be evaluated",
+            Self::SessionUnknown => "the session is not known",
+            Self::SessionExpired => "the session has expired",
+            Self::SessionIdle => "the session was unused for too long",
+            Self::SessionCompleted => "the session's task is complete",
+            Self::SessionRevoked => "the session was revoked",
+            Self::PrincipalSuspended => "the principal is suspended",
+            Self::BindingMismatch => "the session is bound to another presenter",
+            Self::OutOfScope => "the session's scope does not cover this",
+            Self::Unauthenticated => "a session is required",
+            Self::Undecodable => "the request cannot be read unambiguously",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A decision on one action.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decision {
+    /// The outcome; `Allow` exactly when the reason is `Permitted`.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// The policies that determined it: the permits of an allow, the forbids of a denial, the policies that failed.
+    pub policies: Vec<DeterminingPolicy>,
+    /// More on the reason for the caller, such as why a session was revoked.
+    pub detail: Option<String>,
+}
+
+/// A policy that determined an outcome.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeterminingPolicy {
+    /// Its `@id`.
+    pub id: String,
+    /// Its `@reason` with the placeholders filled in.
+    pub reason: Option<String>,
+}
+
+impl Decision {
+    /// A denial by a built-in rule.
+    pub const fn deny(reason: Reason) -> Self {
+        Self { outcome: Outcome::Deny, reason, policies: Vec::new(), detail: None }
+    }
+
+    /// The sentence for the caller: the first determining policy's reason, else the detail, else the reason's own text.
+    pub fn sentence(&self) -> &str {
+        self.policies
+            .iter()
+            .find_map(|policy| policy.reason.as_deref())
+            .or(self.detail.as_deref())
+            .unwrap_or(self.reason.text())
+    }
+}

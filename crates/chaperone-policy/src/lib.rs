@@ -1,0 +1,35 @@
+//! The decision core: plain data in and out, with no IO, clock, randomness, protobuf or SQL.
+//!
+//! Cedar's types stop at this crate's edge.
+
+mod bundle;
+mod decide;
+mod decision;
+mod entities;
+mod handle;
+mod ids;
+pub mod mapping;
+mod problem;
+mod request;
+mod scope;
+mod session;
+mod source;
+mod timestamp;
+mod value;
+
+pub use bundle::{Bundle, RequestError};
+pub use decide::{Authority, decide};
+pub use decision::{Decision, DeterminingPolicy, Outcome, Reason};
+pub use entities::{Entity, EntityError, EntityStore};
+pub use handle::{HandleHash, ParseHandleError, SessionHandle};
+pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
+pub use problem::Problem;
+pub use request::{Presenter, Request};
+pub use scope::{Scope, ScopeError};
+pub use session::{
+    Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, LABELS_MAX, Life, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, Session,
+    SessionChain, Task, TransitionError,
+};
+pub use source::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, BundleSource};
+pub use timestamp::Timestamp;
+pub use value::{Attributes, EntityRef, Value};

@@ -1,0 +1,61 @@
+//! A request as an enforcement point reports it, borrowed from its wire form.
+
+/// An HTTP request. Absent strings are empty: enforcement points differ in what they send.
+#[derive(Clone, Debug, Default)]
+pub struct HttpRequest<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// `Host` or `:authority`.
+    pub host: &'a str,
+    /// The scheme.
+    pub scheme: &'a str,
+    /// The request target: path and query, as they go upstream.
+    pub target: &'a str,
+    /// The headers, without pseudo-headers.
+    pub headers: Headers<'a>,
+    /// The connection that it came over.
+    pub connection: Connection<'a>,
+}
+
+/// The connection that a request came over.
+#[derive(Clone, Debug, Default)]
+pub struct Connection<'a> {
+    /// The peer's address, without port.
+    pub source_address: &'a str,
+    /// The listener's address.
+    pub destination_address: &'a str,
+    /// The listener's port; 0 when unknown.
+    pub destination_port: u32,
+    /// The server name of the TLS session.
+    pub sni: &'a str,
+    /// The peer's SPIFFE ID.
+    pub peer_spiffe_id: &'a str,
+    /// Constants of the route in the proxy's configuration: names and values.
+    pub context_extensions: Vec<(&'a str, &'a str)>,
+}
+
+/// Headers: lower-case names, values as bytes, duplicates kept.
+#[derive(Clone, Debug, Default)]
+pub struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
+
+impl<'a> Headers<'a> {
+    /// From names and values. Pseudo-headers (`:path` and friends) are left out.
+    pub fn new(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self(headers.into_iter().filter(|(name, _)| !name.starts_with(':')).collect())
+    }
+
+    /// Every value of a header.
+    pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
+        self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,211 @@
+//! Sessions and their legal transitions, as pure functions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::SessionId;
+use crate::request::Presenter;
+use crate::scope::Scope;
+use crate::timestamp::Timestamp;
+use crate::value::EntityRef;
+
+/// How deep a delegation may go; a root is at depth 0.
+pub const DELEGATION_DEPTH_MAX: u32 = 16;
+/// How many labels a session may have.
+pub const LABELS_MAX: usize = 32;
+/// How long a label, an owner, a task id, and a reason may be, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// How long a purpose may be, in bytes.
+pub const PURPOSE_BYTES_MAX: usize = 4096;
+
+/// Bounded authority after a login: a principal, a task, a scope, an owner, an end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// The root of its tree; its own id for a root.
+    pub tree: SessionId,
+    /// The session that it was delegated from.
+    pub parent: Option<SessionId>,
+    /// How many delegations lie between it and its root.
+    pub depth: u32,
+    /// Who acts.
+    pub principal: EntityRef,
+    /// The person or team that answers for it.
+    pub owner: String,
+    /// What it is for.
+    pub task: Task,
+    /// Marks that it was opened with.
+    pub labels: BTreeSet<String>,
+    /// What it may ever do, whatever the policies grant.
+    pub scope: Scope,
+    /// What its presenter must show.
+    pub binding: Binding,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// How long it may stay unused.
+    pub idle_timeout: Option<Duration>,
+    /// When it was last used, as far as is known; not before `opened_at`.
+    pub last_used_at: Timestamp,
+    /// How it was ended, if it was.
+    pub ended: Option<Ended>,
+    /// Grows by one with every change but a use.
+    pub version: u64,
+}
+
+/// What a session is for.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Task {
+    /// The caller's id for it; may be empty.
+    pub id: String,
+    /// A text for people; may be empty.
+    pub purpose: String,
+}
+
+/// Evidence that the presenter of a session must show. Absent fields ask for nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Binding {
+    /// The SPIFFE ID of the presenter's certificate, in its canonical form.
+    pub spiffe_id: Option<String>,
+    /// SHA-256 of the presenter's certificate in DER (RFC 8705 section 3.1).
+    pub certificate_sha256: Option<[u8; 32]>,
+}
+
+impl Binding {
+    /// Whether `presenter` shows all that this asks for.
+    pub fn is_met_by(&self, presenter: &Presenter) -> bool {
+        let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id == presenter.spiffe_id;
+        let certificate = self.certificate_sha256.is_none() || self.certificate_sha256 == presenter.certificate_sha256;
+        spiffe_id && certificate
+    }
+}
+
+/// How a session was ended by an act, not by time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ended {
+    /// Completed or revoked.
+    pub by_act: EndingAct,
+    /// When.
+    pub at: Timestamp,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Who did it.
+    pub by: String,
+}
+
+/// The two acts that end a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EndingAct {
+    /// Its task is done.
+    Completed,
+    /// Its authority was withdrawn.
+    Revoked,
+}
+
+/// Where a session is in its life, by its own record alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Life {
+    /// It has authority.
+    Active,
+    /// Its absolute end has passed.
+    Expired,
+    /// It was unused for longer than its idle timeout.
+    Idle,
+    /// Its task was completed.
+    Completed,
+    /// It was revoked.
+    Revoked,
+}
+
+/// A transition that a session cannot make.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TransitionError {
+    /// It has ended; nothing brings it back.
+    #[error("session `{id}` has ended and cannot be changed")]
+    HasEnded {
+        /// The session.
+        id: SessionId,
+    },
+}
+
+impl Session {
+    /// Where it is in its life at `now`. An act stands before time: a revoked session stays revoked when it would have expired.
+    pub fn life(&self, now: Timestamp) -> Life {
+        match &self.ended {
+            Some(Ended { by_act: EndingAct::Revoked, .. }) => Life::Revoked,
+            Some(Ended { by_act: EndingAct::Completed, .. }) => Life::Completed,
+            None if now >= self.expires_at => Life::Expired,
+            None if self.idle_timeout.is_some_and(|limit| now.since(self.last_used_at) > limit) => Life::Idle,
+            None => Life::Active,
+        }
+    }
+
+    /// Moves the end to `expires_at`.
+    ///
+    /// # Errors
+    /// When the session is not active at `now`: an ended session never lives again.
+    pub fn renew(&self, expires_at: Timestamp, now: Timestamp) -> Result<Self, TransitionError> {
+        self.require_active(now)?;
+        Ok(Self { expires_at, ..self.clone() })
+    }
+
+    /// Ends it as completed.
+    ///
+    /// # Errors
+    /// When it is not active at `now`.
+    pub fn complete(&self, reason: String, by: String, now: Timestamp) -> Result<Self, TransitionError> {
+        self.require_active(now)?;
+        let ended = Ended { by_act: EndingAct::Completed, at: now, reason, by };
+        Ok(Self { ended: Some(ended), ..self.clone() })
+    }
+
+    fn require_active(&self, now: Timestamp) -> Result<(), TransitionError> {
+        match self.life(now) {
+            Life::Active => Ok(()),
+            Life::Expired | Life::Idle | Life::Completed | Life::Revoked => {
+                Err(TransitionError::HasEnded { id: self.id })
+            }
+        }
+    }
+}
+
+/// A session with its ancestors: itself first, its root last.
+///
+/// INVARIANT (whole chain): each session is followed by its parent, and the last has none. `new` checks it; the rules rely on
+/// it, because an ancestor that is left out is an ancestor whose revocation is not seen.
+#[derive(Clone, Debug)]
+pub struct SessionChain(Vec<Arc<Session>>);
+
+impl SessionChain {
+    /// From a session and its ancestors, or `None` when they are not one whole chain.
+    pub fn new(sessions: Vec<Arc<Session>>) -> Option<Self> {
+        let linked = sessions.windows(2).all(|pair| match pair {
+            [child, parent] => child.parent == Some(parent.id) && child.tree == parent.tree,
+            _ => false,
+        });
+        let rooted = sessions.last().is_some_and(|root| root.parent.is_none() && root.tree == root.id);
+        (linked && rooted).then_some(Self(sessions))
+    }
+
+    /// The session itself.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT (whole chain): a chain has a root, so it is not empty")]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.0[0]
+    }
+
+    /// Its root.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT (whole chain): a chain has a root, so it is not empty")]
+    pub fn root(&self) -> &Arc<Session> {
+        &self.0[self.0.len() - 1]
+    }
+
+    /// The session and its ancestors, itself first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,71 @@
+//! A bundle as it is uploaded: files, by path.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::problem::Problem;
+
+/// How large a bundle's files may be together, in bytes.
+pub const BUNDLE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How many files a bundle may have.
+pub const BUNDLE_FILES_MAX: usize = 1_000;
+
+/// A bundle's files: `bundle.toml`, `schema.cedarschema`, `policies/*.cedar`, `entities.json` and `mapping.toml`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BundleSource {
+    /// The text of each file, by its path with `/` between folders.
+    pub files: BTreeMap<String, String>,
+}
+
+impl BundleSource {
+    /// SHA-256 over paths and contents in the order of the paths, in hexadecimal: equal for equal bundles, whoever packs them.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (path, content) in &self.files {
+            for part in [path, content] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
+        hash.finalize().iter().fold(String::new(), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// Checks size, number and names of the files, before anything reads them.
+    ///
+    /// # Errors
+    /// With every problem.
+    pub fn check_limits(&self) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let bytes: usize = self.files.values().map(String::len).sum();
+        if bytes > BUNDLE_BYTES_MAX {
+            let message = format!("the bundle has {bytes} bytes; at most {BUNDLE_BYTES_MAX} are accepted");
+            problems.push(Problem::of_file("bundle.toml", "bundle_too_large", message));
+        }
+        if self.files.len() > BUNDLE_FILES_MAX {
+            let message = format!("the bundle has {} files; at most {BUNDLE_FILES_MAX} are accepted", self.files.len());
+            problems.push(Problem::of_file("bundle.toml", "too_many_files", message));
+        }
+        for path in self.files.keys() {
+            if !is_known(path) {
+                problems.push(Problem::of_file(path, "unknown_file", "a bundle has no such file").with_help(
+                    "a bundle has bundle.toml, schema.cedarschema, policies/*.cedar, entities.json and mapping.toml",
+                ));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+fn is_known(path: &str) -> bool {
+    let is_policy = path
+        .strip_prefix("policies/")
+        .and_then(|name| name.strip_suffix(".cedar"))
+        .is_some_and(|name| !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..")));
+    is_policy || matches!(path, "bundle.toml" | "schema.cedarschema" | "entities.json" | "mapping.toml")
+}

@@ -1,0 +1,46 @@
+//! The change feed: how replicas learn of each other's writes.
+//!
+//! The feed has [`SHARDS`] shards. A shard's positions are handed out under a lock that the writing transaction holds until it
+//! commits, so within a shard they become visible in order and a cursor never passes one that is still to come. A bare sequence
+//! would not do: its values are handed out in one order and commit in another.
+
+use chaperone_policy::{EntityRef, SessionId};
+
+/// How many shards the feed has. A constant of the schema: changing it needs a migration.
+pub const SHARDS: usize = 16;
+
+/// How far a reader has read: the last position seen, by shard.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Cursor(pub [i64; SHARDS]);
+
+/// What changed. It names the thing; its present state is loaded from the store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Changed {
+    /// A session was opened, renewed, completed or revoked.
+    Session(SessionId),
+    /// Another bundle was activated.
+    ActiveBundle,
+    /// Entities were put or deleted.
+    Entity(EntityRef),
+}
+
+/// Changes after a cursor.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Changes {
+    /// What changed, in each shard's order. A thing that changed twice may be named twice.
+    pub changed: Vec<Changed>,
+    /// Where to read on from.
+    pub cursor: Cursor,
+    /// Whether the limit cut this batch, so that more is waiting.
+    pub more: bool,
+}
+
+/// The shard of a tree's sessions.
+pub(crate) fn shard_of_tree(tree: SessionId) -> i16 {
+    // The last byte of a UUIDv7 is random. Shard 0 is for bundles and entities.
+    let [.., last] = *tree.as_uuid().as_bytes();
+    i16::from(last % 15) + 1
+}
+
+/// The shard of bundles and entities.
+pub(crate) const SHARD_OF_CONFIGURATION: i16 = 0;

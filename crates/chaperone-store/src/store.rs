@@ -1,0 +1,186 @@
+//! The Store trait: everything that Chaperone asks of its database, in the words of the domain.
+
+use async_trait::async_trait;
+use chaperone_policy::{
+    BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Session, SessionId, Timestamp,
+};
+
+use crate::error::StoreError;
+use crate::feed::{Changes, Cursor};
+
+/// A store of sessions, bundles and entities, with a feed of their changes.
+///
+/// Time and ids are the caller's. Every write that others must learn of appends to the change feed in the same transaction.
+/// Every method fails with [`StoreError::Unavailable`] when the backend does not answer within the store's own time limit, so that
+/// none waits for ever. Dropping a method's future leaves the store as if the call had succeeded or had never been made.
+#[async_trait]
+pub trait Store: std::fmt::Debug + Send + Sync + 'static {
+    /// Adds a session, known by `handle`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when its parent does not exist.
+    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Result<(), StoreError>;
+
+    /// A session by its id.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// A session by its handle, with its ancestors: itself first, its root last; empty when the handle is unknown. One snapshot.
+    async fn session_chain(&self, handle: &HandleHash) -> Result<Vec<Session>, StoreError>;
+
+    /// Replaces a session whose stored version is still `session.version`; the stored one becomes that plus one, and is returned.
+    /// `last_used_at` is kept as stored.
+    ///
+    /// # Errors
+    /// [`StoreError::SessionConflict`] when the version is another, [`StoreError::NotFound`] when there is none.
+    async fn save_session(&self, session: &Session) -> Result<Session, StoreError>;
+
+    /// Revokes every session that `target` names and that no act has ended yet. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the target is a session or tree that does not exist.
+    async fn revoke_sessions(&self, target: &RevokeTarget, ended: &Ended) -> Result<u64, StoreError>;
+
+    /// Moves `last_used_at` forward, never back. No entry in the feed: a use is not news to other replicas.
+    async fn touch_sessions(&self, uses: &[(SessionId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// Sessions, newest first. `before` is the last session of the page before.
+    async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Stores a bundle under the next number, or finds the stored one with the same digest. Says whether it was created.
+    async fn insert_bundle(&self, bundle: &NewBundle) -> Result<(BundleInfo, bool), StoreError>;
+
+    /// Makes a bundle the active one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such bundle; [`StoreError::BundleConflict`] when `expected` is not what is active
+    /// (`Some(0)` expects none).
+    async fn activate_bundle(
+        &self,
+        number: BundleNumber,
+        expected: Option<BundleNumber>,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<BundleInfo, StoreError>;
+
+    /// The active bundle.
+    async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError>;
+
+    /// A bundle by its number.
+    async fn bundle(&self, number: BundleNumber) -> Result<Option<StoredBundle>, StoreError>;
+
+    /// Bundles, newest first. `before` is the last of the page before.
+    async fn bundles(&self, before: Option<BundleNumber>, limit: u32) -> Result<Vec<BundleInfo>, StoreError>;
+
+    /// Stores entities, replacing those with the same identity: all or none.
+    async fn put_entities(&self, entities: &[Entity], at: Timestamp) -> Result<(), StoreError>;
+
+    /// Deletes entities; returns how many existed.
+    async fn delete_entities(&self, uids: &[EntityRef], at: Timestamp) -> Result<u64, StoreError>;
+
+    /// Entities by type and id. `after` is the last of the page before.
+    async fn entities(
+        &self,
+        kind: Option<&str>,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Result<Vec<Entity>, StoreError>;
+
+    /// Where the feed ends now. Read it before loading state: what changes later is then in the feed.
+    async fn feed_end(&self) -> Result<Cursor, StoreError>;
+
+    /// Changes after `cursor`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::FeedGap`] when some of them were pruned already.
+    async fn changes(&self, cursor: &Cursor, limit: u32) -> Result<Changes, StoreError>;
+
+    /// Waits for a hint that there may be changes. It may come late, never, or for nothing: poll as well.
+    async fn changed(&self);
+
+    /// Removes changes made before `before`. Returns how many.
+    async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Asks the backend for an answer.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Closes connections, after what is under way.
+    async fn close(&self);
+}
+
+/// Which sessions to revoke.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RevokeTarget {
+    /// One; its descendants end with it.
+    Session(SessionId),
+    /// Every session of the tree with this root.
+    Tree(SessionId),
+    /// Every session of a principal.
+    Principal(EntityRef),
+    /// Every session of an owner.
+    Owner(String),
+    /// Every session of a task id.
+    Task(String),
+}
+
+/// Which sessions to list; every field that is set must hold.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SessionFilter {
+    /// Of this principal.
+    pub principal: Option<EntityRef>,
+    /// Of this owner.
+    pub owner: Option<String>,
+    /// Of this task id.
+    pub task_id: Option<String>,
+    /// In this tree.
+    pub tree: Option<SessionId>,
+    /// In this state, by their own record at this time (descendants of an ended session count as active here).
+    pub life: Option<(chaperone_policy::Life, Timestamp)>,
+}
+
+/// A bundle to store. It was validated.
+#[derive(Clone, Debug)]
+pub struct NewBundle {
+    /// Its files.
+    pub source: BundleSource,
+    /// How many policies it has.
+    pub policy_count: u32,
+    /// The uploader's note.
+    pub message: String,
+    /// Who uploads it.
+    pub uploaded_by: String,
+    /// When.
+    pub uploaded_at: Timestamp,
+}
+
+/// What is known of a stored bundle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BundleInfo {
+    /// Its number, from 1.
+    pub number: BundleNumber,
+    /// SHA-256 over its files, in hexadecimal.
+    pub digest: String,
+    /// The uploader's note.
+    pub message: String,
+    /// Who uploaded it.
+    pub uploaded_by: String,
+    /// When.
+    pub uploaded_at: Timestamp,
+    /// How many policies it has.
+    pub policy_count: u32,
+    /// Whether it is the active one.
+    pub active: bool,
+}
+
+/// A stored bundle with its files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoredBundle {
+    /// What is known of it.
+    pub info: BundleInfo,
+    /// Its files.
+    pub source: BundleSource,
+}
