@@ -13,6 +13,7 @@ mod problem;
 mod request;
 mod scope;
 mod session;
+mod shape;
 mod source;
 mod timestamp;
 mod value;
@@ -30,6 +31,7 @@ pub use session::{
     Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, LABELS_MAX, Life, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, Session,
     SessionChain, Task, TransitionError,
 };
+pub use shape::{ActionShape, Field, Fields, ShapeError, Shapes, Type};
 pub use source::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, BundleSource};
 pub use timestamp::Timestamp;
 pub use value::{Attributes, EntityRef, Value};
