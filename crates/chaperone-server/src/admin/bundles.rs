@@ -1,0 +1,142 @@
+//! Uploading and activating bundles.
+
+use std::sync::Arc;
+
+use chaperone_policy::{Bundle, BundleNumber, BundleSource, Entity, NAME_BYTES_MAX, Problem};
+use chaperone_store::{BundleInfo, NewBundle, Store, StoredBundle};
+
+use super::{AdminError, CATCH_UP};
+use crate::clock::Clock;
+use crate::replica::Replica;
+
+/// How many entities are read at once.
+const ENTITY_PAGE: u32 = 1_000;
+
+/// The bundle use cases.
+#[derive(Clone, Debug)]
+pub struct Bundles {
+    replica: Arc<Replica>,
+    clock: Clock,
+}
+
+impl Bundles {
+    /// Over one replica's store.
+    pub fn new(replica: Arc<Replica>, clock: Clock) -> Self {
+        Self { replica, clock }
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        self.replica.store()
+    }
+
+    /// Says what is wrong with a bundle; how many policies it has, when nothing is.
+    ///
+    /// # Errors
+    /// [`AdminError::Problems`] with all of them.
+    pub async fn validate(&self, source: BundleSource) -> Result<u32, AdminError> {
+        let bundle = compile(source).await?;
+        Ok(policy_count(&bundle))
+    }
+
+    /// Stores a valid bundle. Says whether it is new.
+    ///
+    /// # Errors
+    /// [`AdminError::Problems`] with all of them, or when the store fails.
+    pub async fn upload(
+        &self,
+        source: BundleSource,
+        message: String,
+        by: &str,
+    ) -> Result<(BundleInfo, bool), AdminError> {
+        if message.len() > NAME_BYTES_MAX {
+            return Err(AdminError::invalid("message", format!("must have at most {NAME_BYTES_MAX} bytes")));
+        }
+        let bundle = compile(source.clone()).await?;
+        let new = NewBundle {
+            source,
+            policy_count: policy_count(&bundle),
+            message,
+            uploaded_by: by.to_owned(),
+            uploaded_at: self.clock.now(),
+        };
+        Ok(self.store().insert_bundle(&new).await?)
+    }
+
+    /// Makes a bundle the one that decides, on every replica.
+    ///
+    /// # Errors
+    /// When there is no such bundle, another one is active than expected, a stored entity does not fit its schema, or the store fails.
+    pub async fn activate(
+        &self,
+        number: BundleNumber,
+        expected: Option<BundleNumber>,
+        by: &str,
+    ) -> Result<BundleInfo, AdminError> {
+        let stored = self.get(Some(number)).await?;
+        let bundle = compile(stored.source).await?;
+        self.check_entities(&bundle).await?;
+        let info = self.store().activate_bundle(number, expected, by, self.clock.now()).await?;
+        self.replica.catch_up(CATCH_UP).await;
+        Ok(info)
+    }
+
+    async fn check_entities(&self, bundle: &Bundle) -> Result<(), AdminError> {
+        let mut all: Vec<Entity> = Vec::new();
+        loop {
+            let after = all.last().map(|entity| entity.uid.clone());
+            let page = self.store().entities(None, after.as_ref(), ENTITY_PAGE).await?;
+            let is_last = page.len() < ENTITY_PAGE as usize;
+            all.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        bundle.entities(&all).map(drop).map_err(|errors| {
+            let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
+            let message = format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
+            AdminError::Precondition { code: "entities_do_not_fit", message }
+        })
+    }
+
+    /// Bundles, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, before: Option<BundleNumber>, limit: u32) -> Result<Vec<BundleInfo>, AdminError> {
+        Ok(self.store().bundles(before, limit).await?)
+    }
+
+    /// A bundle with its files; without a number, the active one.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn get(&self, number: Option<BundleNumber>) -> Result<StoredBundle, AdminError> {
+        match number {
+            Some(number) => {
+                let found = self.store().bundle(number).await?;
+                found.ok_or_else(|| AdminError::NotFound(format!("bundle {number}")))
+            }
+            None => {
+                let found = self.store().active_bundle().await?;
+                found.ok_or_else(|| AdminError::NotFound("an active bundle".into()))
+            }
+        }
+    }
+}
+
+fn policy_count(bundle: &Bundle) -> u32 {
+    u32::try_from(bundle.policy_count()).unwrap_or(u32::MAX)
+}
+
+/// Off the async threads: a large bundle takes seconds.
+async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
+    let compiled = tokio::task::spawn_blocking(move || {
+        source.check_limits()?;
+        Bundle::compile(&source)
+    });
+    compiled.await.unwrap_or_else(|_| Err(vec![crashed()])).map_err(AdminError::Problems)
+}
+
+fn crashed() -> Problem {
+    Problem::of_file("bundle.toml", "internal", "validating the bundle failed; it was not stored")
+}

@@ -1,0 +1,94 @@
+//! Keeping entities beside those of the bundle.
+
+use std::sync::Arc;
+
+use chaperone_policy::{Entity, EntityRef};
+use chaperone_store::Store;
+
+use super::sessions::check_entity;
+use super::{AdminError, CATCH_UP};
+use crate::clock::Clock;
+use crate::replica::{Policies, Replica};
+
+/// How many entities one call may carry.
+const ENTITIES_MAX: usize = 1_000;
+/// How many parents an entity may have.
+const PARENTS_MAX: usize = 1_000;
+
+/// The entity use cases.
+#[derive(Clone, Debug)]
+pub struct Entities {
+    replica: Arc<Replica>,
+    clock: Clock,
+}
+
+impl Entities {
+    /// Over one replica's store.
+    pub fn new(replica: Arc<Replica>, clock: Clock) -> Self {
+        Self { replica, clock }
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        self.replica.store()
+    }
+
+    /// Stores entities that the active bundle's schema allows. Says how many.
+    ///
+    /// # Errors
+    /// When one of them is not allowed (then none is stored), no bundle is active, or the store fails.
+    pub async fn put(&self, entities: &[Entity]) -> Result<u64, AdminError> {
+        check_count("entities", entities.len())?;
+        for (index, entity) in entities.iter().enumerate() {
+            check_entity(&format!("entities[{index}].uid"), &entity.uid)?;
+            if entity.parents.len() > PARENTS_MAX {
+                let message = format!("there may be at most {PARENTS_MAX}");
+                return Err(AdminError::invalid(format!("entities[{index}].parents"), message));
+            }
+        }
+        let snapshot = match &**self.replica.policies() {
+            Policies::Active(snapshot) => Arc::clone(snapshot),
+            Policies::None | Policies::Unusable(_) => {
+                let message = "no bundle is active, so nothing says what entities are like";
+                return Err(AdminError::Precondition { code: "no_bundle", message: message.into() });
+            }
+        };
+        snapshot.bundle.entities(entities).map_err(|errors| {
+            let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
+            AdminError::invalid("entities", texts.join("; "))
+        })?;
+        self.store().put_entities(entities, self.clock.now()).await?;
+        self.replica.catch_up(CATCH_UP).await;
+        Ok(entities.len() as u64)
+    }
+
+    /// Deletes entities. Says how many existed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete(&self, uids: &[EntityRef]) -> Result<u64, AdminError> {
+        check_count("uids", uids.len())?;
+        let count = self.store().delete_entities(uids, self.clock.now()).await?;
+        self.replica.catch_up(CATCH_UP).await;
+        Ok(count)
+    }
+
+    /// Entities by type and id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(
+        &self,
+        kind: Option<&str>,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Result<Vec<Entity>, AdminError> {
+        Ok(self.store().entities(kind, after, limit).await?)
+    }
+}
+
+fn check_count(field: &str, count: usize) -> Result<(), AdminError> {
+    if count == 0 || count > ENTITIES_MAX {
+        return Err(AdminError::invalid(field, format!("must have 1 to {ENTITIES_MAX} elements, not {count}")));
+    }
+    Ok(())
+}

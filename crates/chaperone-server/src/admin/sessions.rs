@@ -1,0 +1,369 @@
+//! Opening, renewing and ending sessions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chaperone_policy::{
+    Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, EntityRef, Grant, LABELS_MAX, Life, NAME_BYTES_MAX,
+    PURPOSE_BYTES_MAX, Scope, Session, SessionHandle, SessionId, Task, Timestamp,
+};
+use chaperone_store::{RevokeTarget, SessionFilter, Store, StoreError};
+
+use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
+use crate::clock::Clock;
+use crate::presenter::parse_spiffe_id;
+use crate::replica::{Policies, Replica};
+
+/// What sessions may be like.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// How long a session lasts when nothing is said.
+    pub default_lifetime: Duration,
+    /// How long a session may last at the most.
+    pub max_lifetime: Duration,
+    /// Whether every session must be bound to its presenter.
+    pub require_binding: bool,
+}
+
+/// The session use cases.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    replica: Arc<Replica>,
+    clock: Clock,
+    limits: SessionLimits,
+}
+
+/// What is asked of a new session.
+#[derive(Clone, Debug, Default)]
+pub struct NewSession {
+    /// Who acts; a child may leave it to its parent.
+    pub principal: Option<EntityRef>,
+    /// Who answers for it; a child may leave it to its parent.
+    pub owner: Option<String>,
+    /// What it is for.
+    pub task: Task,
+    /// The session to delegate from.
+    pub parent: Option<SessionId>,
+    /// What it may ever do.
+    pub scope: NewScope,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// What its presenter must show.
+    pub binding: Binding,
+    /// How long it lasts.
+    pub lifetime: Option<Duration>,
+    /// How long it may stay unused.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// The scope of a new session.
+#[derive(Clone, Debug, Default)]
+pub enum NewScope {
+    /// All that the policies and the ancestors allow.
+    #[default]
+    Unrestricted,
+    /// Cedar policies.
+    Cedar(String),
+    /// A short list.
+    Grants(Vec<Grant>),
+}
+
+/// A session as it is seen from outside.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// Where it is in its life, its ancestors' ends included.
+    pub state: SessionState,
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionState {
+    /// By its own record.
+    Own(Life),
+    /// It is active itself, but an ancestor has ended.
+    AncestorEnded,
+}
+
+impl Sessions {
+    /// Over one replica's store.
+    pub fn new(replica: Arc<Replica>, clock: Clock, limits: SessionLimits) -> Self {
+        Self { replica, clock, limits }
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        self.replica.store()
+    }
+
+    /// Opens a session. Its handle is returned this once.
+    ///
+    /// # Errors
+    /// When a field is not as it must be, the parent has ended, or the store fails.
+    pub async fn open(&self, new: NewSession) -> Result<(SessionView, SessionHandle), AdminError> {
+        let now = self.clock.now();
+        let parent = match new.parent {
+            Some(id) => Some(self.live_parent(id, now).await?),
+            None => None,
+        };
+        let id = self.clock.session_id();
+        let session = self.compose(new, parent.as_ref(), id, now)?;
+        let handle = SessionHandle::from_random(self.clock.random_32());
+        match self.store().insert_session(&session, &handle.hash()).await {
+            Ok(()) => Ok((SessionView { session, state: SessionState::Own(Life::Active) }, handle)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn compose(
+        &self,
+        new: NewSession,
+        parent: Option<&Session>,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Session, AdminError> {
+        let principal = match (new.principal, parent) {
+            (Some(principal), _) => principal,
+            (None, Some(parent)) => parent.principal.clone(),
+            (None, None) => return Err(AdminError::invalid("principal", "is required for a session without a parent")),
+        };
+        let owner = match (new.owner, parent) {
+            (Some(owner), _) => owner,
+            (None, Some(parent)) => parent.owner.clone(),
+            (None, None) => return Err(AdminError::invalid("owner", "is required for a session without a parent")),
+        };
+        check_entity("principal", &principal)?;
+        check_length("owner", &owner, 1, NAME_BYTES_MAX)?;
+        check_length("task.id", &new.task.id, 0, NAME_BYTES_MAX)?;
+        check_length("task.purpose", &new.task.purpose, 0, PURPOSE_BYTES_MAX)?;
+        self.check_binding(&new.binding)?;
+        let lifetime = self.check_lifetime(new.lifetime)?;
+        if new.idle_timeout.is_some_and(|limit| limit.is_zero()) {
+            return Err(AdminError::invalid("idle_timeout", "must be longer than zero; leave it out for none"));
+        }
+        let latest = parent.map_or(Timestamp::from_micros(i64::MAX), |parent| parent.expires_at);
+        Ok(Session {
+            id,
+            tree: parent.map_or(id, |parent| parent.tree),
+            parent: parent.map(|parent| parent.id),
+            depth: parent.map_or(0, |parent| parent.depth + 1),
+            principal,
+            owner,
+            task: new.task,
+            labels: check_labels(new.labels)?,
+            scope: self.scope(new.scope)?,
+            binding: new.binding,
+            opened_at: now,
+            expires_at: now.plus(lifetime).min(latest),
+            idle_timeout: new.idle_timeout,
+            last_used_at: now,
+            ended: None,
+            version: 1,
+        })
+    }
+
+    async fn live_parent(&self, id: SessionId, now: Timestamp) -> Result<Session, AdminError> {
+        let parent = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
+        if parent.depth >= DELEGATION_DEPTH_MAX {
+            let message = format!("a delegation may be at most {DELEGATION_DEPTH_MAX} deep");
+            return Err(AdminError::invalid("parent_id", message));
+        }
+        match self.state(&parent, now).await? {
+            SessionState::Own(Life::Active) => Ok(parent),
+            SessionState::Own(_) | SessionState::AncestorEnded => Err(AdminError::Precondition {
+                code: "session_ended",
+                message: format!("session `{id}` has ended and cannot be delegated from"),
+            }),
+        }
+    }
+
+    /// A scope, checked against the active bundle where there is one.
+    fn scope(&self, new: NewScope) -> Result<Scope, AdminError> {
+        let invalid = |message: String| AdminError::invalid("scope", message);
+        let policies = self.replica.policies();
+        let snapshot = match &**policies {
+            Policies::Active(snapshot) => Some(snapshot),
+            Policies::None | Policies::Unusable(_) => None,
+        };
+        let scope = match new {
+            NewScope::Unrestricted => return Ok(Scope::Unrestricted),
+            NewScope::Cedar(text) => Scope::parse(&text).map_err(|error| invalid(error.to_string()))?,
+            NewScope::Grants(grants) => {
+                let snapshot = snapshot.ok_or_else(|| AdminError::Precondition {
+                    code: "no_bundle",
+                    message: "no bundle is active, so the actions of a scope are not known".into(),
+                })?;
+                Scope::from_grants(&grants, &snapshot.bundle).map_err(|error| invalid(error.to_string()))?
+            }
+        };
+        if let Some(snapshot) = snapshot {
+            snapshot.bundle.check_scope(&scope).map_err(|problems| {
+                let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                invalid(texts.join("\n"))
+            })?;
+        }
+        Ok(scope)
+    }
+
+    fn check_binding(&self, binding: &Binding) -> Result<(), AdminError> {
+        if let Some(id) = &binding.spiffe_id
+            && parse_spiffe_id(id).is_none()
+        {
+            return Err(AdminError::invalid("binding.spiffe_id", format!("`{id}` is not a SPIFFE ID")));
+        }
+        if self.limits.require_binding && *binding == Binding::default() {
+            return Err(AdminError::invalid("binding", "is required by this server's configuration"));
+        }
+        Ok(())
+    }
+
+    fn check_lifetime(&self, lifetime: Option<Duration>) -> Result<Duration, AdminError> {
+        let lifetime = lifetime.unwrap_or(self.limits.default_lifetime);
+        if lifetime.is_zero() || lifetime > self.limits.max_lifetime {
+            let message = format!("must be longer than zero and at most {} s", self.limits.max_lifetime.as_secs());
+            return Err(AdminError::invalid("lifetime", message));
+        }
+        Ok(lifetime)
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn get(&self, id: SessionId) -> Result<SessionView, AdminError> {
+        let session = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
+        self.view(session).await
+    }
+
+    /// Sessions, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(
+        &self,
+        filter: &SessionFilter,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionView>, AdminError> {
+        let mut views = Vec::new();
+        for session in self.store().sessions(filter, before, limit).await? {
+            views.push(self.view(session).await?);
+        }
+        Ok(views)
+    }
+
+    /// Moves a live session's end.
+    ///
+    /// # Errors
+    /// When there is none, it or an ancestor has ended, or the store fails.
+    pub async fn renew(&self, id: SessionId, lifetime: Duration) -> Result<SessionView, AdminError> {
+        let lifetime = self.check_lifetime(Some(lifetime))?;
+        self.change(id, async |session, now| {
+            let latest = match session.parent {
+                Some(parent) => self.live_parent(parent, now).await?.expires_at,
+                None => Timestamp::from_micros(i64::MAX),
+            };
+            Ok(session.renew(now.plus(lifetime).min(latest), now)?)
+        })
+        .await
+    }
+
+    /// Ends a session whose task is done.
+    ///
+    /// # Errors
+    /// When there is none, it has ended already, or the store fails.
+    pub async fn complete(&self, id: SessionId, reason: &str, by: &str) -> Result<SessionView, AdminError> {
+        check_length("reason", reason, 0, NAME_BYTES_MAX)?;
+        self.change(id, async |session, now| Ok(session.complete(reason.to_owned(), by.to_owned(), now)?)).await
+    }
+
+    async fn change(
+        &self,
+        id: SessionId,
+        transition: impl AsyncFn(&Session, Timestamp) -> Result<Session, AdminError>,
+    ) -> Result<SessionView, AdminError> {
+        for _ in 0..CONFLICT_RETRIES {
+            let session = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
+            let changed = transition(&session, self.clock.now()).await?;
+            match self.store().save_session(&changed).await {
+                Ok(saved) => {
+                    self.replica.catch_up(CATCH_UP).await;
+                    return self.view(saved).await;
+                }
+                Err(StoreError::SessionConflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AdminError::Store(StoreError::SessionConflict { id }))
+    }
+
+    /// Withdraws the authority of every session that `target` names. Says how many there were.
+    ///
+    /// # Errors
+    /// When a named session does not exist, or the store fails.
+    pub async fn revoke(&self, target: &RevokeTarget, reason: &str, by: &str) -> Result<u64, AdminError> {
+        check_length("reason", reason, 0, NAME_BYTES_MAX)?;
+        let ended = Ended {
+            by_act: EndingAct::Revoked,
+            at: self.clock.now(),
+            reason: reason.to_owned(),
+            by: by.to_owned(),
+        };
+        let count = self.store().revoke_sessions(target, &ended).await?;
+        self.replica.catch_up(CATCH_UP).await;
+        Ok(count)
+    }
+
+    async fn view(&self, session: Session) -> Result<SessionView, AdminError> {
+        let state = self.state(&session, self.clock.now()).await?;
+        Ok(SessionView { session, state })
+    }
+
+    async fn state(&self, session: &Session, now: Timestamp) -> Result<SessionState, AdminError> {
+        let own = session.life(now);
+        let mut next = session.parent;
+        while let (Life::Active, Some(id)) = (own, next) {
+            let ancestor = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
+            if ancestor.life(now) != Life::Active {
+                return Ok(SessionState::AncestorEnded);
+            }
+            next = ancestor.parent;
+        }
+        Ok(SessionState::Own(own))
+    }
+}
+
+fn check_length(field: &str, text: &str, min: usize, max: usize) -> Result<(), AdminError> {
+    if text.len() < min || text.len() > max {
+        return Err(AdminError::invalid(field, format!("must have {min} to {max} bytes, not {}", text.len())));
+    }
+    Ok(())
+}
+
+pub(super) fn check_entity(field: &str, entity: &EntityRef) -> Result<(), AdminError> {
+    check_length(&format!("{field}.type"), &entity.kind, 1, NAME_BYTES_MAX)?;
+    check_length(&format!("{field}.id"), &entity.id, 1, PURPOSE_BYTES_MAX)?;
+    let is_identifier = |part: &str| {
+        part.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_')
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+    };
+    if !entity.kind.split("::").all(is_identifier) {
+        return Err(AdminError::invalid(format!("{field}.type"), format!("`{}` is not an entity type", entity.kind)));
+    }
+    Ok(())
+}
+
+fn check_labels(labels: Vec<String>) -> Result<BTreeSet<String>, AdminError> {
+    for label in &labels {
+        let is_valid = label.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_.".contains(&c));
+        if !is_valid || label.is_empty() || label.len() > NAME_BYTES_MAX {
+            return Err(AdminError::invalid("labels", format!("`{label}` is not made of a-z, 0-9, `-`, `_` and `.`")));
+        }
+    }
+    let labels: BTreeSet<_> = labels.into_iter().collect();
+    if labels.len() > LABELS_MAX {
+        return Err(AdminError::invalid("labels", format!("there may be at most {LABELS_MAX}")));
+    }
+    Ok(labels)
+}

@@ -1,0 +1,168 @@
+//! Between protobuf and plain data, for types that several services share.
+
+use std::time::Duration;
+
+use chaperone_api::chaperone::v1 as api;
+use chaperone_policy::{Attributes, EntityRef, Timestamp, Value};
+use tonic::metadata::MetadataMap;
+
+use crate::admin::AdminError;
+use crate::telemetry::ParentContext;
+
+/// How deep a value may be nested.
+const VALUE_DEPTH_MAX: usize = 8;
+/// How many values one request may carry, nested ones included.
+const VALUES_MAX: usize = 10_000;
+/// How many elements a page has when nothing is said, and at the most.
+const PAGE_DEFAULT: u32 = 100;
+const PAGE_MAX: u32 = 1_000;
+
+/// A field that is not as it must be.
+pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> AdminError {
+    AdminError::Invalid { field: field.into(), message: message.into() }
+}
+
+/// The caller's trace, from gRPC metadata.
+pub fn parent_context(metadata: &MetadataMap) -> Option<ParentContext> {
+    ParentContext::from_traceparent(metadata.get("traceparent")?.to_str().ok()?)
+}
+
+/// An entity's identity that must be there.
+pub fn entity_ref(field: &str, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
+    match entity {
+        Some(entity) if !entity.r#type.is_empty() && !entity.id.is_empty() => Ok(EntityRef::new(entity.r#type, entity.id)),
+        Some(_) => Err(invalid(field, "must have a type and an id")),
+        None => Err(invalid(field, "is required")),
+    }
+}
+
+/// As the API writes it.
+pub fn entity_ref_to_api(entity: &EntityRef) -> api::EntityRef {
+    api::EntityRef { r#type: entity.kind.to_string(), id: entity.id.to_string() }
+}
+
+/// Named values, within limits.
+pub fn attributes(
+    field: &str,
+    values: impl IntoIterator<Item = (String, api::Value)>,
+) -> Result<Attributes, AdminError> {
+    let mut budget = VALUES_MAX;
+    record(field, values, VALUE_DEPTH_MAX, &mut budget)
+}
+
+fn record(
+    field: &str,
+    values: impl IntoIterator<Item = (String, api::Value)>,
+    depth: usize,
+    budget: &mut usize,
+) -> Result<Attributes, AdminError> {
+    values
+        .into_iter()
+        .map(|(name, value)| {
+            let value = convert(&format!("{field}.{name}"), value, depth, budget)?;
+            Ok((name.into(), value))
+        })
+        .collect()
+}
+
+fn convert(field: &str, value: api::Value, depth: usize, budget: &mut usize) -> Result<Value, AdminError> {
+    use api::value::Kind;
+    *budget = budget.checked_sub(1).ok_or_else(|| invalid(field, format!("there may be at most {VALUES_MAX} values")))?;
+    let deeper = || depth.checked_sub(1).ok_or_else(|| invalid(field, format!("is nested deeper than {VALUE_DEPTH_MAX}")));
+    Ok(match value.kind.ok_or_else(|| invalid(field, "has no value"))? {
+        Kind::Bool(value) => Value::Bool(value),
+        Kind::Long(value) => Value::Long(value),
+        Kind::String(value) => Value::String(value.into()),
+        Kind::Entity(entity) => Value::Entity(entity_ref(field, Some(entity))?),
+        Kind::Set(set) => {
+            let depth = deeper()?;
+            let values = set.values.into_iter().map(|value| convert(field, value, depth, budget));
+            Value::Set(values.collect::<Result<_, _>>()?)
+        }
+        Kind::Record(fields) => Value::Record(record(field, fields.fields, deeper()?, budget)?),
+        Kind::Ip(text) => Value::Ip(text.into()),
+        Kind::Decimal(text) => Value::Decimal(text.into()),
+        Kind::Datetime(text) => Value::Datetime(text.into()),
+        Kind::Duration(text) => Value::Duration(text.into()),
+    })
+}
+
+/// As the API writes it.
+pub fn value_to_api(value: &Value) -> api::Value {
+    use api::value::Kind;
+    let kind = match value {
+        Value::Bool(value) => Kind::Bool(*value),
+        Value::Long(value) => Kind::Long(*value),
+        Value::String(value) => Kind::String(value.to_string()),
+        Value::Entity(entity) => Kind::Entity(entity_ref_to_api(entity)),
+        Value::Set(values) => Kind::Set(api::ValueSet { values: values.iter().map(value_to_api).collect() }),
+        Value::Record(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.to_string(), value_to_api(value))).collect();
+            Kind::Record(api::ValueRecord { fields })
+        }
+        Value::Ip(text) => Kind::Ip(text.to_string()),
+        Value::Decimal(text) => Kind::Decimal(text.to_string()),
+        Value::Datetime(text) => Kind::Datetime(text.to_string()),
+        Value::Duration(text) => Kind::Duration(text.to_string()),
+    };
+    api::Value { kind: Some(kind) }
+}
+
+/// A moment.
+pub fn timestamp_to_api(at: Timestamp) -> prost_types::Timestamp {
+    let micros = at.as_micros();
+    let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or_default();
+    prost_types::Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
+}
+
+/// A length of time that is not negative.
+pub fn duration(field: &str, duration: Option<prost_types::Duration>) -> Result<Option<Duration>, AdminError> {
+    duration.map(|value| Duration::try_from(value).map_err(|_| invalid(field, "must not be negative"))).transpose()
+}
+
+/// A length of time.
+pub fn duration_to_api(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
+/// A SHA-256 digest, or nothing.
+pub fn digest(field: &str, bytes: &[u8]) -> Result<Option<[u8; 32]>, AdminError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let digest = bytes.try_into().map_err(|_| invalid(field, format!("must have 32 bytes, not {}", bytes.len())))?;
+    Ok(Some(digest))
+}
+
+/// The text, or nothing when it is empty.
+pub fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// How many elements a page has.
+pub fn page_size(asked: u32) -> Result<u32, AdminError> {
+    match asked {
+        0 => Ok(PAGE_DEFAULT),
+        1..=PAGE_MAX => Ok(asked),
+        _ => Err(invalid("page_size", format!("must be at most {PAGE_MAX}"))),
+    }
+}
+
+/// Where a page begins: after the element that the last page ended with.
+pub fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, AdminError> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    token.parse().map(Some).map_err(|_| invalid("page_token", "is not one that a page before this came with"))
+}
+
+/// The token for the page after `page`; empty when it is not full, and so the last.
+pub fn next_page_token<T>(page: &[T], limit: u32, token: impl Fn(&T) -> String) -> String {
+    match page.last() {
+        Some(last) if page.len() >= limit as usize => token(last),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,93 @@
+//! `chaperone.v1.EntityService`.
+
+use chaperone_api::chaperone::v1 as api;
+use chaperone_api::chaperone::v1::entity_service_server::EntityService;
+use chaperone_policy::{Entity, EntityRef};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::admin::AdminError;
+use crate::admin::entities::Entities;
+
+/// Serves entity administration.
+#[derive(Clone, Debug)]
+pub struct EntityApi {
+    entities: Entities,
+}
+
+impl EntityApi {
+    /// An adapter over the use cases.
+    pub fn new(entities: Entities) -> Self {
+        Self { entities }
+    }
+}
+
+#[tonic::async_trait]
+impl EntityService for EntityApi {
+    async fn put(
+        &self,
+        request: Request<api::EntityServicePutRequest>,
+    ) -> Result<Response<api::EntityServicePutResponse>, Status> {
+        let entities = request.into_inner().entities.into_iter().enumerate();
+        let entities = entities.map(|(index, entity)| read(index, entity)).collect::<Result<Vec<_>, _>>()?;
+        let stored_count = self.entities.put(&entities).await?;
+        Ok(Response::new(api::EntityServicePutResponse { stored_count }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<api::EntityServiceDeleteRequest>,
+    ) -> Result<Response<api::EntityServiceDeleteResponse>, Status> {
+        let uids = request.into_inner().uids.into_iter().map(|uid| convert::entity_ref("uids", Some(uid)));
+        let deleted_count = self.entities.delete(&uids.collect::<Result<Vec<_>, _>>()?).await?;
+        Ok(Response::new(api::EntityServiceDeleteResponse { deleted_count }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<api::EntityServiceListRequest>,
+    ) -> Result<Response<api::EntityServiceListResponse>, Status> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size)?;
+        let kind = convert::non_empty(request.r#type);
+        let after = convert::page_token::<Token>(&request.page_token)?;
+        let entities = self.entities.list(kind.as_deref(), after.as_ref().map(|token| &token.0), limit).await?;
+        let next_page_token =
+            convert::next_page_token(&entities, limit, |entity| format!("{} {}", entity.uid.kind, entity.uid.id));
+        let entities = entities.iter().map(entity_to_api).collect();
+        Ok(Response::new(api::EntityServiceListResponse { entities, next_page_token }))
+    }
+}
+
+/// A type and an id: types have no spaces.
+struct Token(EntityRef);
+
+impl std::str::FromStr for Token {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.split_once(' ').map(|(kind, id)| Self(EntityRef::new(kind, id))).ok_or(())
+    }
+}
+
+fn read(index: usize, entity: api::Entity) -> Result<Entity, AdminError> {
+    let parents = entity.parents.into_iter();
+    let parents = parents.map(|uid| convert::entity_ref(&format!("entities[{index}].parents"), Some(uid)));
+    Ok(Entity {
+        uid: convert::entity_ref(&format!("entities[{index}].uid"), entity.uid)?,
+        attributes: convert::attributes(&format!("entities[{index}].attributes"), entity.attributes)?,
+        parents: parents.collect::<Result<_, _>>()?,
+    })
+}
+
+fn entity_to_api(entity: &Entity) -> api::Entity {
+    api::Entity {
+        uid: Some(convert::entity_ref_to_api(&entity.uid)),
+        attributes: entity
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.to_string(), convert::value_to_api(value)))
+            .collect(),
+        parents: entity.parents.iter().map(convert::entity_ref_to_api).collect(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Thin adapters between protobuf and the use cases, a file per service.
+
+pub mod convert;
+pub mod decisions;
+pub mod entities;
+pub mod ext_authz;
+mod ext_authz_answer;
+pub mod fail_closed;
+pub mod policies;
+pub mod sessions;
+pub mod status;

@@ -1,0 +1,127 @@
+//! `chaperone.v1.PolicyService`.
+
+use std::collections::BTreeMap;
+
+use chaperone_api::chaperone::v1 as api;
+use chaperone_api::chaperone::v1::policy_service_server::PolicyService;
+use chaperone_policy::{BundleNumber, BundleSource};
+use chaperone_store::BundleInfo;
+use tonic::{Request, Response, Status};
+
+use super::convert::{self, invalid};
+use super::status::problem_to_api;
+use crate::admin::AdminError;
+use crate::admin::bundles::Bundles;
+use crate::admin_auth::Caller;
+
+/// Serves bundle administration.
+#[derive(Clone, Debug)]
+pub struct PolicyApi {
+    bundles: Bundles,
+}
+
+impl PolicyApi {
+    /// An adapter over the use cases.
+    pub fn new(bundles: Bundles) -> Self {
+        Self { bundles }
+    }
+}
+
+#[tonic::async_trait]
+impl PolicyService for PolicyApi {
+    async fn upload(
+        &self,
+        request: Request<api::PolicyServiceUploadRequest>,
+    ) -> Result<Response<api::PolicyServiceUploadResponse>, Status> {
+        let by = Caller::of(&request);
+        let request = request.into_inner();
+        let source = bundle_source(request.files)?;
+        let (mut info, created) = self.bundles.upload(source, request.message, &by.name).await?;
+        if request.activate {
+            info = self.bundles.activate(info.number, None, &by.name).await?;
+        }
+        Ok(Response::new(api::PolicyServiceUploadResponse { bundle: Some(bundle_to_api(&info)), created }))
+    }
+
+    async fn validate(
+        &self,
+        request: Request<api::PolicyServiceValidateRequest>,
+    ) -> Result<Response<api::PolicyServiceValidateResponse>, Status> {
+        let source = bundle_source(request.into_inner().files)?;
+        let digest = source.digest();
+        let response = match self.bundles.validate(source).await {
+            Ok(policy_count) => api::PolicyServiceValidateResponse { problems: Vec::new(), digest, policy_count },
+            Err(AdminError::Problems(problems)) => api::PolicyServiceValidateResponse {
+                problems: problems.iter().map(problem_to_api).collect(),
+                digest,
+                policy_count: 0,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn activate(
+        &self,
+        request: Request<api::PolicyServiceActivateRequest>,
+    ) -> Result<Response<api::PolicyServiceActivateResponse>, Status> {
+        let by = Caller::of(&request);
+        let request = request.into_inner();
+        if request.number == 0 {
+            return Err(invalid("number", "is required").into());
+        }
+        let expected = request.expected_active.map(BundleNumber::new);
+        let info = self.bundles.activate(BundleNumber::new(request.number), expected, &by.name).await?;
+        Ok(Response::new(api::PolicyServiceActivateResponse { bundle: Some(bundle_to_api(&info)) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<api::PolicyServiceListRequest>,
+    ) -> Result<Response<api::PolicyServiceListResponse>, Status> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size)?;
+        let before = convert::page_token(&request.page_token)?.map(BundleNumber::new);
+        let infos = self.bundles.list(before, limit).await?;
+        let next_page_token = convert::next_page_token(&infos, limit, |info| info.number.to_string());
+        let bundles = infos.iter().map(bundle_to_api).collect();
+        Ok(Response::new(api::PolicyServiceListResponse { bundles, next_page_token }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<api::PolicyServiceGetRequest>,
+    ) -> Result<Response<api::PolicyServiceGetResponse>, Status> {
+        let number = request.into_inner().number;
+        let number = (number != 0).then(|| BundleNumber::new(number));
+        let stored = self.bundles.get(number).await?;
+        let files = stored.source.files.into_iter().map(|(path, content)| api::BundleFile { path, content }).collect();
+        Ok(Response::new(api::PolicyServiceGetResponse { bundle: Some(bundle_to_api(&stored.info)), files }))
+    }
+}
+
+fn bundle_source(files: Vec<api::BundleFile>) -> Result<BundleSource, AdminError> {
+    if files.is_empty() {
+        return Err(invalid("files", "must have at least one file"));
+    }
+    let mut by_path = BTreeMap::new();
+    for file in files {
+        if by_path.contains_key(&file.path) {
+            return Err(invalid("files", format!("`{}` is there twice", file.path)));
+        }
+        by_path.insert(file.path, file.content);
+    }
+    Ok(BundleSource { files: by_path })
+}
+
+fn bundle_to_api(info: &BundleInfo) -> api::Bundle {
+    api::Bundle {
+        number: info.number.get(),
+        digest: info.digest.clone(),
+        message: info.message.clone(),
+        uploaded_by: info.uploaded_by.clone(),
+        uploaded_at: Some(convert::timestamp_to_api(info.uploaded_at)),
+        active: info.active,
+        policy_count: info.policy_count,
+    }
+}

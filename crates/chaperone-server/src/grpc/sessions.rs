@@ -1,0 +1,281 @@
+//! `chaperone.v1.SessionService`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use chaperone_api::chaperone::v1 as api;
+use chaperone_api::chaperone::v1::session_service_server::SessionService;
+use chaperone_policy::{Binding, Grant, Life, SessionId, Task};
+use chaperone_store::{RevokeTarget, SessionFilter};
+use futures_util::Stream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+use super::convert::{self, invalid};
+use super::status::with_reason;
+use crate::admin::AdminError;
+use crate::admin::sessions::{NewScope, NewSession, SessionState, SessionView, Sessions};
+use crate::admin_auth::Caller;
+use crate::clock::Clock;
+use crate::replica::Replica;
+
+/// Serves session administration.
+#[derive(Clone, Debug)]
+pub struct SessionApi {
+    sessions: Sessions,
+    replica: Arc<Replica>,
+    clock: Clock,
+    stop: CancellationToken,
+}
+
+impl SessionApi {
+    /// Watches end when `stop` is cancelled, so that they do not hold up a drain.
+    pub fn new(sessions: Sessions, replica: Arc<Replica>, clock: Clock, stop: CancellationToken) -> Self {
+        Self { sessions, replica, clock, stop }
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for SessionApi {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<api::SessionServiceWatchResponse, Status>> + Send>>;
+
+    async fn open(
+        &self,
+        request: Request<api::SessionServiceOpenRequest>,
+    ) -> Result<Response<api::SessionServiceOpenResponse>, Status> {
+        let (view, handle) = self.sessions.open(new_session(request.into_inner())?).await?;
+        let session = Some(session_to_api(&view));
+        Ok(Response::new(api::SessionServiceOpenResponse { session, handle: handle.reveal() }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<api::SessionServiceGetRequest>,
+    ) -> Result<Response<api::SessionServiceGetResponse>, Status> {
+        let view = self.sessions.get(session_id("session_id", &request.into_inner().session_id)?).await?;
+        Ok(Response::new(api::SessionServiceGetResponse { session: Some(session_to_api(&view)) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<api::SessionServiceListRequest>,
+    ) -> Result<Response<api::SessionServiceListResponse>, Status> {
+        let request = request.into_inner();
+        let filter = self.filter(request.filter.unwrap_or_default())?;
+        let limit = convert::page_size(request.page_size)?;
+        let views = self.sessions.list(&filter, convert::page_token(&request.page_token)?, limit).await?;
+        let next_page_token = convert::next_page_token(&views, limit, |view| view.session.id.to_string());
+        let sessions = views.iter().map(session_to_api).collect();
+        Ok(Response::new(api::SessionServiceListResponse { sessions, next_page_token }))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<api::SessionServiceRenewRequest>,
+    ) -> Result<Response<api::SessionServiceRenewResponse>, Status> {
+        let request = request.into_inner();
+        let lifetime = convert::duration("lifetime", request.lifetime)?;
+        let lifetime = lifetime.ok_or_else(|| invalid("lifetime", "is required"))?;
+        let view = self.sessions.renew(session_id("session_id", &request.session_id)?, lifetime).await?;
+        Ok(Response::new(api::SessionServiceRenewResponse { session: Some(session_to_api(&view)) }))
+    }
+
+    async fn complete(
+        &self,
+        request: Request<api::SessionServiceCompleteRequest>,
+    ) -> Result<Response<api::SessionServiceCompleteResponse>, Status> {
+        let by = Caller::of(&request);
+        let request = request.into_inner();
+        let id = session_id("session_id", &request.session_id)?;
+        let view = self.sessions.complete(id, &request.reason, &by.name).await?;
+        Ok(Response::new(api::SessionServiceCompleteResponse { session: Some(session_to_api(&view)) }))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<api::SessionServiceRevokeRequest>,
+    ) -> Result<Response<api::SessionServiceRevokeResponse>, Status> {
+        let by = Caller::of(&request);
+        let request = request.into_inner();
+        let target = revoke_target(request.target)?;
+        let revoked_count = self.sessions.revoke(&target, &request.reason, &by.name).await?;
+        Ok(Response::new(api::SessionServiceRevokeResponse { revoked_count }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<api::SessionServiceWatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let filter = self.filter(request.into_inner().filter.unwrap_or_default())?;
+        let changes = self.replica.watch_sessions();
+        let (sessions, stop) = (self.sessions.clone(), self.stop.clone());
+        let stream = futures_util::stream::unfold((changes, false), move |(mut changes, ended)| {
+            let (sessions, stop, filter) = (sessions.clone(), stop.clone(), filter.clone());
+            async move {
+                if ended {
+                    return None;
+                }
+                let next = tokio::select! {
+                    () = stop.cancelled() => Err(with_reason(Code::Unavailable, "draining", "the server is stopping".into())),
+                    next = next_change(&mut changes, &sessions, &filter) => next,
+                };
+                let ended = next.is_err();
+                Some((next.map(|view| api::SessionServiceWatchResponse { session: Some(session_to_api(&view)) }), (changes, ended)))
+            }
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+impl SessionApi {
+    fn filter(&self, filter: api::SessionFilter) -> Result<SessionFilter, AdminError> {
+        let life = match api::SessionState::try_from(filter.state) {
+            Ok(api::SessionState::Unspecified) => None,
+            Ok(api::SessionState::Active) => Some(Life::Active),
+            Ok(api::SessionState::Expired) => Some(Life::Expired),
+            Ok(api::SessionState::Idle) => Some(Life::Idle),
+            Ok(api::SessionState::Completed) => Some(Life::Completed),
+            Ok(api::SessionState::Revoked) => Some(Life::Revoked),
+            Ok(api::SessionState::AncestorEnded) | Err(_) => {
+                return Err(invalid("filter.state", "cannot be asked for"));
+            }
+        };
+        Ok(SessionFilter {
+            principal: filter.principal.map(|it| convert::entity_ref("filter.principal", Some(it))).transpose()?,
+            owner: convert::non_empty(filter.owner),
+            task_id: convert::non_empty(filter.task_id),
+            tree: convert::non_empty(filter.tree_id).map(|id| session_id("filter.tree_id", &id)).transpose()?,
+            life: life.map(|life| (life, self.clock.now())),
+        })
+    }
+}
+
+async fn next_change(
+    changes: &mut tokio::sync::broadcast::Receiver<SessionId>,
+    sessions: &Sessions,
+    filter: &SessionFilter,
+) -> Result<SessionView, Status> {
+    loop {
+        match changes.recv().await {
+            Ok(id) => {
+                let view = sessions.get(id).await?;
+                if matches(filter, &view) {
+                    return Ok(view);
+                }
+            }
+            Err(RecvError::Lagged(missed)) => {
+                let message = format!("{missed} changes were missed; list the sessions and watch again");
+                return Err(with_reason(Code::DataLoss, "watch_lagged", message));
+            }
+            Err(RecvError::Closed) => {
+                return Err(with_reason(Code::Unavailable, "draining", "the server is stopping".into()));
+            }
+        }
+    }
+}
+
+fn matches(filter: &SessionFilter, view: &SessionView) -> bool {
+    let session = &view.session;
+    filter.principal.as_ref().is_none_or(|principal| *principal == session.principal)
+        && filter.owner.as_ref().is_none_or(|owner| *owner == session.owner)
+        && filter.task_id.as_ref().is_none_or(|id| *id == session.task.id)
+        && filter.tree.is_none_or(|tree| tree == session.tree)
+}
+
+fn session_id(field: &str, text: &str) -> Result<SessionId, AdminError> {
+    if text.starts_with("chp_") {
+        return Err(invalid(field, "is a session's id, not its handle"));
+    }
+    text.parse().map_err(|_| invalid(field, "must be a UUID"))
+}
+
+fn new_session(request: api::SessionServiceOpenRequest) -> Result<NewSession, AdminError> {
+    let task = request.task.unwrap_or_default();
+    let binding = request.binding.unwrap_or_default();
+    Ok(NewSession {
+        principal: request.principal.map(|it| convert::entity_ref("principal", Some(it))).transpose()?,
+        owner: convert::non_empty(request.owner),
+        task: Task { id: task.id, purpose: task.purpose },
+        parent: convert::non_empty(request.parent_id).map(|id| session_id("parent_id", &id)).transpose()?,
+        scope: new_scope(request.scope)?,
+        labels: request.labels,
+        binding: Binding {
+            spiffe_id: convert::non_empty(binding.spiffe_id),
+            certificate_sha256: convert::digest("binding.certificate_sha256", &binding.certificate_sha256)?,
+        },
+        lifetime: convert::duration("lifetime", request.lifetime)?,
+        idle_timeout: convert::duration("idle_timeout", request.idle_timeout)?,
+    })
+}
+
+fn new_scope(scope: Option<api::Scope>) -> Result<NewScope, AdminError> {
+    match scope.map(|scope| scope.kind) {
+        None => Ok(NewScope::Unrestricted),
+        // A scope that says nothing is more likely a mistake than a wish for everything.
+        Some(None) => Err(invalid("scope", "must have policies or grants; leave it out for no restriction")),
+        Some(Some(api::scope::Kind::Cedar(text))) => Ok(NewScope::Cedar(text)),
+        Some(Some(api::scope::Kind::Grants(grants))) => {
+            if grants.grants.is_empty() {
+                return Err(invalid("scope.grants", "must have at least one grant"));
+            }
+            let grant = |grant: api::ScopeGrant| {
+                let resources = grant.resources.into_iter().map(|it| convert::entity_ref("scope.grants.resources", Some(it)));
+                Ok(Grant { actions: grant.actions, resources: resources.collect::<Result<_, AdminError>>()? })
+            };
+            Ok(NewScope::Grants(grants.grants.into_iter().map(grant).collect::<Result<_, AdminError>>()?))
+        }
+    }
+}
+
+fn revoke_target(target: Option<api::session_service_revoke_request::Target>) -> Result<RevokeTarget, AdminError> {
+    use api::session_service_revoke_request::Target;
+    match target {
+        Some(Target::SessionId(id)) => Ok(RevokeTarget::Session(session_id("session_id", &id)?)),
+        Some(Target::TreeId(id)) => Ok(RevokeTarget::Tree(session_id("tree_id", &id)?)),
+        Some(Target::Principal(principal)) => {
+            Ok(RevokeTarget::Principal(convert::entity_ref("principal", Some(principal))?))
+        }
+        Some(Target::Owner(owner)) if !owner.is_empty() => Ok(RevokeTarget::Owner(owner)),
+        Some(Target::TaskId(id)) if !id.is_empty() => Ok(RevokeTarget::Task(id)),
+        Some(Target::Owner(_) | Target::TaskId(_)) => Err(invalid("target", "must not be empty")),
+        None => Err(invalid("target", "is required")),
+    }
+}
+
+fn session_to_api(view: &SessionView) -> api::Session {
+    let session = &view.session;
+    let state = match view.state {
+        SessionState::Own(Life::Active) => api::SessionState::Active,
+        SessionState::Own(Life::Expired) => api::SessionState::Expired,
+        SessionState::Own(Life::Idle) => api::SessionState::Idle,
+        SessionState::Own(Life::Completed) => api::SessionState::Completed,
+        SessionState::Own(Life::Revoked) => api::SessionState::Revoked,
+        SessionState::AncestorEnded => api::SessionState::AncestorEnded,
+    };
+    let ended = session.ended.as_ref();
+    api::Session {
+        id: session.id.to_string(),
+        parent_id: session.parent.map(|id| id.to_string()).unwrap_or_default(),
+        tree_id: session.tree.to_string(),
+        delegation_depth: session.depth,
+        principal: Some(convert::entity_ref_to_api(&session.principal)),
+        owner: session.owner.clone(),
+        task: Some(api::Task { id: session.task.id.clone(), purpose: session.task.purpose.clone() }),
+        labels: session.labels.iter().cloned().collect(),
+        scope_cedar: session.scope.source().unwrap_or_default().to_owned(),
+        binding: Some(api::Binding {
+            spiffe_id: session.binding.spiffe_id.clone().unwrap_or_default(),
+            certificate_sha256: session.binding.certificate_sha256.map(Vec::from).unwrap_or_default(),
+        }),
+        opened_at: Some(convert::timestamp_to_api(session.opened_at)),
+        expires_at: Some(convert::timestamp_to_api(session.expires_at)),
+        idle_timeout: session.idle_timeout.map(convert::duration_to_api),
+        last_used_at: Some(convert::timestamp_to_api(session.last_used_at)),
+        state: i32::from(state),
+        ended_at: ended.map(|ended| convert::timestamp_to_api(ended.at)),
+        ended_reason: ended.map(|ended| ended.reason.clone()).unwrap_or_default(),
+        ended_by: ended.map(|ended| ended.by.clone()).unwrap_or_default(),
+        version: session.version,
+    }
+}

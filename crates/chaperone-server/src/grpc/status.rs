@@ -1,0 +1,102 @@
+//! What failures look like in gRPC: a canonical code and `google.rpc` details, whose `ErrorInfo.reason` is the stable code.
+
+use chaperone_api::chaperone::v1 as api;
+use chaperone_policy::Problem;
+use chaperone_store::StoreError;
+use prost::Message as _;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::admin::AdminError;
+use crate::no_decision::NoDecision;
+
+/// The domain of every `ErrorInfo`.
+pub const DOMAIN: &str = "chaperone";
+
+impl From<NoDecision> for Status {
+    fn from(failure: NoDecision) -> Self {
+        let code = match failure {
+            NoDecision::Stale
+            | NoDecision::StoreUnavailable
+            | NoDecision::NoBundle
+            | NoDecision::BundleUnusable => Code::Unavailable,
+            NoDecision::Deadline => Code::DeadlineExceeded,
+            NoDecision::Overloaded => Code::ResourceExhausted,
+            NoDecision::Unreadable => Code::InvalidArgument,
+            NoDecision::Internal => Code::Internal,
+        };
+        with_reason(code, failure.code(), failure.to_string())
+    }
+}
+
+impl From<AdminError> for Status {
+    fn from(error: AdminError) -> Self {
+        let message = error.to_string();
+        match error {
+            AdminError::Invalid { field, message: violation } => {
+                let mut details = ErrorDetails::new();
+                details.set_error_info("INVALID_FIELD", DOMAIN, []).add_bad_request_violation(field, violation);
+                Self::with_error_details(Code::InvalidArgument, message, details)
+            }
+            AdminError::Problems(problems) => with_problems(&problems, message),
+            AdminError::NotFound(_) => with_reason(Code::NotFound, "not_found", message),
+            AdminError::Precondition { code, .. } => with_reason(Code::FailedPrecondition, code, message),
+            AdminError::Store(error) => store_status(&error),
+        }
+    }
+}
+
+fn store_status(error: &StoreError) -> Status {
+    match error {
+        StoreError::SessionConflict { .. } => with_reason(Code::Aborted, "contention", error.to_string()),
+        StoreError::BundleConflict { .. } => with_reason(Code::FailedPrecondition, "bundle_conflict", error.to_string()),
+        StoreError::NotFound { .. } => with_reason(Code::NotFound, "not_found", error.to_string()),
+        StoreError::FeedGap | StoreError::Unavailable(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "the store did not do what was asked");
+            with_reason(Code::Unavailable, "store_unavailable", "the store is unavailable".into())
+        }
+        // The caller can do nothing about these, and learns nothing of our insides.
+        StoreError::Corrupt { .. } | StoreError::Schema(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "the store holds what this program cannot use");
+            with_reason(Code::Internal, "internal", "the store holds what this program cannot use".into())
+        }
+    }
+}
+
+/// A status with its stable code.
+pub fn with_reason(code: Code, reason: &str, message: String) -> Status {
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
+}
+
+/// INVALID_ARGUMENT with every problem of a bundle, as a `PolicyServiceValidateResponse` in the details.
+fn with_problems(problems: &[Problem], message: String) -> Status {
+    // Details travel in a header, and headers are small: more than this many are counted, not listed.
+    const LISTED_MAX: usize = 10;
+    let response = api::PolicyServiceValidateResponse {
+        problems: problems.iter().take(LISTED_MAX).map(problem_to_api).collect(),
+        digest: String::new(),
+        policy_count: 0,
+    };
+    let details = chaperone_api::google::rpc::Status {
+        code: i32::from(Code::InvalidArgument),
+        message: message.clone(),
+        details: vec![prost_types::Any {
+            type_url: "type.googleapis.com/chaperone.v1.PolicyServiceValidateResponse".into(),
+            value: response.encode_to_vec(),
+        }],
+    };
+    Status::with_details(Code::InvalidArgument, message, details.encode_to_vec().into())
+}
+
+/// As the API writes it.
+pub fn problem_to_api(problem: &Problem) -> api::Problem {
+    api::Problem {
+        file: problem.file.clone(),
+        line: problem.line,
+        column: problem.column,
+        code: problem.code.to_owned(),
+        message: problem.message.clone(),
+        excerpt: problem.excerpt.clone(),
+        help: problem.help.clone(),
+    }
+}

@@ -1,0 +1,245 @@
+//! Follows the store's change feed, and keeps a replica's memory current by it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chaperone_policy::{Bundle, Entity, Problem};
+use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
+use tokio_util::sync::CancellationToken;
+
+use super::{Policies, Replica, Snapshot};
+use crate::clock::Clock;
+
+/// How many changes are read at once.
+const BATCH: u32 = 1_000;
+/// How many entities are read at once.
+const ENTITY_PAGE: u32 = 1_000;
+/// How many uses are stored at once.
+const TOUCH_BATCH: usize = 500;
+/// How long changes stay in the feed. A replica that was away for longer loads everything again.
+const FEED_RETENTION: Duration = Duration::from_secs(3600);
+/// How often old changes are removed.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// When a [`Follower`] does what.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerTimes {
+    /// How long to wait between two reads of the feed when nothing wakes it.
+    pub poll_interval: Duration,
+    /// How long to wait between two writes of when sessions were last used.
+    pub touch_interval: Duration,
+}
+
+/// Keeps one replica current. The only writer of its memory.
+#[derive(Debug)]
+pub struct Follower {
+    replica: Arc<Replica>,
+    clock: Clock,
+    times: FollowerTimes,
+    /// `None` until everything was loaded once, and again after a gap.
+    cursor: Option<Cursor>,
+    failing: bool,
+    pruned_at: Option<Instant>,
+}
+
+/// What a batch of changes asks for.
+#[derive(Debug, Default)]
+struct Work {
+    bundle: bool,
+    entities: bool,
+}
+
+impl Follower {
+    /// A follower that has loaded nothing yet.
+    pub fn new(replica: Arc<Replica>, clock: Clock, times: FollowerTimes) -> Self {
+        Self { replica, clock, times, cursor: None, failing: false, pruned_at: None }
+    }
+
+    /// Follows until `stop`, then stores the last uses.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut touched_at = Instant::now();
+        loop {
+            let more = self.turn().await;
+            if touched_at.elapsed() >= self.times.touch_interval {
+                self.store_uses().await;
+                touched_at = Instant::now();
+            }
+            if more && !stop.is_cancelled() {
+                continue;
+            }
+            let store = Arc::clone(self.replica.store());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = store.changed() => {}
+                () = tokio::time::sleep(self.times.poll_interval) => {}
+            }
+        }
+        self.store_uses().await;
+    }
+
+    /// Reads the feed once and applies what it says. Says whether there is more to read at once.
+    ///
+    /// The state counts as fresh only after all of it was applied; when a part cannot be loaded, the cursor stays, and the part is
+    /// tried again until it can be, or the state is too old to decide with.
+    async fn turn(&mut self) -> bool {
+        let began = Instant::now();
+        let outcome = match self.cursor {
+            None => self.load_everything().await,
+            Some(cursor) => self.follow(&cursor).await,
+        };
+        match outcome {
+            Ok(more) => {
+                if self.failing {
+                    tracing::info!("the store answers again");
+                    self.failing = false;
+                }
+                if !more {
+                    self.replica.freshness.note_read(began);
+                }
+                self.prune_sometimes().await;
+                more
+            }
+            Err(StoreError::FeedGap) => {
+                tracing::warn!("the change feed has a gap; everything is loaded again");
+                self.cursor = None;
+                true
+            }
+            Err(error) => {
+                if !self.failing {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the change feed cannot be read");
+                    self.failing = true;
+                }
+                false
+            }
+        }
+    }
+
+    async fn load_everything(&mut self) -> Result<bool, StoreError> {
+        // The end of the feed first: what changes while the rest is loaded is then read from the feed afterwards.
+        let cursor = self.replica.store.feed_end().await?;
+        self.replica.sessions.clear();
+        self.load_policies(&Work { bundle: true, entities: true }).await?;
+        self.advance(cursor);
+        Ok(true)
+    }
+
+    async fn follow(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
+        let Changes { changed, cursor, more } = self.replica.store.changes(cursor, BATCH).await?;
+        let mut work = Work::default();
+        for change in &changed {
+            match change {
+                Changed::Session(id) => {
+                    self.replica.sessions.apply_change(*id);
+                    // Nobody watching is no error.
+                    let _ = self.replica.session_changes.send(*id);
+                }
+                Changed::ActiveBundle => work.bundle = true,
+                Changed::Entity(_) => work.entities = true,
+            }
+        }
+        if work.bundle || work.entities {
+            self.load_policies(&work).await?;
+        }
+        self.advance(cursor);
+        Ok(more)
+    }
+
+    fn advance(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+        self.replica.applied.send_replace(cursor);
+    }
+
+    async fn load_policies(&self, work: &Work) -> Result<(), StoreError> {
+        let current = match &**self.replica.policies() {
+            Policies::Active(snapshot) if !work.bundle => Some(Arc::clone(snapshot)),
+            Policies::Active(_) | Policies::Unusable(_) | Policies::None => None,
+        };
+        let entities = self.load_entities().await?;
+        let policies = match current {
+            Some(snapshot) => {
+                let bundle = Arc::clone(&snapshot.bundle);
+                compile(snapshot.number, entities, move || Ok(bundle)).await
+            }
+            None => match self.replica.store.active_bundle().await? {
+                Some(StoredBundle { info, source }) => {
+                    compile(info.number, entities, move || Bundle::compile(&source).map(Arc::new)).await
+                }
+                None => Policies::None,
+            },
+        };
+        if let (Policies::Active(snapshot), true) = (&policies, work.bundle) {
+            tracing::info!(bundle.number = snapshot.number.get(), "bundle is active");
+        }
+        // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.
+        self.replica.policies.store(Arc::new(policies));
+        Ok(())
+    }
+
+    async fn load_entities(&self) -> Result<Vec<Entity>, StoreError> {
+        let mut all: Vec<Entity> = Vec::new();
+        loop {
+            let after = all.last().map(|entity| entity.uid.clone());
+            let page = self.replica.store.entities(None, after.as_ref(), ENTITY_PAGE).await?;
+            let is_last = page.len() < ENTITY_PAGE as usize;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn store_uses(&self) {
+        let mut uses = self.replica.sessions.take_uses();
+        while !uses.is_empty() {
+            let rest = uses.split_off(uses.len().min(TOUCH_BATCH));
+            if let Err(error) = self.replica.store.touch_sessions(&uses).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "uses of sessions are kept for later");
+                self.replica.sessions.return_uses(uses);
+                self.replica.sessions.return_uses(rest);
+                return;
+            }
+            uses = rest;
+        }
+    }
+
+    async fn prune_sometimes(&mut self) {
+        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_INTERVAL) {
+            return;
+        }
+        self.pruned_at = Some(Instant::now());
+        let Some(before) = self.clock.now().as_micros().checked_sub(FEED_RETENTION.as_micros() as i64) else { return };
+        if let Err(error) = self.replica.store.prune_changes(chaperone_policy::Timestamp::from_micros(before)).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "old changes stay in the feed for now");
+        }
+    }
+}
+
+/// Compiles off the async threads: a large bundle takes seconds.
+async fn compile(
+    number: chaperone_policy::BundleNumber,
+    stored: Vec<Entity>,
+    bundle: impl FnOnce() -> Result<Arc<Bundle>, Vec<Problem>> + Send + 'static,
+) -> Policies {
+    let compiled = tokio::task::spawn_blocking(move || {
+        let bundle = bundle().map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let entities = bundle
+            .entities(&stored)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        Ok::<_, Vec<String>>(Snapshot { number, bundle, entities })
+    });
+    match compiled.await {
+        Ok(Ok(snapshot)) => Policies::Active(Arc::new(snapshot)),
+        Ok(Err(problems)) => {
+            tracing::error!(
+                bundle.number = number.get(),
+                problems = problems.join("; "),
+                "the active bundle cannot be used here; nothing is decided until it can"
+            );
+            Policies::Unusable(number)
+        }
+        Err(error) => {
+            tracing::error!(bundle.number = number.get(), %error, "compiling the active bundle failed");
+            Policies::Unusable(number)
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Sessions in memory, each with its ancestors, found by the hash of its handle.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use chaperone_policy::{HandleHash, Life, Session, SessionChain, SessionId, Timestamp};
+
+/// How long a change is remembered for loads that began before it. Longer than any load can take.
+const CHANGE_MEMORY: Duration = Duration::from_secs(60);
+/// How many changes are remembered before the old ones are looked for.
+const CHANGES_BEFORE_PRUNING: usize = 8192;
+
+/// A bounded cache. When it is full, any one session makes room: it is only a copy.
+#[derive(Debug)]
+pub struct SessionCache {
+    capacity: usize,
+    chains: RwLock<Chains>,
+    /// What changed lately, so that a load that began before a change does not put the old state back.
+    changes: Mutex<RecentChanges>,
+    /// Uses that are not in the store yet, of sessions that are no longer in memory.
+    orphaned_uses: Mutex<HashMap<SessionId, Timestamp>>,
+}
+
+#[derive(Debug, Default)]
+struct Chains {
+    by_handle: HashMap<HandleHash, Arc<CachedChain>>,
+    /// In which chains a session is, as itself or as an ancestor.
+    holding: HashMap<SessionId, HashSet<HandleHash>>,
+}
+
+#[derive(Debug, Default)]
+struct RecentChanges {
+    tick: u64,
+    /// Ticks up to this one are forgotten, or everything changed at it.
+    forgotten: u64,
+    by_session: HashMap<SessionId, (u64, Instant)>,
+}
+
+/// A session with its ancestors, and when it was last used here.
+#[derive(Debug)]
+pub struct CachedChain {
+    /// The sessions as they were loaded.
+    pub chain: SessionChain,
+    /// Microseconds since the epoch; 0 when it was not used since it was loaded.
+    used_at: AtomicI64,
+    /// The part of `used_at` that the store knows.
+    stored_use: AtomicI64,
+}
+
+/// Taken before a load begins.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadTicket(u64);
+
+impl CachedChain {
+    fn new(chain: SessionChain) -> Self {
+        Self { chain, used_at: AtomicI64::new(0), stored_use: AtomicI64::new(0) }
+    }
+
+    /// Notes a use. A use of a session is a use of its ancestors.
+    pub fn note_use(&self, now: Timestamp) {
+        self.used_at.fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Whether any session of the chain would be idle if it had not been used since it was loaded.
+    pub fn looks_idle(&self, now: Timestamp) -> bool {
+        self.chain.iter().any(|session| session.life(now) == Life::Idle)
+    }
+
+    /// The chain with the uses that were noted here.
+    fn with_uses(&self) -> SessionChain {
+        let used_at = Timestamp::from_micros(self.used_at.load(Ordering::Relaxed));
+        let sessions = self.chain.iter().map(|session| {
+            if session.last_used_at >= used_at {
+                return Arc::clone(session);
+            }
+            Arc::new(Session { last_used_at: used_at, ..Session::clone(session) })
+        });
+        // Only a time changed, so the links are whole as before.
+        SessionChain::new(sessions.collect()).unwrap_or_else(|| self.chain.clone())
+    }
+
+    /// Uses that the store does not know yet; they count as known from now on.
+    fn take_uses(&self) -> Option<Timestamp> {
+        let used_at = self.used_at.load(Ordering::Relaxed);
+        let stored = self.stored_use.fetch_max(used_at, Ordering::Relaxed);
+        (used_at > stored).then(|| Timestamp::from_micros(used_at))
+    }
+}
+
+impl SessionCache {
+    /// An empty cache for at most `capacity` sessions.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            chains: RwLock::default(),
+            changes: Mutex::default(),
+            orphaned_uses: Mutex::default(),
+        }
+    }
+
+    /// A session by its handle.
+    pub fn find(&self, handle: &HandleHash) -> Option<Arc<CachedChain>> {
+        self.chains.read().unwrap_or_else(PoisonError::into_inner).by_handle.get(handle).cloned()
+    }
+
+    /// How many sessions are in memory.
+    pub fn len(&self) -> usize {
+        self.chains.read().unwrap_or_else(PoisonError::into_inner).by_handle.len()
+    }
+
+    /// Whether none is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// To be taken before a load begins.
+    pub fn begin_load(&self) -> LoadTicket {
+        LoadTicket(self.changes().tick)
+    }
+
+    /// Keeps what was loaded, unless one of its sessions changed since the load began: then what was loaded is good for the check
+    /// that asked for it, which began before the change was applied here, and for no later one.
+    pub fn insert(&self, handle: HandleHash, chain: SessionChain, ticket: &LoadTicket) -> Arc<CachedChain> {
+        let cached = Arc::new(CachedChain::new(chain));
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes();
+        if cached.chain.iter().any(|session| changes.has_changed(session.id, *ticket)) {
+            return cached;
+        }
+        drop(changes);
+        self.remove(&mut chains, &handle);
+        while chains.by_handle.len() >= self.capacity {
+            let Some(victim) = chains.by_handle.keys().next().copied() else { break };
+            self.remove(&mut chains, &victim);
+        }
+        for session in cached.chain.iter() {
+            chains.holding.entry(session.id).or_default().insert(handle);
+        }
+        chains.by_handle.insert(handle, Arc::clone(&cached));
+        cached
+    }
+
+    /// Writes the uses that were noted here into the cached sessions, where the idle rule reads them. Done only when a session would
+    /// look idle without them, so that a check costs no copy.
+    pub fn fold_uses(&self, handle: &HandleHash) -> Option<Arc<CachedChain>> {
+        let ticket = self.begin_load();
+        let cached = self.find(handle)?;
+        Some(self.insert(*handle, cached.with_uses(), &ticket))
+    }
+
+    /// Drops a session that the store does not have.
+    pub fn forget(&self, handle: &HandleHash) {
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        self.remove(&mut chains, handle);
+    }
+
+    /// Drops every chain that a changed session is part of.
+    pub fn apply_change(&self, changed: SessionId) {
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes().note(changed);
+        for handle in chains.holding.remove(&changed).unwrap_or_default() {
+            self.remove(&mut chains, &handle);
+        }
+    }
+
+    /// Drops everything: the feed has a gap, so anything may have changed.
+    pub fn clear(&self) {
+        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes().note_everything();
+        let handles: Vec<_> = chains.by_handle.keys().copied().collect();
+        for handle in handles {
+            self.remove(&mut chains, &handle);
+        }
+    }
+
+    /// Uses that the store does not know yet. They are handed over: whoever cannot store them gives them back.
+    pub fn take_uses(&self) -> Vec<(SessionId, Timestamp)> {
+        let mut uses = std::mem::take(&mut *self.orphaned_uses.lock().unwrap_or_else(PoisonError::into_inner));
+        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
+        for cached in chains.by_handle.values() {
+            Self::collect_uses(cached, &mut uses);
+        }
+        uses.into_iter().collect()
+    }
+
+    /// Takes back uses that could not be stored.
+    pub fn return_uses(&self, uses: Vec<(SessionId, Timestamp)>) {
+        let mut orphaned = self.orphaned_uses.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, at) in uses {
+            if orphaned.len() < self.capacity {
+                orphaned.entry(id).and_modify(|known| *known = at.max(*known)).or_insert(at);
+            }
+        }
+    }
+
+    fn collect_uses(cached: &CachedChain, uses: &mut HashMap<SessionId, Timestamp>) {
+        if let Some(at) = cached.take_uses() {
+            for session in cached.chain.iter() {
+                uses.entry(session.id).and_modify(|known| *known = at.max(*known)).or_insert(at);
+            }
+        }
+    }
+
+    fn remove(&self, chains: &mut Chains, handle: &HandleHash) {
+        let Some(cached) = chains.by_handle.remove(handle) else { return };
+        Self::collect_uses(&cached, &mut self.orphaned_uses.lock().unwrap_or_else(PoisonError::into_inner));
+        for session in cached.chain.iter() {
+            if let Some(handles) = chains.holding.get_mut(&session.id) {
+                handles.remove(handle);
+                if handles.is_empty() {
+                    chains.holding.remove(&session.id);
+                }
+            }
+        }
+    }
+
+    fn changes(&self) -> MutexGuard<'_, RecentChanges> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RecentChanges {
+    fn note(&mut self, id: SessionId) {
+        self.tick += 1;
+        let now = Instant::now();
+        self.by_session.insert(id, (self.tick, now));
+        if self.by_session.len() > CHANGES_BEFORE_PRUNING {
+            let mut forgotten = self.forgotten;
+            self.by_session.retain(|_, (tick, at)| {
+                let keep = now.duration_since(*at) < CHANGE_MEMORY;
+                forgotten = if keep { forgotten } else { forgotten.max(*tick) };
+                keep
+            });
+            self.forgotten = forgotten;
+        }
+    }
+
+    fn note_everything(&mut self) {
+        self.tick += 1;
+        self.forgotten = self.tick;
+        self.by_session.clear();
+    }
+
+    fn has_changed(&self, id: SessionId, since: LoadTicket) -> bool {
+        since.0 < self.forgotten || self.by_session.get(&id).is_some_and(|(tick, _)| *tick > since.0)
+    }
+}

@@ -1,0 +1,216 @@
+//! The one place where configuration becomes objects and tasks, in start-up order.
+
+mod doors;
+mod store;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use chaperone_policy::Timestamp;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use store::{AppliedMigrations, migrate};
+
+use crate::admin::bundles::Bundles;
+use crate::admin::entities::Entities;
+use crate::admin::sessions::{SessionLimits, Sessions};
+use crate::clock::Clock;
+use crate::config::ServeConfig;
+use crate::pdp::Pdp;
+use crate::recorder::{DecisionEvents, Recorder};
+use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
+use crate::shutdown::{Drained, Shutdown};
+use crate::telemetry::Telemetry;
+
+/// A started server.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// The session use cases.
+    pub sessions: Sessions,
+    /// The bundle use cases.
+    pub bundles: Bundles,
+    /// What is decided from now on.
+    pub decisions: DecisionEvents,
+    parts: Parts,
+    config: ServeConfig,
+    telemetry: Telemetry,
+    shutdown: Shutdown,
+    doors: JoinSet<()>,
+    follower: JoinHandle<anyhow::Result<()>>,
+    stop_follower: CancellationToken,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The data plane.
+    pub data: SocketAddr,
+    /// The admin plane.
+    pub admin: SocketAddr,
+    /// Health and metrics.
+    pub http: SocketAddr,
+}
+
+/// What the doors give access to.
+#[derive(Clone, Debug)]
+struct Parts {
+    pdp: Arc<Pdp>,
+    replica: Arc<Replica>,
+    sessions: Sessions,
+    bundles: Bundles,
+    entities: Entities,
+    clock: Clock,
+    recorder: Recorder,
+    shutdown: Shutdown,
+}
+
+/// Serves until a signal says to stop, then drains.
+///
+/// # Errors
+/// When something that was configured cannot be had, or the store's schema is not this program's.
+pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
+    Server::start(config).await?.run().await
+}
+
+impl Server {
+    /// Starts everything. The doors are open when this returns; whether there is anything to decide with, `/readyz` tells.
+    ///
+    /// # Errors
+    /// When something that was configured cannot be had.
+    pub async fn start(config: ServeConfig) -> anyhow::Result<Self> {
+        // Sockets first: a second server on the same address ends here, before it touches anything.
+        let sockets = doors::Sockets::bind(&config)?;
+        let telemetry = Telemetry::init(&config.telemetry, &config.log, &config.process).context("telemetry")?;
+        for warning in config.warnings() {
+            tracing::warn!(option = %warning.option, "{}", warning.message);
+        }
+        let clock = Clock::system();
+        let store = store::open(&config.store).await?;
+        let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
+        let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
+        let recorder = Recorder::new(telemetry.metrics(), telemetry.spans());
+        let pdp = Arc::new(Pdp::new(
+            clock.clone(),
+            Arc::clone(&replica),
+            recorder.clone(),
+            config.data.concurrency,
+            config.data.default_deadline,
+        ));
+        let session_limits = SessionLimits {
+            default_lifetime: config.sessions.default_lifetime,
+            max_lifetime: config.sessions.max_lifetime,
+            require_binding: config.sessions.require_binding,
+        };
+        let shutdown = Shutdown::new();
+        let parts = Parts {
+            pdp,
+            replica: Arc::clone(&replica),
+            sessions: Sessions::new(Arc::clone(&replica), clock.clone(), session_limits),
+            bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
+            entities: Entities::new(Arc::clone(&replica), clock.clone()),
+            clock: clock.clone(),
+            recorder: recorder.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let times = FollowerTimes {
+            poll_interval: config.feed.poll_interval,
+            touch_interval: config.sessions.touch_interval,
+        };
+        let stop_follower = CancellationToken::new();
+        let follower = Follower::new(Arc::clone(&replica), clock, times);
+        let follower = tokio::spawn(store::follow(store, follower, stop_follower.clone()));
+        let addresses = sockets.addresses();
+        let doors = sockets.open(&config, &parts, &telemetry)?;
+        tracing::info!(
+            address.data = %addresses.data,
+            address.admin = %addresses.admin,
+            address.http = %addresses.http,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+        Ok(Self {
+            addresses,
+            sessions: parts.sessions.clone(),
+            bundles: parts.bundles.clone(),
+            decisions: recorder.events(),
+            parts,
+            config,
+            telemetry,
+            shutdown,
+            doors,
+            follower,
+            stop_follower,
+        })
+    }
+
+    /// Waits until this replica has read its store once.
+    pub async fn wait_until_loaded(&self) {
+        self.parts.replica.loaded().await;
+    }
+
+    /// Serves until a signal says to stop, then drains: not ready, no new connections, what is in flight is answered, what is still to
+    /// be stored is stored.
+    ///
+    /// # Errors
+    /// When the store's schema is not this program's, or signals cannot be listened for.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let signals = tokio::spawn(self.shutdown.clone().on_signal(self.config.process.drain_delay));
+        let mut ended_early = None;
+        let doors = async { while self.doors.join_next().await.is_some() {} };
+        tokio::select! {
+            drained = self.shutdown.drain(doors, self.config.process.drain_timeout) => {
+                if drained == Drained::TimedOut {
+                    tracing::warn!("some calls were still in flight when the time to drain was over");
+                }
+            }
+            ended = &mut self.follower => ended_early = Some(ended),
+        }
+        signals.abort();
+        self.stop_follower.cancel();
+        let outcome = match ended_early {
+            Some(ended) => ended,
+            None => self.follower.await,
+        };
+        self.parts.replica.store().close().await;
+        self.telemetry.shutdown().await;
+        outcome.context("following the store")?
+    }
+}
+
+impl crate::http::Readiness for Parts {
+    fn conditions(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let bundle = match &**self.replica.policies() {
+            Policies::Active(_) => Ok(()),
+            Policies::None => Err("no bundle is active".to_owned()),
+            Policies::Unusable(number) => Err(format!("bundle {number} cannot be used by this replica")),
+        };
+        let feed = match self.replica.freshness().judge(Instant::now()) {
+            Age::Fresh | Age::Grace => Ok(()),
+            Age::Stale => Err("the change feed was not read for too long".to_owned()),
+        };
+        let serving = if self.shutdown.is_draining() { Err("the server is stopping".to_owned()) } else { Ok(()) };
+        vec![("bundle", bundle), ("feed", feed), ("serving", serving)]
+    }
+}
+
+impl Parts {
+    fn is_ready(&self) -> bool {
+        crate::http::Readiness::conditions(self).iter().all(|(_, condition)| condition.is_ok())
+    }
+
+    /// What the gauges show.
+    fn note_gauges(&self) {
+        let age = self.replica.freshness().age(Instant::now());
+        let bundle = match &**self.replica.policies() {
+            Policies::Active(snapshot) => snapshot.number.get(),
+            Policies::None | Policies::Unusable(_) => 0,
+        };
+        self.recorder.note_state(age, bundle, self.replica.sessions().len());
+        let _: Timestamp = self.clock.now();
+    }
+}

@@ -1,0 +1,250 @@
+//! The three doors: sockets, TLS, services and their limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chaperone_api::FILE_DESCRIPTOR_SET;
+use chaperone_api::chaperone::v1::decision_service_server::DecisionServiceServer;
+use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
+use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
+use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
+use chaperone_api::envoy::service::auth::v3::authorization_server::AuthorizationServer;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::{Addresses, Parts};
+use crate::admin_auth::AdminAuth;
+use crate::config::{RuntimeMode, ServeConfig};
+use crate::grpc::decisions::Decisions;
+use crate::grpc::entities::EntityApi;
+use crate::grpc::ext_authz::ExtAuthz;
+use crate::grpc::fail_closed::FailClosedLayer;
+use crate::grpc::policies::PolicyApi;
+use crate::grpc::sessions::SessionApi;
+use crate::listener::{ListenOptions, Listener};
+use crate::shutdown::Shutdown;
+use crate::telemetry::Telemetry;
+use crate::tls::{Protocols, RELOAD_INTERVAL, Tls, TlsFiles};
+
+/// How often the health service and the gauges look at the state.
+const STATE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often an idle HTTP/2 connection is asked whether it still lives, and how long it may take to answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How large the headers of a call may be.
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+
+/// Bound sockets that nobody is served on yet.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    data: Vec<Listener>,
+    admin: Listener,
+    http: Listener,
+}
+
+impl Sockets {
+    /// Binds every socket.
+    pub(super) fn bind(config: &ServeConfig) -> anyhow::Result<Self> {
+        let data = match config.data.runtime {
+            RuntimeMode::Shared => vec![Listener::bind(config.data.listen)?],
+            RuntimeMode::PerCore => Listener::bind_shared(config.data.listen, config.data.worker_count())?,
+        };
+        let admin = Listener::bind(config.admin.listen)?;
+        let http = Listener::bind(config.http.listen)?;
+        Ok(Self { data, admin, http })
+    }
+
+    /// Where they are.
+    pub(super) fn addresses(&self) -> Addresses {
+        let data = self.data.first().map_or(self.admin.local_addr(), Listener::local_addr);
+        Addresses { data, admin: self.admin.local_addr(), http: self.http.local_addr() }
+    }
+
+    /// Serves on them until shutdown closes the doors. The returned tasks end when what was in flight has ended.
+    pub(super) fn open(self, config: &ServeConfig, parts: &Parts, telemetry: &Telemetry) -> anyhow::Result<JoinSet<()>> {
+        let mut doors = JoinSet::new();
+        let (reporter, health) = tonic_health::server::health_reporter();
+        tokio::spawn(report(parts.clone(), reporter));
+
+        let tls = load_tls(config.data.tls(), Protocols::Grpc).context("data plane TLS")?;
+        let options =
+            ListenOptions::new("data", tls, config.data.max_connections).allowing(&config.data.allowed_clients);
+        watch_tls(&options);
+        for listener in self.data {
+            let door = DataDoor { config: config.clone(), parts: parts.clone(), options: options.clone(), health: health.clone() };
+            match config.data.runtime {
+                RuntimeMode::Shared => {
+                    doors.spawn(door.serve(listener));
+                }
+                RuntimeMode::PerCore => {
+                    doors.spawn(on_own_thread(move || door.serve(listener))?);
+                }
+            }
+        }
+
+        let tls = load_tls(config.admin.tls(), Protocols::Grpc).context("admin plane TLS")?;
+        let options = ListenOptions::new("admin", tls, config.admin.max_connections);
+        watch_tls(&options);
+        let incoming = self.admin.incoming(options)?;
+        let auth = AdminAuth::new(&config.admin).context("admin plane authentication")?;
+        doors.spawn(serve_admin(config.clone(), parts.clone(), auth, health, incoming));
+
+        let tls = load_tls(config.http.tls(), Protocols::Http).context("HTTP TLS")?;
+        let options = ListenOptions::new("http", tls, config.http.max_connections);
+        watch_tls(&options);
+        let incoming = self.http.incoming(options)?;
+        let router = crate::http::router(Arc::new(parts.clone()), telemetry.metrics());
+        let shutdown = parts.shutdown.clone();
+        doors.spawn(async move { crate::http::serve(incoming, router, shutdown.closing()).await });
+        Ok(doors)
+    }
+}
+
+type HealthServer = tonic_health::pb::health_server::HealthServer<tonic_health::server::HealthService>;
+
+struct DataDoor {
+    config: ServeConfig,
+    parts: Parts,
+    options: ListenOptions,
+    health: HealthServer,
+}
+
+impl DataDoor {
+    async fn serve(self, listener: Listener) {
+        let Self { config, parts, options, health } = self;
+        let incoming = match listener.incoming(options) {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                tracing::error!(%error, "the data plane cannot be served");
+                return;
+            }
+        };
+        let limit = config.data.max_message_bytes;
+        let authorization =
+            AuthorizationServer::new(ExtAuthz::new(Arc::clone(&parts.pdp))).max_decoding_message_size(limit);
+        let decisions =
+            DecisionServiceServer::new(Decisions::new(Arc::clone(&parts.pdp))).max_decoding_message_size(limit);
+        let served = server(config.data.max_streams)
+            .layer(FailClosedLayer::new(Arc::clone(&parts.pdp)))
+            .add_service(authorization)
+            .add_service(decisions)
+            .add_service(health)
+            .add_optional_service(reflection())
+            .serve_with_incoming_shutdown(incoming, closing(parts.shutdown))
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the data plane has ended");
+        }
+    }
+}
+
+async fn serve_admin(
+    config: ServeConfig,
+    parts: Parts,
+    auth: AdminAuth,
+    health: HealthServer,
+    incoming: crate::listener::Incoming,
+) {
+    let limit = config.admin.max_message_bytes;
+    let stop = CancellationToken::new();
+    let stop_watches = {
+        let (shutdown, stop) = (parts.shutdown.clone(), stop.clone());
+        async move {
+            shutdown.closing().await;
+            stop.cancel();
+        }
+    };
+    tokio::spawn(stop_watches);
+    let sessions = SessionApi::new(parts.sessions, parts.replica, parts.clock, stop);
+    let served = server(config.admin.max_streams)
+        .load_shed(true)
+        .concurrency_limit_per_connection(config.admin.concurrency)
+        .timeout(config.admin.timeout)
+        .layer(auth)
+        .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(limit))
+        .add_service(PolicyServiceServer::new(PolicyApi::new(parts.bundles)).max_decoding_message_size(limit))
+        .add_service(EntityServiceServer::new(EntityApi::new(parts.entities)).max_decoding_message_size(limit))
+        .add_service(health)
+        .add_optional_service(reflection())
+        .serve_with_incoming_shutdown(incoming, closing(parts.shutdown))
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the admin plane has ended");
+    }
+}
+
+fn server(max_streams: u32) -> Server {
+    Server::builder()
+        .max_concurrent_streams(max_streams)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+}
+
+async fn closing(shutdown: Shutdown) {
+    shutdown.closing().await;
+}
+
+fn reflection() -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
+    let service = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    service.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok()
+}
+
+fn load_tls(files: Option<TlsFiles>, protocols: Protocols) -> anyhow::Result<Option<Tls>> {
+    Ok(files.map(|files| Tls::load(files, protocols)).transpose()?)
+}
+
+fn watch_tls(options: &ListenOptions) {
+    if let Some(tls) = &options.tls {
+        tokio::spawn(Arc::clone(tls).watch(RELOAD_INTERVAL));
+    }
+}
+
+/// Runs a door on a thread with a runtime of its own: its connections then never move between cores.
+fn on_own_thread<F>(door: impl FnOnce() -> F + Send + 'static) -> anyhow::Result<impl Future<Output = ()> + Send>
+where
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (done, ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("data-plane".into()).spawn(move || {
+        runtime.block_on(door());
+        // Nobody waits any more when the time to drain is over.
+        let _ = done.send(());
+    })?;
+    Ok(async move {
+        let _ = ended.await;
+    })
+}
+
+/// Keeps the health service and the gauges as the state is.
+async fn report(parts: Parts, reporter: HealthReporter) {
+    const SERVICES: [&str; 6] = [
+        "",
+        "envoy.service.auth.v3.Authorization",
+        "chaperone.v1.DecisionService",
+        "chaperone.v1.SessionService",
+        "chaperone.v1.PolicyService",
+        "chaperone.v1.EntityService",
+    ];
+    let mut last = None;
+    loop {
+        let ready = parts.is_ready();
+        if last != Some(ready) {
+            for service in SERVICES {
+                let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+                reporter.set_service_status(service, status).await;
+            }
+            last = Some(ready);
+        }
+        parts.note_gauges();
+        tokio::time::sleep(STATE_INTERVAL).await;
+    }
+}
