@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use chaperone_policy::{Bundle, BundleNumber, BundleSource, Entity, NAME_BYTES_MAX, Problem};
+use chaperone_policy::{Bundle, BundleNumber, BundleSource, NAME_BYTES_MAX, Problem};
 use chaperone_store::{BundleInfo, NewBundle, Store, StoredBundle};
 
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
-use crate::replica::Replica;
-
-/// How many entities are read at once.
-const ENTITY_PAGE: u32 = 1_000;
+use crate::replica::{Replica, stored_entities};
 
 /// The bundle use cases.
 #[derive(Clone, Debug)]
@@ -81,17 +78,8 @@ impl Bundles {
     }
 
     async fn check_entities(&self, bundle: &Bundle) -> Result<(), AdminError> {
-        let mut all: Vec<Entity> = Vec::new();
-        loop {
-            let after = all.last().map(|entity| entity.uid.clone());
-            let page = self.store().entities(None, after.as_ref(), ENTITY_PAGE).await?;
-            let is_last = page.len() < ENTITY_PAGE as usize;
-            all.extend(page);
-            if is_last {
-                break;
-            }
-        }
-        bundle.entities(&all).map(drop).map_err(|errors| {
+        let stored = stored_entities(&**self.store()).await?;
+        bundle.entities(&stored).map(drop).map_err(|errors| {
             let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
             let message = format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
             AdminError::Precondition { code: "entities_do_not_fit", message }

@@ -1,5 +1,6 @@
 //! Keeping entities beside those of the bundle.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chaperone_policy::{Entity, EntityRef};
@@ -8,7 +9,7 @@ use chaperone_store::Store;
 use super::sessions::check_entity;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
-use crate::replica::{Policies, Replica};
+use crate::replica::{Policies, Replica, stored_entities};
 
 /// How many entities one call may carry.
 const ENTITIES_MAX: usize = 1_000;
@@ -52,7 +53,11 @@ impl Entities {
                 return Err(AdminError::Precondition { code: "no_bundle", message: message.into() });
             }
         };
-        snapshot.bundle.entities(entities).map_err(|errors| {
+        // Together with what is stored: an entity can be right alone and yet close a circle of parents.
+        let mut all: BTreeMap<EntityRef, Entity> =
+            stored_entities(&**self.store()).await?.into_iter().map(|entity| (entity.uid.clone(), entity)).collect();
+        all.extend(entities.iter().map(|entity| (entity.uid.clone(), entity.clone())));
+        snapshot.bundle.entities(all.values()).map_err(|errors| {
             let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
             AdminError::invalid("entities", texts.join("; "))
         })?;

@@ -70,13 +70,15 @@ pub fn with_reason(code: Code, reason: &str, message: String) -> Status {
 
 /// INVALID_ARGUMENT with every problem of a bundle, as a `PolicyServiceValidateResponse` in the details.
 fn with_problems(problems: &[Problem], message: String) -> Status {
-    // Details travel in a header, and headers are small: more than this many are counted, not listed.
-    const LISTED_MAX: usize = 10;
-    let response = api::PolicyServiceValidateResponse {
-        problems: problems.iter().take(LISTED_MAX).map(problem_to_api).collect(),
-        digest: String::new(),
-        policy_count: 0,
-    };
+    // Details travel in a header, and headers are small. Validate lists all of them.
+    const LISTED_BYTES_MAX: usize = 4096;
+    let mut bytes = 0;
+    let listed = problems.iter().map(problem_to_api).take_while(|problem| {
+        bytes += problem.encoded_len();
+        bytes <= LISTED_BYTES_MAX
+    });
+    let response =
+        api::PolicyServiceValidateResponse { problems: listed.collect(), digest: String::new(), policy_count: 0 };
     let details = chaperone_api::google::rpc::Status {
         code: i32::from(Code::InvalidArgument),
         message: message.clone(),

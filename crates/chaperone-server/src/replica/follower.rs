@@ -7,13 +7,11 @@ use chaperone_policy::{Bundle, Entity, Problem};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Policies, Replica, Snapshot};
+use super::{Policies, Replica, Snapshot, stored_entities};
 use crate::clock::Clock;
 
 /// How many changes are read at once.
 const BATCH: u32 = 1_000;
-/// How many entities are read at once.
-const ENTITY_PAGE: u32 = 1_000;
 /// How many uses are stored at once.
 const TOUCH_BATCH: usize = 500;
 /// How long changes stay in the feed. A replica that was away for longer loads everything again.
@@ -146,7 +144,7 @@ impl Follower {
 
     fn advance(&mut self, cursor: Cursor) {
         self.cursor = Some(cursor);
-        self.replica.applied.send_replace(cursor);
+        self.replica.applied.send_replace(Some(cursor));
     }
 
     async fn load_policies(&self, work: &Work) -> Result<(), StoreError> {
@@ -154,7 +152,7 @@ impl Follower {
             Policies::Active(snapshot) if !work.bundle => Some(Arc::clone(snapshot)),
             Policies::Active(_) | Policies::Unusable(_) | Policies::None => None,
         };
-        let entities = self.load_entities().await?;
+        let entities = stored_entities(&**self.replica.store()).await?;
         let policies = match current {
             Some(snapshot) => {
                 let bundle = Arc::clone(&snapshot.bundle);
@@ -173,19 +171,6 @@ impl Follower {
         // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.
         self.replica.policies.store(Arc::new(policies));
         Ok(())
-    }
-
-    async fn load_entities(&self) -> Result<Vec<Entity>, StoreError> {
-        let mut all: Vec<Entity> = Vec::new();
-        loop {
-            let after = all.last().map(|entity| entity.uid.clone());
-            let page = self.replica.store.entities(None, after.as_ref(), ENTITY_PAGE).await?;
-            let is_last = page.len() < ENTITY_PAGE as usize;
-            all.extend(page);
-            if is_last {
-                return Ok(all);
-            }
-        }
     }
 
     async fn store_uses(&self) {

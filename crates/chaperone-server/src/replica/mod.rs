@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chaperone_policy::{Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
+use chaperone_policy::{Bundle, BundleNumber, Entity, EntityStore, HandleHash, SessionChain, SessionId};
 use chaperone_store::{Cursor, Store, StoreError};
 use tokio::sync::{broadcast, watch};
 
@@ -19,6 +19,9 @@ pub use sessions::{CachedChain, SessionCache};
 
 /// How many session changes a slow watcher may fall behind.
 const WATCH_BACKLOG: usize = 4096;
+
+/// How many entities are read at once.
+const ENTITY_PAGE: u32 = 1_000;
 
 /// The policies and entities of one moment. A check takes one and keeps it to its end.
 #[derive(Debug)]
@@ -49,7 +52,8 @@ pub struct Replica {
     policies: ArcSwap<Policies>,
     sessions: SessionCache,
     freshness: Freshness,
-    applied: watch::Sender<Cursor>,
+    /// How far the feed was applied; `None` before everything was loaded once.
+    applied: watch::Sender<Option<Cursor>>,
     session_changes: broadcast::Sender<SessionId>,
 }
 
@@ -61,7 +65,7 @@ impl Replica {
             policies: ArcSwap::from_pointee(Policies::None),
             sessions: SessionCache::new(sessions_max),
             freshness: Freshness::new(limits),
-            applied: watch::Sender::new(Cursor::default()),
+            applied: watch::Sender::new(None),
             session_changes: broadcast::Sender::new(WATCH_BACKLOG),
         }
     }
@@ -121,6 +125,12 @@ impl Replica {
         Ok(Some(self.sessions.insert(*handle, chain, &ticket)))
     }
 
+    /// Waits until everything was loaded once.
+    pub async fn loaded(&self) {
+        // The sender lives as long as this replica, so that this cannot fail.
+        let _ = self.applied.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Waits until this replica has applied every change that is in the feed now, but not longer than `limit`.
     ///
     /// An administrator who is told that a change is made can then rely on it at least here. Waiting in vain is no error: the change
@@ -128,12 +138,30 @@ impl Replica {
     pub async fn catch_up(&self, limit: Duration) {
         let reached = async {
             let end = self.store.feed_end().await.ok()?;
-            let mut applied = self.applied.subscribe();
-            applied.wait_for(|cursor| cursor.0.iter().zip(end.0).all(|(have, want)| *have >= want)).await.ok()?;
-            Some(())
+            let has_reached = |applied: &Option<Cursor>| {
+                applied.is_some_and(|cursor| cursor.0.iter().zip(end.0).all(|(have, want)| *have >= want))
+            };
+            self.applied.subscribe().wait_for(has_reached).await.ok().map(drop)
         };
         if !matches!(tokio::time::timeout(limit, reached).await, Ok(Some(()))) {
             tracing::warn!("a change was stored, but this replica has not applied it yet");
+        }
+    }
+}
+
+/// Every entity that is stored.
+///
+/// # Errors
+/// When the store fails.
+pub async fn stored_entities(store: &dyn Store) -> Result<Vec<Entity>, StoreError> {
+    let mut all: Vec<Entity> = Vec::new();
+    loop {
+        let after = all.last().map(|entity| entity.uid.clone());
+        let page = store.entities(None, after.as_ref(), ENTITY_PAGE).await?;
+        let is_last = page.len() < ENTITY_PAGE as usize;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
         }
     }
 }
