@@ -104,6 +104,13 @@ pub struct Answer {
     pub at: Timestamp,
 }
 
+impl Answer {
+    /// Whether the action may go ahead.
+    pub fn is_allowed(&self) -> bool {
+        self.decision.outcome == Outcome::Allow
+    }
+}
+
 enum Subjects {
     Session(Arc<CachedChain>),
     Peer(EntityRef),

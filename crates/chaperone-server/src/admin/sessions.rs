@@ -87,6 +87,12 @@ pub enum SessionState {
     AncestorEnded,
 }
 
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Renew(Duration),
+    Complete { reason: &'a str, by: &'a str },
+}
+
 impl Sessions {
     /// Over one replica's store.
     pub fn new(replica: Arc<Replica>, clock: Clock, limits: SessionLimits) -> Self {
@@ -259,14 +265,7 @@ impl Sessions {
     /// When there is none, it or an ancestor has ended, or the store fails.
     pub async fn renew(&self, id: SessionId, lifetime: Duration) -> Result<SessionView, AdminError> {
         let lifetime = self.check_lifetime(Some(lifetime))?;
-        self.change(id, async |session, now| {
-            let latest = match session.parent {
-                Some(parent) => self.live_parent(parent, now).await?.expires_at,
-                None => Timestamp::from_micros(i64::MAX),
-            };
-            Ok(session.renew(now.plus(lifetime).min(latest), now)?)
-        })
-        .await
+        self.change(id, Change::Renew(lifetime)).await
     }
 
     /// Ends a session whose task is done.
@@ -275,17 +274,23 @@ impl Sessions {
     /// When there is none, it has ended already, or the store fails.
     pub async fn complete(&self, id: SessionId, reason: &str, by: &str) -> Result<SessionView, AdminError> {
         check_length("reason", reason, 0, NAME_BYTES_MAX)?;
-        self.change(id, async |session, now| Ok(session.complete(reason.to_owned(), by.to_owned(), now)?)).await
+        self.change(id, Change::Complete { reason, by }).await
     }
 
-    async fn change(
-        &self,
-        id: SessionId,
-        transition: impl AsyncFn(&Session, Timestamp) -> Result<Session, AdminError>,
-    ) -> Result<SessionView, AdminError> {
+    async fn change(&self, id: SessionId, change: Change<'_>) -> Result<SessionView, AdminError> {
         for _ in 0..CONFLICT_RETRIES {
             let session = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
-            let changed = transition(&session, self.clock.now()).await?;
+            let now = self.clock.now();
+            let changed = match change {
+                Change::Renew(lifetime) => {
+                    let latest = match session.parent {
+                        Some(parent) => self.live_parent(parent, now).await?.expires_at,
+                        None => Timestamp::from_micros(i64::MAX),
+                    };
+                    session.renew(now.plus(lifetime).min(latest), now)?
+                }
+                Change::Complete { reason, by } => session.complete(reason.to_owned(), by.to_owned(), now)?,
+            };
             match self.store().save_session(&changed).await {
                 Ok(saved) => {
                     self.replica.catch_up(CATCH_UP).await;

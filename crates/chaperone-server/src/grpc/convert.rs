@@ -7,6 +7,7 @@ use chaperone_policy::{Attributes, EntityRef, Timestamp, Value};
 use tonic::metadata::MetadataMap;
 
 use crate::admin::AdminError;
+use crate::admin_auth::Caller;
 use crate::telemetry::ParentContext;
 
 /// How deep a value may be nested.
@@ -25,6 +26,11 @@ pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> AdminErr
 /// The caller's trace, from gRPC metadata.
 pub fn parent_context(metadata: &MetadataMap) -> Option<ParentContext> {
     ParentContext::from_traceparent(metadata.get("traceparent")?.to_str().ok()?)
+}
+
+/// Who calls the admin plane, as records name them. Its authentication put the name there.
+pub fn caller<T>(request: &tonic::Request<T>) -> String {
+    request.extensions().get::<Caller>().map(|caller| caller.name.to_string()).unwrap_or_default()
 }
 
 /// An entity's identity that must be there.

@@ -12,7 +12,6 @@ use super::convert::{self, invalid};
 use super::status::problem_to_api;
 use crate::admin::AdminError;
 use crate::admin::bundles::Bundles;
-use crate::admin_auth::Caller;
 
 /// Serves bundle administration.
 #[derive(Clone, Debug)]
@@ -33,12 +32,12 @@ impl PolicyService for PolicyApi {
         &self,
         request: Request<api::PolicyServiceUploadRequest>,
     ) -> Result<Response<api::PolicyServiceUploadResponse>, Status> {
-        let by = Caller::of(&request);
+        let by = convert::caller(&request);
         let request = request.into_inner();
         let source = bundle_source(request.files)?;
-        let (mut info, created) = self.bundles.upload(source, request.message, &by.name).await?;
+        let (mut info, created) = self.bundles.upload(source, request.message, &by).await?;
         if request.activate {
-            info = self.bundles.activate(info.number, None, &by.name).await?;
+            info = self.bundles.activate(info.number, None, &by).await?;
         }
         Ok(Response::new(api::PolicyServiceUploadResponse { bundle: Some(bundle_to_api(&info)), created }))
     }
@@ -65,13 +64,13 @@ impl PolicyService for PolicyApi {
         &self,
         request: Request<api::PolicyServiceActivateRequest>,
     ) -> Result<Response<api::PolicyServiceActivateResponse>, Status> {
-        let by = Caller::of(&request);
+        let by = convert::caller(&request);
         let request = request.into_inner();
         if request.number == 0 {
             return Err(invalid("number", "is required").into());
         }
         let expected = request.expected_active.map(BundleNumber::new);
-        let info = self.bundles.activate(BundleNumber::new(request.number), expected, &by.name).await?;
+        let info = self.bundles.activate(BundleNumber::new(request.number), expected, &by).await?;
         Ok(Response::new(api::PolicyServiceActivateResponse { bundle: Some(bundle_to_api(&info)) }))
     }
 

@@ -16,7 +16,6 @@ use super::convert::{self, invalid};
 use super::status::with_reason;
 use crate::admin::AdminError;
 use crate::admin::sessions::{NewScope, NewSession, SessionState, SessionView, Sessions};
-use crate::admin_auth::Caller;
 use crate::clock::Clock;
 use crate::replica::Replica;
 
@@ -85,10 +84,10 @@ impl SessionService for SessionApi {
         &self,
         request: Request<api::SessionServiceCompleteRequest>,
     ) -> Result<Response<api::SessionServiceCompleteResponse>, Status> {
-        let by = Caller::of(&request);
+        let by = convert::caller(&request);
         let request = request.into_inner();
         let id = session_id("session_id", &request.session_id)?;
-        let view = self.sessions.complete(id, &request.reason, &by.name).await?;
+        let view = self.sessions.complete(id, &request.reason, &by).await?;
         Ok(Response::new(api::SessionServiceCompleteResponse { session: Some(session_to_api(&view)) }))
     }
 
@@ -96,10 +95,10 @@ impl SessionService for SessionApi {
         &self,
         request: Request<api::SessionServiceRevokeRequest>,
     ) -> Result<Response<api::SessionServiceRevokeResponse>, Status> {
-        let by = Caller::of(&request);
+        let by = convert::caller(&request);
         let request = request.into_inner();
         let target = revoke_target(request.target)?;
-        let revoked_count = self.sessions.revoke(&target, &request.reason, &by.name).await?;
+        let revoked_count = self.sessions.revoke(&target, &request.reason, &by).await?;
         Ok(Response::new(api::SessionServiceRevokeResponse { revoked_count }))
     }
 

@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use super::{Addresses, Parts};
 use crate::admin_auth::AdminAuth;
@@ -67,7 +68,8 @@ impl Sockets {
     /// Serves on them until shutdown closes the doors. The returned tasks end when what was in flight has ended.
     pub(super) fn open(self, config: &ServeConfig, parts: &Parts, telemetry: &Telemetry) -> anyhow::Result<JoinSet<()>> {
         let mut doors = JoinSet::new();
-        let (reporter, health) = tonic_health::server::health_reporter();
+        let reporter = HealthReporter::new();
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         tokio::spawn(report(parts.clone(), reporter));
 
         let tls = load_tls(config.data.tls(), Protocols::Grpc).context("data plane TLS")?;
@@ -91,6 +93,7 @@ impl Sockets {
         watch_tls(&options);
         let incoming = self.admin.incoming(options)?;
         let auth = AdminAuth::new(&config.admin).context("admin plane authentication")?;
+        tokio::spawn(auth.clone().watch());
         doors.spawn(serve_admin(config.clone(), parts.clone(), auth, health, incoming));
 
         let tls = load_tls(config.http.tls(), Protocols::Http).context("HTTP TLS")?;
@@ -104,13 +107,11 @@ impl Sockets {
     }
 }
 
-type HealthServer = tonic_health::pb::health_server::HealthServer<tonic_health::server::HealthService>;
-
 struct DataDoor {
     config: ServeConfig,
     parts: Parts,
     options: ListenOptions,
-    health: HealthServer,
+    health: HealthServer<HealthService>,
 }
 
 impl DataDoor {
@@ -146,7 +147,7 @@ async fn serve_admin(
     config: ServeConfig,
     parts: Parts,
     auth: AdminAuth,
-    health: HealthServer,
+    health: HealthServer<HealthService>,
     incoming: crate::listener::Incoming,
 ) {
     let limit = config.admin.max_message_bytes;
