@@ -1,15 +1,34 @@
 //! Bundles, compiled: what one replica decides with.
 
+use cedar_policy_core::ast::Entity as CoreEntity;
+
+use crate::convert;
+use crate::diagnostics::File;
 use crate::entities::{Entity, EntityError, EntityStore};
+use crate::entity_text;
+use crate::manifest::{self, Manifest};
 use crate::mapping::Mapping;
+use crate::policy_set::PolicySet;
+use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
 use crate::request::Request;
+use crate::schema::{self, CompiledSchema};
+use crate::shape::{Shapes, check_fields};
 use crate::source::BundleSource;
-use crate::value::{Attributes, EntityRef};
+use crate::value::{Attributes, EntityRef, Value};
+
+/// The path of the mapping.
+const MAPPING_PATH: &str = "mapping.toml";
+/// The one code of the mapping's problems that does not depend on the schema.
+const MAPPING_SYNTAX: &str = "mapping_syntax";
 
 /// A valid bundle, ready to decide. Immutable.
 #[derive(Debug)]
 pub struct Bundle {
+    manifest: Manifest,
+    schema: CompiledSchema,
+    policies: PolicySet,
+    entities: Vec<CoreEntity>,
     mapping: Mapping,
 }
 
@@ -27,15 +46,48 @@ impl Bundle {
     /// Validates a bundle strictly and compiles it.
     ///
     /// # Errors
-    /// With every problem of every file, in the order of files and places.
+    /// With every problem of every file, in the order of files and places. When the schema has problems, whatever is checked
+    /// against it is only parsed.
     pub fn compile(source: &BundleSource) -> Result<Self, Vec<Problem>> {
-        let _ = source;
-        Err(Vec::new())
+        source.check_limits()?;
+        let mut problems = Problems::default();
+        let manifest = problems.keep(Manifest::parse(file(source, manifest::PATH).unwrap_or_default()));
+        let schema = problems.keep_all(compile_schema(source));
+        let policies = compile_policies(source, schema.as_ref(), &mut problems);
+        let entities = match file(source, entity_text::PATH) {
+            Some(text) => problems.keep_all(entity_text::parse(text, schema.as_ref())),
+            None => Some(Vec::new()),
+        };
+        let mapping = match file(source, MAPPING_PATH) {
+            Some(text) => problems.keep_all(compile_mapping(text, schema.as_ref())),
+            None => Some(Mapping::default()),
+        };
+        match (problems.0.is_empty(), manifest, schema, entities, mapping) {
+            (true, Some(manifest), Some(schema), Some(entities), Some(mapping)) => {
+                Ok(Self { manifest, schema, policies, entities, mapping })
+            }
+            _ => Err(problems.in_order()),
+        }
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// How many policies it has.
     pub fn policy_count(&self) -> usize {
-        0
+        self.policies.len()
+    }
+
+    /// The ids of its policies, in order.
+    pub fn policy_ids(&self) -> impl Iterator<Item = &str> {
+        self.policies.ids()
+    }
+
+    /// What its schema says of every action that applies to anything.
+    pub fn shapes(&self) -> &Shapes {
+        self.schema.shapes()
     }
 
     /// How requests become actions.
@@ -48,8 +100,23 @@ impl Bundle {
     /// # Errors
     /// When the action is not declared, does not apply to the resource's type, or an attribute is missing, unknown, or of another type.
     pub fn request(&self, action: &str, resource: EntityRef, attributes: Attributes) -> Result<Request, RequestError> {
-        let _ = (action, resource, attributes);
-        Err(RequestError { field: String::new(), message: String::new() })
+        let refuse = |field: &str, message: String| RequestError { field: field.to_owned(), message };
+        let action = EntityRef::action(action);
+        let shape = self
+            .shapes()
+            .get(&action)
+            .ok_or_else(|| refuse("action", format!("the schema does not declare `{action}`")))?;
+        if !shape.resources.contains(&resource.kind) {
+            let types = shape.resources.join("`, `");
+            let message = format!("`{action}` applies to `{types}`, not to `{}`", resource.kind);
+            return Err(refuse("resource", message));
+        }
+        check_fields(&shape.attributes, &attributes, "attributes")
+            .map_err(|error| refuse(&error.path, error.message))?;
+        for (name, value) in &attributes {
+            check_text(value, &format!("attributes.{name}"))?;
+        }
+        Ok(Request { action, resource, attributes })
     }
 
     /// The bundle's own entities with `stored` before them.
@@ -57,7 +124,90 @@ impl Bundle {
     /// # Errors
     /// With every entity that the schema does not allow.
     pub fn entities<'a>(&self, stored: impl IntoIterator<Item = &'a Entity>) -> Result<EntityStore, Vec<EntityError>> {
-        let _ = stored.into_iter();
-        Err(Vec::new())
+        EntityStore::new(&self.schema, &self.entities, stored)
+    }
+
+    pub(crate) fn schema(&self) -> &CompiledSchema {
+        &self.schema
+    }
+
+    pub(crate) fn policies(&self) -> &PolicySet {
+        &self.policies
     }
 }
+
+/// Checks the text of extension values, which their type alone does not.
+fn check_text(value: &Value, path: &str) -> Result<(), RequestError> {
+    match value {
+        Value::Bool(_) | Value::Long(_) | Value::String(_) | Value::Entity(_) => Ok(()),
+        Value::Set(values) => values.iter().try_for_each(|value| check_text(value, &format!("{path}[]"))),
+        Value::Record(fields) => {
+            fields.iter().try_for_each(|(name, value)| check_text(value, &format!("{path}.{name}")))
+        }
+        Value::Ip(_) | Value::Decimal(_) | Value::Datetime(_) | Value::Duration(_) => convert::value(value)
+            .map(drop)
+            .map_err(|error| RequestError { field: path.to_owned(), message: error.to_string() }),
+    }
+}
+
+/// Every problem so far.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        self.keep_all(result.map_err(|problem| vec![problem]))
+    }
+
+    fn keep_all<T>(&mut self, result: Result<T, Vec<Problem>>) -> Option<T> {
+        result.map_err(|problems| self.0.extend(problems)).ok()
+    }
+
+    fn in_order(mut self) -> Vec<Problem> {
+        self.0.sort();
+        self.0.dedup();
+        self.0
+    }
+}
+
+fn file<'a>(source: &'a BundleSource, path: &str) -> Option<&'a str> {
+    source.files.get(path).map(String::as_str)
+}
+
+fn compile_schema(source: &BundleSource) -> Result<CompiledSchema, Vec<Problem>> {
+    match file(source, schema::PATH) {
+        Some(text) => CompiledSchema::compile(text),
+        None => Err(vec![Problem::of_file(schema::PATH, "schema_missing", "the bundle has no schema")]),
+    }
+}
+
+fn compile_policies(source: &BundleSource, schema: Option<&CompiledSchema>, problems: &mut Problems) -> PolicySet {
+    let mut files = PolicyFiles::default();
+    for (path, text) in source.files.iter().filter(|(path, _)| path.starts_with("policies/")) {
+        files.add(File { path, text });
+    }
+    if let Some(schema) = schema {
+        files.check_types(schema.validator());
+    }
+    let (policies, mut found) = files.into_parts();
+    if policies.is_empty() && found.is_empty() {
+        let problem = Problem::of_file("policies/", "policies_missing", "the bundle has no policies");
+        found.push(problem.with_help("put at least one into a file such as policies/main.cedar"));
+    }
+    problems.0.extend(found);
+    PolicySet::new(policies)
+}
+
+fn compile_mapping(text: &str, schema: Option<&CompiledSchema>) -> Result<Mapping, Vec<Problem>> {
+    let Some(schema) = schema else {
+        // Every action is unknown then, so that only the syntax can be judged.
+        return Mapping::parse(text, &Shapes::new()).map_err(|mut problems| {
+            problems.retain(|problem| problem.code == MAPPING_SYNTAX);
+            problems
+        });
+    };
+    Mapping::parse(text, schema.shapes())
+}
+
+#[cfg(test)]
+mod tests;

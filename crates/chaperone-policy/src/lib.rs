@@ -3,14 +3,27 @@
 //! Cedar's types stop at this crate's edge.
 
 mod bundle;
+mod context;
+mod convert;
 mod decide;
 mod decision;
+mod diagnostics;
 mod entities;
+mod entity_text;
+mod evaluate;
 mod handle;
+mod hierarchy;
 mod ids;
+mod index;
+mod manifest;
 pub mod mapping;
+mod nesting;
+mod policy_set;
+mod policy_text;
 mod problem;
+mod reason;
 mod request;
+mod schema;
 mod scope;
 mod session;
 mod shape;
@@ -24,9 +37,10 @@ pub use decision::{Decision, DeterminingPolicy, Outcome, Reason};
 pub use entities::{Entity, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
+pub use manifest::Manifest;
 pub use problem::Problem;
 pub use request::{Presenter, Request};
-pub use scope::{Scope, ScopeError};
+pub use scope::{Grant, SCOPE_BYTES_MAX, Scope, ScopeError};
 pub use session::{
     Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, LABELS_MAX, Life, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, Session,
     SessionChain, Task, TransitionError,

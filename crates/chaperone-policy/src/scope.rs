@@ -1,6 +1,23 @@
 //! Scopes: what a session may ever do, whatever the policies grant.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+
+use cedar_policy_core::ast::Policy as CorePolicy;
+
+use crate::bundle::Bundle;
+use crate::convert;
+use crate::diagnostics::File;
+use crate::evaluate::Situation;
+use crate::policy_set::{ParsedPolicy, PolicySet};
+use crate::policy_text;
+use crate::problem::Problem;
+use crate::value::EntityRef;
+
+/// How long a scope's Cedar text may be, in bytes.
+pub const SCOPE_BYTES_MAX: usize = 64 * 1024;
+/// What stands for the file in problems of a scope.
+const FILE: &str = "scope";
 
 /// A scope. It only narrows: an action needs a permit here, and no forbid, beside what the bundle's policies say.
 #[derive(Clone, Debug, Default)]
@@ -12,17 +29,28 @@ pub enum Scope {
     Policies(Arc<ScopePolicies>),
 }
 
-/// The policies of a scope, parsed. (Filled in by the evaluator.)
+/// The policies of a scope, parsed and compiled.
 #[derive(Debug)]
 pub struct ScopePolicies {
     source: String,
+    policies: Vec<CorePolicy>,
+    set: PolicySet,
 }
 
-/// A scope that does not parse.
+/// One line of a short scope: actions, and what they may act on.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Grant {
+    /// Actions, such as `read` or `Action::"read"`; a group covers its members. Empty means every action.
+    pub actions: Vec<String>,
+    /// Resources; each covers itself and everything that is in it. Empty means every resource.
+    pub resources: Vec<EntityRef>,
+}
+
+/// A scope that is not valid.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the scope is not valid Cedar: {message}")]
+#[error("the scope is not valid: {message}")]
 pub struct ScopeError {
-    /// What is wrong, with line and column.
+    /// What is wrong, with line and column where there is a text.
     pub message: String,
 }
 
@@ -30,9 +58,38 @@ impl Scope {
     /// Parses a scope's Cedar text. `@id` is not needed; templates are refused.
     ///
     /// # Errors
-    /// When the text does not parse, or holds a template.
+    /// When the text is longer than [`SCOPE_BYTES_MAX`], does not parse, or holds a template.
     pub fn parse(source: &str) -> Result<Self, ScopeError> {
-        Ok(Self::Policies(Arc::new(ScopePolicies { source: source.to_owned() })))
+        if source.len() > SCOPE_BYTES_MAX {
+            return Err(ScopeError { message: format!("it has more than {SCOPE_BYTES_MAX} bytes") });
+        }
+        let file = File { path: FILE, text: source };
+        let policies = policy_text::parse(file).map_err(|problems| ScopeError { message: join(&problems) })?;
+        let parsed = policies.iter().enumerate().map(|(place, core)| ParsedPolicy {
+            id: place.to_string().into(),
+            reason: None,
+            core: core.clone(),
+        });
+        let set = PolicySet::new(parsed.collect());
+        Ok(Self::Policies(Arc::new(ScopePolicies { source: source.to_owned(), policies, set })))
+    }
+
+    /// A scope of what any of `grants` covers, as the Cedar policies that say so.
+    ///
+    /// # Errors
+    /// When there is no grant, when the bundle does not declare an action or a resource's type, or when the text is too long.
+    pub fn from_grants(grants: &[Grant], bundle: &Bundle) -> Result<Self, ScopeError> {
+        if grants.is_empty() {
+            return Err(ScopeError { message: "it has no grants".into() });
+        }
+        let mut source = String::new();
+        for grant in grants {
+            write_grant(&mut source, grant, bundle)?;
+            if source.len() > SCOPE_BYTES_MAX {
+                return Err(ScopeError { message: format!("it has more than {SCOPE_BYTES_MAX} bytes") });
+            }
+        }
+        Self::parse(&source)
     }
 
     /// Its Cedar text; `None` when unrestricted.
@@ -42,6 +99,28 @@ impl Scope {
             Self::Policies(policies) => Some(&policies.source),
         }
     }
+
+    /// Whether it allows this, by itself. A policy of it that fails to evaluate allows nothing.
+    pub(crate) fn allows(&self, situation: &Situation<'_>) -> bool {
+        match self {
+            Self::Unrestricted => true,
+            Self::Policies(policies) => policies.set.evaluate(situation).allows(),
+        }
+    }
+}
+
+impl Bundle {
+    /// Checks a scope strictly against the bundle's schema.
+    ///
+    /// # Errors
+    /// With every problem; the file in their places is `scope`.
+    pub fn check_scope(&self, scope: &Scope) -> Result<(), Vec<Problem>> {
+        let Scope::Policies(policies) = scope else { return Ok(()) };
+        let file = File { path: FILE, text: &policies.source };
+        let problems =
+            policy_text::check_types(self.schema().validator(), policies.policies.iter().map(|policy| (file, policy)));
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
 }
 
 impl PartialEq for Scope {
@@ -49,3 +128,45 @@ impl PartialEq for Scope {
         self.source() == other.source()
     }
 }
+
+fn join(problems: &[Problem]) -> String {
+    let one = |problem: &Problem| match problem.line {
+        0 => problem.message.clone(),
+        line => format!("line {line}, column {}: {}", problem.column, problem.message),
+    };
+    problems.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Writes the policies of one grant. Cedar itself prints the identities, so that no id can end its quotes.
+fn write_grant(source: &mut String, grant: &Grant, bundle: &Bundle) -> Result<(), ScopeError> {
+    let actions = grant.actions.iter().map(|action| action_literal(action, bundle)).collect::<Result<Vec<_>, _>>()?;
+    let action = match actions.as_slice() {
+        [] => "action".to_owned(),
+        actions => format!("action in [{}]", actions.join(", ")),
+    };
+    let mut write = |resource: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(source, "permit (principal, {action}, {resource});");
+    };
+    if grant.resources.is_empty() {
+        write("resource");
+    }
+    for resource in &grant.resources {
+        let uid = convert::uid(resource).map_err(|error| ScopeError { message: error.to_string() })?;
+        if !bundle.schema().declares_type(uid.entity_type()) {
+            return Err(ScopeError { message: format!("the schema does not declare the type `{}`", resource.kind) });
+        }
+        write(&format!("resource in {uid}"));
+    }
+    Ok(())
+}
+
+fn action_literal(action: &str, bundle: &Bundle) -> Result<String, ScopeError> {
+    let uid = bundle.schema().action_or_group(&EntityRef::action(action));
+    let uid =
+        uid.ok_or_else(|| ScopeError { message: format!("the schema does not declare the action `{action}`") })?;
+    Ok(uid.to_string())
+}
+
+#[cfg(test)]
+mod tests;

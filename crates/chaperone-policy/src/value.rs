@@ -22,6 +22,17 @@ impl EntityRef {
     pub fn new(kind: impl Into<SmolStr>, id: impl Into<SmolStr>) -> Self {
         Self { kind: kind.into(), id: id.into() }
     }
+
+    /// An action from its short name, such as `read`, or its full one, such as `Docs::Action::"read"`.
+    pub fn action(name: &str) -> Self {
+        let full = name.strip_suffix('"').and_then(|name| name.split_once("Action::\""));
+        match full {
+            Some((namespace, id)) if namespace.is_empty() || namespace.ends_with("::") => {
+                Self::new(format!("{namespace}Action"), id)
+            }
+            _ => Self::new("Action", name),
+        }
+    }
 }
 
 impl fmt::Display for EntityRef {

@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::shape::Shapes;
 
 /// A valid mapping.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mapping {}
 
 /// What a request presents as its session.

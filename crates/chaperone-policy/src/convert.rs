@@ -1,0 +1,121 @@
+//! Plain data to Cedar's own values, without a detour over JSON or expressions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use cedar_policy_core::ast::{
+    Eid, EntityType, EntityUID, ExtensionFunction, Literal, Name, PartialValue, Value as CoreValue,
+};
+use cedar_policy_core::extensions::Extensions;
+use smol_str::SmolStr;
+
+use crate::value::{Attributes, EntityRef, Value};
+
+/// A value that Cedar cannot hold.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum ConvertError {
+    /// An entity type that is not a Cedar name.
+    #[error("`{0}` is not an entity type")]
+    EntityType(SmolStr),
+    /// The text of an extension value that its constructor refuses.
+    #[error("`{text}` is not a valid {kind}: {message}")]
+    Extension { kind: &'static str, text: SmolStr, message: String },
+}
+
+/// An entity's identity, when its type is a Cedar name.
+pub(crate) fn uid(entity: &EntityRef) -> Result<EntityUID, ConvertError> {
+    let kind =
+        EntityType::from_normalized_str(&entity.kind).map_err(|_| ConvertError::EntityType(entity.kind.clone()))?;
+    Ok(uid_of(kind, &entity.id))
+}
+
+/// An entity's identity, of a type that is known already.
+pub(crate) fn uid_of(kind: EntityType, id: &SmolStr) -> EntityUID {
+    EntityUID::from_components(kind, Eid::new(id.clone()), None)
+}
+
+/// An entity's identity as plain data.
+pub(crate) fn entity_ref(uid: &EntityUID) -> EntityRef {
+    EntityRef::new(uid.entity_type().to_string(), AsRef::<str>::as_ref(uid.eid()))
+}
+
+/// A value.
+pub(crate) fn value(value: &Value) -> Result<CoreValue, ConvertError> {
+    Ok(match value {
+        Value::Bool(value) => CoreValue::from(*value),
+        Value::Long(value) => CoreValue::from(*value),
+        Value::String(value) => CoreValue::from(value.clone()),
+        Value::Entity(entity) => CoreValue::from(Literal::EntityUID(Arc::new(uid(entity)?))),
+        Value::Set(values) => CoreValue::set(values.iter().map(self::value).collect::<Result<Vec<_>, _>>()?, None),
+        Value::Record(fields) => CoreValue::record_arc(Arc::new(record(fields)?), None),
+        Value::Ip(text) => extension(&IP, "ipaddr", text)?,
+        Value::Decimal(text) => extension(&DECIMAL, "decimal", text)?,
+        Value::Datetime(text) => extension(&DATETIME, "datetime", text)?,
+        Value::Duration(text) => extension(&DURATION, "duration", text)?,
+    })
+}
+
+/// Named values.
+pub(crate) fn record(fields: &Attributes) -> Result<BTreeMap<SmolStr, CoreValue>, ConvertError> {
+    fields.iter().map(|(name, field)| Ok((name.clone(), value(field)?))).collect()
+}
+
+/// A set of strings.
+pub(crate) fn strings<'a>(strings: impl IntoIterator<Item = &'a str>) -> CoreValue {
+    CoreValue::set_of_lits(strings.into_iter().map(|text| Literal::String(text.into())), None)
+}
+
+type Constructor = LazyLock<Option<&'static ExtensionFunction>>;
+
+static IP: Constructor = LazyLock::new(|| constructor("ip"));
+static DECIMAL: Constructor = LazyLock::new(|| constructor("decimal"));
+static DATETIME: Constructor = LazyLock::new(|| constructor("datetime"));
+static DURATION: Constructor = LazyLock::new(|| constructor("duration"));
+
+fn constructor(name: &str) -> Option<&'static ExtensionFunction> {
+    let name = Name::parse_unqualified_name(name).ok()?;
+    Extensions::all_available().func(&name).ok()
+}
+
+fn extension(constructor: &Constructor, kind: &'static str, text: &SmolStr) -> Result<CoreValue, ConvertError> {
+    let refuse = |message: String| ConvertError::Extension { kind, text: text.clone(), message };
+    let constructor = constructor.ok_or_else(|| refuse("no such extension".into()))?;
+    match constructor.call(&[CoreValue::from(text.clone())]) {
+        Ok(PartialValue::Value(value)) => Ok(value),
+        Ok(PartialValue::Residual(_)) => Err(refuse("not a value".into())),
+        Err(error) => Err(refuse(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extension_values_are_parsed_or_refused() {
+        for good in [
+            Value::Ip("10.0.0.0/8".into()),
+            Value::Ip("::1".into()),
+            Value::Decimal("12.50".into()),
+            Value::Datetime("2026-01-31T12:00:00Z".into()),
+            Value::Duration("1h30m".into()),
+        ] {
+            assert!(value(&good).is_ok(), "{good:?}");
+        }
+        for bad in [
+            Value::Ip("10.0.0".into()),
+            Value::Decimal("1e3".into()),
+            Value::Datetime("yesterday".into()),
+            Value::Duration("1 hour".into()),
+        ] {
+            assert!(value(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn identity_survives_the_way_there_and_back() {
+        let entity = EntityRef::new("Docs::Document", "a \"quoted\"\nid");
+        assert_eq!(entity_ref(&uid(&entity).expect("valid type")), entity);
+        assert!(uid(&EntityRef::new("not a type", "x")).is_err());
+    }
+}

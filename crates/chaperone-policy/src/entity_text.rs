@@ -1,0 +1,119 @@
+//! `entities.json`: the entities that a bundle brings, in Cedar's JSON format.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use cedar_policy_core::ast::Entity;
+use cedar_policy_core::entities::{EntityJsonParser, TCComputation};
+use cedar_policy_core::extensions::Extensions;
+use cedar_policy_core::validator::CoreSchema;
+use serde::de::IgnoredAny;
+
+use crate::diagnostics::{File, PROBLEMS_MAX, message_of};
+use crate::hierarchy;
+use crate::problem::Problem;
+use crate::schema::CompiledSchema;
+
+/// The path of a bundle's entities.
+pub(crate) const PATH: &str = "entities.json";
+
+/// Reads entities and checks them against the schema; without a schema, only the syntax.
+///
+/// # Errors
+/// With every entity's first problem.
+pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Vec<Entity>, Vec<Problem>> {
+    let file = File { path: PATH, text };
+    if let Err(error) = serde_json::from_str::<Vec<IgnoredAny>>(text) {
+        let offset = offset_of(text, error.line(), error.column());
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        return Err(vec![file.problem(offset, 1, "entities_syntax", message)]);
+    }
+    let Some(schema) = schema else { return Ok(Vec::new()) };
+    let core = CoreSchema::new(schema.validator().schema());
+    let parser = EntityJsonParser::new(Some(&core), Extensions::all_available(), TCComputation::AssumeAlreadyComputed);
+    let mut entities = Vec::new();
+    let mut places = HashMap::new();
+    let mut problems = Vec::new();
+    for range in elements(text) {
+        let problem = |message: String| {
+            let first_line = text.get(range.clone()).and_then(|element| element.lines().next()).map_or(1, str::len);
+            file.problem(range.start, first_line, "entities_type", message)
+        };
+        match parser.single_from_json_str(text.get(range.clone()).unwrap_or_default()) {
+            Ok(entity) if places.contains_key(entity.uid()) => {
+                problems.push(problem(format!("the entity `{}` is there twice", entity.uid())));
+            }
+            Ok(entity) => {
+                places.insert(entity.uid().clone(), range.start);
+                entities.push(entity);
+            }
+            Err(error) => problems.push(problem(message_of(&error))),
+        }
+    }
+    if let (true, Err(error)) = (problems.is_empty(), hierarchy::close(entities.clone())) {
+        let offset = places.get(error.uid()).copied().unwrap_or_default();
+        problems.push(file.problem(offset, 1, "entities_type", format!("the entity `{}`: {error}", error.uid())));
+    }
+    problems.truncate(PROBLEMS_MAX);
+    if problems.is_empty() { Ok(entities) } else { Err(problems) }
+}
+
+/// The byte offset of a line and a column in bytes, both from 1, as serde counts them.
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (before + column.saturating_sub(1)).min(text.len())
+}
+
+/// Where the elements of an array stand in a valid JSON text.
+fn elements(text: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut depth = 0_usize;
+    let mut start = None;
+    let mut bytes = text.bytes().enumerate();
+    while let Some((offset, byte)) = bytes.next() {
+        match byte {
+            b'"' => {
+                start = start.or(Some(offset));
+                while let Some((_, byte)) = bytes.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => drop(bytes.next()),
+                        _ => {}
+                    }
+                }
+            }
+            b'[' | b'{' => {
+                if depth > 0 {
+                    start = start.or(Some(offset));
+                }
+                depth += 1;
+            }
+            b',' | b']' | b'}' => {
+                if byte != b',' {
+                    depth = depth.saturating_sub(1);
+                }
+                let ends = if byte == b',' { depth == 1 } else { depth == 0 };
+                if let (true, Some(start)) = (ends, start.take_if(|_| ends)) {
+                    ranges.push(start..offset);
+                }
+            }
+            _ if byte.is_ascii_whitespace() => {}
+            _ => start = start.or(Some(offset)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_found_whatever_they_hold() {
+        let text = r#" [ {"a": "]},[\"" } , [1, 2],3 , "x" ] "#;
+        let found: Vec<&str> = elements(text).into_iter().map(|range| text[range].trim()).collect();
+        assert_eq!(found, [r#"{"a": "]},[\"" }"#, "[1, 2]", "3", r#""x""#]);
+        assert!(elements(" [ ] ").is_empty());
+    }
+}

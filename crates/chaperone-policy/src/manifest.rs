@@ -1,0 +1,49 @@
+//! `bundle.toml`: what a bundle says of itself.
+
+use serde::Deserialize;
+
+use crate::diagnostics::File;
+use crate::problem::Problem;
+
+/// The path of the manifest.
+pub(crate) const PATH: &str = "bundle.toml";
+
+/// What a bundle says of itself. All of it is for people.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The bundle's name.
+    #[serde(default)]
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl Manifest {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        toml::from_str(text).map_err(|error| {
+            let file = File { path: PATH, text };
+            match error.span() {
+                Some(span) => file.problem(span.start, span.len(), "manifest_syntax", error.message()),
+                None => Problem::of_file(PATH, "manifest_syntax", error.message()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_key_is_refused_where_it_stands() {
+        let problem = Manifest::parse("name = \"docs\"\nowner = \"me\"\n").expect_err("unknown key");
+        assert_eq!((problem.line, problem.code), (2, "manifest_syntax"));
+    }
+
+    #[test]
+    fn empty_manifest_is_valid() {
+        assert_eq!(Manifest::parse(""), Ok(Manifest::default()));
+    }
+}

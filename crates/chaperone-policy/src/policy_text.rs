@@ -1,0 +1,171 @@
+//! Policy files: Cedar text to static policies with ids, and the problems on the way.
+
+use std::collections::HashMap;
+
+use cedar_policy::ValidationError;
+use cedar_policy_core::ast::{Annotation, AnyId, Policy as CorePolicy, PolicyID, PolicySet as CorePolicySet};
+use cedar_policy_core::parser::{Loc, parse_policyset};
+use cedar_policy_core::validator::{ValidationError as CoreValidationError, ValidationMode, Validator};
+use smol_str::SmolStr;
+
+use crate::diagnostics::{File, PROBLEMS_MAX};
+use crate::nesting::{Language, too_deep_at};
+use crate::policy_set::ParsedPolicy;
+use crate::problem::Problem;
+use crate::reason::ReasonTemplate;
+
+/// How long an `@id` may be, in characters, all of which are ASCII.
+const ID_CHARS_MAX: usize = 128;
+/// Annotations that have a meaning, but not in this version: a policy that relies on one must not be accepted without it.
+const UNSUPPORTED: [&str; 8] = ["stepup", "label", "count", "remember", "risk", "revoke", "alert", "observe"];
+
+/// The policies of several files, as far as they could be read.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyFiles<'a> {
+    policies: Vec<(File<'a>, ParsedPolicy)>,
+    ids: HashMap<SmolStr, String>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> PolicyFiles<'a> {
+    /// Reads one file.
+    pub(crate) fn add(&mut self, file: File<'a>) {
+        match parse(file) {
+            Ok(policies) => policies.into_iter().for_each(|policy| self.add_policy(file, policy)),
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+
+    fn add_policy(&mut self, file: File<'a>, core: CorePolicy) {
+        self.problems.extend(unsupported_annotations(file, &core));
+        let reason = self.keep(reason(file, &core)).flatten();
+        if let Some(id) = self.keep(id(file, &core)).and_then(|id| self.keep_unique(file, &core, id)) {
+            self.policies.push((file, ParsedPolicy { id, reason, core }));
+        } else {
+            // It is still checked for types, under a name that no policy can have.
+            let id = SmolStr::from(format!("#{}", self.policies.len()));
+            self.policies.push((file, ParsedPolicy { id, reason, core }));
+        }
+    }
+
+    fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    fn keep_unique(&mut self, file: File<'a>, core: &CorePolicy, id: SmolStr) -> Option<SmolStr> {
+        let problem = file.problem_at(
+            annotation(core, "id").and_then(|id| id.loc.as_ref()).or(core.loc()),
+            "policy_id_duplicate",
+            format!("the id `{id}` is taken"),
+        );
+        if let Some(first) = self.ids.get(&id) {
+            self.problems.push(problem.with_help(format!("the first policy with this id is at {first}")));
+            return None;
+        }
+        self.ids.insert(id.clone(), format!("{}:{}:{}", problem.file, problem.line, problem.column));
+        Some(id)
+    }
+
+    /// Checks every policy against the schema.
+    pub(crate) fn check_types(&mut self, validator: &Validator) {
+        self.problems.extend(check_types(validator, self.policies.iter().map(|(file, policy)| (*file, &policy.core))));
+    }
+
+    /// The policies, and every problem.
+    pub(crate) fn into_parts(self) -> (Vec<ParsedPolicy>, Vec<Problem>) {
+        (self.policies.into_iter().map(|(_, policy)| policy).collect(), self.problems)
+    }
+}
+
+/// Parses Cedar text that may hold static policies only. Policies come in the order of the text.
+pub(crate) fn parse(file: File<'_>) -> Result<Vec<CorePolicy>, Vec<Problem>> {
+    if let Some(offset) = too_deep_at(file.text, Language::Policies) {
+        return Err(vec![file.problem(offset, 1, "policy_syntax", "this nests too deeply")]);
+    }
+    let set = parse_policyset(file.text).map_err(|errors| file.problems_of(&errors, "policy_syntax"))?;
+    let templates: Vec<Problem> = set
+        .templates()
+        .map(|template| {
+            let message = "templates are not supported: write `?principal` and `?resource` out";
+            file.problem_at(template.loc(), "policy_template", message)
+        })
+        .collect();
+    if !templates.is_empty() {
+        return Err(templates);
+    }
+    let mut policies: Vec<CorePolicy> = set.into_policies().collect();
+    policies.sort_by_key(|policy| policy.loc().map(Loc::start));
+    Ok(policies)
+}
+
+/// Checks policies strictly against a schema.
+pub(crate) fn check_types<'a>(
+    validator: &Validator,
+    policies: impl Iterator<Item = (File<'a>, &'a CorePolicy)>,
+) -> Vec<Problem> {
+    // The validator wants distinct ids; ours may be missing or taken, so that it sees places in this list instead.
+    let mut files = HashMap::new();
+    let mut set = CorePolicySet::new();
+    for (place, (file, policy)) in policies.enumerate() {
+        let id = PolicyID::from_string(place.to_string());
+        // Cannot fail: the ids are distinct.
+        if set.add(policy.new_id(id.clone())).is_ok() {
+            files.insert(id, file);
+        }
+    }
+    let result = validator.validate(&set, ValidationMode::Strict);
+    let of_error = |error: &CoreValidationError| {
+        let error = ValidationError::from(error.clone());
+        let file = files.get(&PolicyID::from_string(error.policy_id()))?;
+        let problem = file.problem_of(&error, "policy_type");
+        // Its place says which policy it is; the name in the message is only the place in this list.
+        let message = match problem.message.split_once("`, ") {
+            Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
+            _ => problem.message,
+        };
+        Some(Problem { message, ..problem })
+    };
+    let mut problems: Vec<Problem> = result.validation_errors().filter_map(of_error).collect();
+    problems.sort();
+    // One mistake is reported once for each combination of types that the policy can meet.
+    problems.dedup();
+    problems.truncate(PROBLEMS_MAX);
+    problems
+}
+
+fn annotation<'p>(policy: &'p CorePolicy, name: &str) -> Option<&'p Annotation> {
+    policy.annotations().find(|(key, _)| AsRef::<str>::as_ref(*key) == name).map(|(_, annotation)| annotation)
+}
+
+fn id(file: File<'_>, policy: &CorePolicy) -> Result<SmolStr, Problem> {
+    let Some(id) = annotation(policy, "id") else {
+        let place = policy.loc().map(|loc| loc.span((loc.start(), 0)));
+        let problem = file.problem_at(place.as_ref(), "policy_id_missing", "this policy has no id");
+        return Err(problem.with_help("write `@id(\"a-name\")` before it; decisions and traces name policies by it"));
+    };
+    let is_valid = !id.val.is_empty()
+        && id.val.len() <= ID_CHARS_MAX
+        && id.val.chars().all(|c| c.is_ascii_alphanumeric() || "._:/-".contains(c));
+    if is_valid {
+        return Ok(id.val.clone());
+    }
+    let problem = file.problem_at(id.loc.as_ref().or(policy.loc()), "policy_id_invalid", "this is not a valid id");
+    Err(problem.with_help("an id has 1 to 128 characters, each of `A-Z`, `a-z`, `0-9`, `.`, `_`, `:`, `/`, `-`"))
+}
+
+fn reason(file: File<'_>, policy: &CorePolicy) -> Result<Option<ReasonTemplate>, Problem> {
+    let Some(reason) = annotation(policy, "reason") else { return Ok(None) };
+    ReasonTemplate::parse(&reason.val).map(Some).map_err(|error| {
+        file.problem_at(reason.loc.as_ref().or(policy.loc()), "reason_placeholder", error.to_string()).with_help(
+            "placeholders are {principal}, {action}, {resource}, {session.owner}, {session.task.id} and {session.task.purpose}",
+        )
+    })
+}
+
+fn unsupported_annotations<'p>(file: File<'p>, policy: &'p CorePolicy) -> impl Iterator<Item = Problem> + 'p {
+    let name_of = |key: &'p AnyId| AsRef::<str>::as_ref(key);
+    policy.annotations().filter(move |(key, _)| UNSUPPORTED.contains(&name_of(key))).map(move |(key, annotation)| {
+        let message = format!("`@{}` is not supported in this version", name_of(key));
+        file.problem_at(annotation.loc.as_ref().or(policy.loc()), "annotation_unsupported", message)
+    })
+}

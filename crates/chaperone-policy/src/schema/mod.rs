@@ -1,0 +1,271 @@
+//! The schema that a bundle is validated against: its own, combined with the one that Chaperone supplies.
+
+mod shapes;
+
+use std::collections::{BTreeSet, HashMap};
+
+use cedar_policy::{Schema, SchemaFragment};
+use cedar_policy_core::ast::{EntityType, EntityUID};
+use cedar_policy_core::validator::types::Type as CedarType;
+use cedar_policy_core::validator::{Validator, ValidatorActionId, ValidatorSchema};
+use smol_str::{SmolStr, ToSmolStr as _};
+
+use crate::convert;
+use crate::diagnostics::File;
+use crate::nesting::{Language, too_deep_at};
+use crate::problem::Problem;
+use crate::shape::Shapes;
+use crate::value::EntityRef;
+
+/// The path of a bundle's schema.
+pub(crate) const PATH: &str = "schema.cedarschema";
+/// The namespace of what Chaperone supplies.
+pub(crate) const NAMESPACE: &str = "Chaperone";
+
+const SUPPLIED: &str = include_str!("supplied.cedarschema");
+const PRINCIPALS: &str = "__PRINCIPALS__";
+const WORKLOAD: &str = "Chaperone::Workload";
+
+/// A valid schema, with what a decision asks of it ready at hand.
+#[derive(Debug)]
+pub(crate) struct CompiledSchema {
+    validator: Validator,
+    actions: HashMap<EntityRef, Action>,
+    shapes: Shapes,
+}
+
+/// An action that applies to something.
+#[derive(Debug)]
+pub(crate) struct Action {
+    /// Its identity.
+    pub(crate) uid: EntityUID,
+    /// The groups that it is in, near and far.
+    pub(crate) ancestors: Vec<EntityUID>,
+    /// The types of principal that it applies to.
+    pub(crate) principals: HashMap<SmolStr, EntityType>,
+    /// The types of resource that it applies to.
+    pub(crate) resources: HashMap<SmolStr, EntityType>,
+    /// Whether its context declares `session`.
+    pub(crate) reads_session: bool,
+    /// Whether its context declares `tree`.
+    pub(crate) reads_tree: bool,
+}
+
+impl CompiledSchema {
+    /// Reads a bundle's schema, combines it with the supplied one and checks both.
+    ///
+    /// # Errors
+    /// With every problem that was found before the first one that hides the others.
+    pub(crate) fn compile(text: &str) -> Result<Self, Vec<Problem>> {
+        let file = File { path: PATH, text };
+        let own = parse(file)?;
+        refuse_own_namespace(file, &own)?;
+        // Which types can be principals is known only once the bundle's own part has been resolved, hence two passes.
+        let draft = combine(file, own.clone(), std::iter::empty())?;
+        let principals: BTreeSet<String> =
+            draft.principals().map(ToString::to_string).filter(|kind| kind != WORKLOAD).collect();
+        let schema = combine(file, own, principals.iter())?;
+        if !schema.is_complete() {
+            let message = "the schema must define everything itself: `external` declarations are not supported";
+            return Err(vec![Problem::of_file(PATH, "schema_type", message)]);
+        }
+        Self::from_schema(file, schema.as_ref().clone())
+    }
+
+    fn from_schema(file: File<'_>, schema: ValidatorSchema) -> Result<Self, Vec<Problem>> {
+        let supplied = SuppliedTypes::of(&schema);
+        let ancestors = ancestors_by_action(&schema);
+        let mut actions = HashMap::new();
+        let mut shapes = Shapes::new();
+        let mut problems = Vec::new();
+        for id in schema.action_ids() {
+            let (Some(context), Some(_), Some(_)) =
+                (id.context_type(), id.applies_to_principals().next(), id.applies_to_resources().next())
+            else {
+                continue;
+            };
+            let name = convert::entity_ref(id.name());
+            let request = match supplied.check_context(context) {
+                Ok(request) => request,
+                Err(message) => {
+                    problems.push(action_problem(file, &name, &message));
+                    continue;
+                }
+            };
+            match shapes::fields(request) {
+                Ok(attributes) => {
+                    shapes.insert(name.clone(), shapes::action(id, attributes));
+                }
+                Err(message) => problems.push(action_problem(file, &name, &message)),
+            }
+            let action = Action {
+                uid: id.name().clone(),
+                ancestors: ancestors.get(id.name()).cloned().unwrap_or_default(),
+                principals: types_by_name(id.applies_to_principals()),
+                resources: types_by_name(id.applies_to_resources()),
+                reads_session: field(context, "session").is_some(),
+                reads_tree: field(context, "tree").is_some(),
+            };
+            actions.insert(name, action);
+        }
+        if problems.is_empty() {
+            Ok(Self { validator: Validator::new(schema), actions, shapes })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Cedar's validator against this schema.
+    pub(crate) fn validator(&self) -> &Validator {
+        &self.validator
+    }
+
+    /// The action of this name, when there is one and it applies to anything.
+    pub(crate) fn action(&self, name: &EntityRef) -> Option<&Action> {
+        self.actions.get(name)
+    }
+
+    /// The identity of an action or a group of actions of this name.
+    pub(crate) fn action_or_group(&self, name: &EntityRef) -> Option<&EntityUID> {
+        let uid = convert::uid(name).ok()?;
+        self.validator.schema().get_action_id(&uid).map(ValidatorActionId::name)
+    }
+
+    /// Whether it declares an entity type.
+    pub(crate) fn declares_type(&self, kind: &EntityType) -> bool {
+        self.validator.schema().get_entity_type(kind).is_some()
+    }
+
+    /// What it says of every action, as plain data.
+    pub(crate) fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+}
+
+fn parse(file: File<'_>) -> Result<SchemaFragment, Vec<Problem>> {
+    if let Some(offset) = too_deep_at(file.text, Language::Schema) {
+        return Err(vec![file.problem(offset, 1, "schema_syntax", "this nests too deeply")]);
+    }
+    match SchemaFragment::from_cedarschema_str(file.text) {
+        Ok((fragment, _warnings)) => Ok(fragment),
+        Err(error) => Err(file.problems_of(&error, "schema_syntax")),
+    }
+}
+
+fn refuse_own_namespace(file: File<'_>, own: &SchemaFragment) -> Result<(), Vec<Problem>> {
+    let taken = own.namespaces().flatten().map(|namespace| namespace.to_string()).find(|namespace| {
+        namespace == NAMESPACE || namespace.strip_prefix(NAMESPACE).is_some_and(|rest| rest.starts_with("::"))
+    });
+    let Some(namespace) = taken else { return Ok(()) };
+    let message = format!("the namespace `{namespace}` is reserved");
+    let place = find_after(file.text, "namespace", NAMESPACE);
+    let problem = match place {
+        Some(offset) => file.problem(offset, namespace.len(), "schema_namespace", message),
+        None => Problem::of_file(PATH, "schema_namespace", message),
+    };
+    Err(vec![
+        problem.with_help("Chaperone supplies the namespace `Chaperone`; its names can be used without declaring it"),
+    ])
+}
+
+fn combine<'a>(
+    file: File<'_>,
+    own: SchemaFragment,
+    principals: impl Iterator<Item = &'a String>,
+) -> Result<Schema, Vec<Problem>> {
+    let principals = std::iter::once(WORKLOAD).chain(principals.map(String::as_str)).collect::<Vec<_>>().join(", ");
+    let supplied = SchemaFragment::from_cedarschema_str(&SUPPLIED.replace(PRINCIPALS, &principals))
+        .map(|(fragment, _warnings)| fragment)
+        .map_err(|error| file.problems_of(&error, "schema_type"))?;
+    Schema::from_schema_fragments([own, supplied]).map_err(|error| file.problems_of(&error, "schema_type"))
+}
+
+fn types_by_name<'a>(types: impl Iterator<Item = &'a EntityType>) -> HashMap<SmolStr, EntityType> {
+    types.map(|kind| (kind.to_smolstr(), kind.clone())).collect()
+}
+
+fn ancestors_by_action(schema: &ValidatorSchema) -> HashMap<&EntityUID, Vec<EntityUID>> {
+    let mut ancestors: HashMap<&EntityUID, Vec<EntityUID>> = HashMap::new();
+    for group in schema.action_ids() {
+        for member in group.descendants() {
+            ancestors.entry(member).or_default().push(group.name().clone());
+        }
+    }
+    ancestors
+}
+
+/// The type of a field of a record.
+fn field<'a>(record: &'a CedarType, name: &str) -> Option<&'a CedarType> {
+    match record {
+        CedarType::Record { attrs, .. } => attrs.get_attr(name).map(|attribute| attribute.attr_type.as_ref()),
+        _ => None,
+    }
+}
+
+/// The supplied types of `context.session` and `context.tree`, as the schema resolved them.
+struct SuppliedTypes<'a> {
+    session: Option<&'a CedarType>,
+    tree: Option<&'a CedarType>,
+}
+
+impl<'a> SuppliedTypes<'a> {
+    fn of(schema: &'a ValidatorSchema) -> Self {
+        let http = schema.action_ids().find(|id| {
+            let name = convert::entity_ref(id.name());
+            name.kind == "Chaperone::Action" && name.id == "http"
+        });
+        let context = http.and_then(|id| id.context_type());
+        let of = |name| context.and_then(|context| field(context, name));
+        Self { session: of("session"), tree: of("tree") }
+    }
+
+    /// The type of `context.request`, when the context is as it must be.
+    fn check_context<'t>(&self, context: &'t CedarType) -> Result<&'t CedarType, String> {
+        let CedarType::Record { attrs, .. } = context else {
+            return Err("its context must be a record".into());
+        };
+        for (name, attribute) in attrs.iter() {
+            let ty = Some(attribute.attr_type.as_ref());
+            match name.as_str() {
+                "request" if matches!(ty, Some(CedarType::Record { .. })) && attribute.is_required() => {}
+                "request" => return Err("`request` in its context must be a required record".into()),
+                "session" if ty == self.session => {}
+                "session" => return Err("`session` in its context must be `Chaperone::Session`".into()),
+                "tree" if ty == self.tree => {}
+                "tree" => return Err("`tree` in its context must be `Chaperone::Tree`".into()),
+                _ => return Err(format!("its context must not have `{name}`: attributes belong into `request`")),
+            }
+        }
+        field(context, "request").ok_or_else(|| "its context must have `request`, a record, which may be empty".into())
+    }
+}
+
+fn action_problem(file: File<'_>, action: &EntityRef, message: &str) -> Problem {
+    let message = format!("action `{}`: {message}", action.id);
+    let problem = match find_after(file.text, "action", &action.id) {
+        Some(offset) => file.problem(offset, action.id.len(), "action_context", message),
+        None => Problem::of_file(PATH, "action_context", message),
+    };
+    problem.with_help("context: { session: Chaperone::Session, tree: Chaperone::Tree, request: { … } }")
+}
+
+/// Where `name` stands as a whole word in a declaration that begins with `keyword`; good enough for a message's place.
+fn find_after(text: &str, keyword: &str, name: &str) -> Option<usize> {
+    whole_words(text, keyword).find_map(|start| {
+        let rest = text.get(start..)?;
+        let end = rest.find(['{', ';']).unwrap_or(rest.len());
+        whole_words(rest.get(..end)?, name).next().map(|offset| start + offset)
+    })
+}
+
+fn whole_words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
+    let in_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).map(|(offset, _)| offset).filter(move |offset| {
+        let before = text.get(..*offset).and_then(|before| before.chars().next_back());
+        let after = text.get(offset + word.len()..).and_then(|after| after.chars().next());
+        !before.is_some_and(in_word) && !after.is_some_and(in_word)
+    })
+}
+
+#[cfg(test)]
+mod tests;
