@@ -174,16 +174,11 @@ impl Check<'_> {
     pub async fn decide(&self, question: Question<'_>) -> Result<Answer, NoDecision> {
         let requests = question.requests.as_ref().ok().copied().unwrap_or_default();
         let outcome = self.try_decide(&question).await;
-        let elapsed = self.began.elapsed();
         match &outcome {
             Ok(answer) => {
-                let subject = Subject { protocol: self.protocol, requests, began_at: self.began_at, elapsed };
-                self.pdp.recorder.decided(answer, &subject, self.parent.as_ref());
+                self.pdp.recorder.decided(answer, &self.subject(requests), self.parent.as_ref());
             }
-            Err(failure) => {
-                let parent = self.parent.as_ref();
-                self.pdp.recorder.no_decision(*failure, self.protocol, parent, self.began_at, elapsed);
-            }
+            Err(failure) => self.record_failure(*failure),
         }
         outcome
     }
@@ -206,8 +201,7 @@ impl Check<'_> {
         let subjects = match resolved.await {
             Ok(subjects) => subjects,
             Err(failure) => {
-                let parent = self.parent.as_ref();
-                self.pdp.recorder.no_decision(failure, self.protocol, parent, self.began_at, self.began.elapsed());
+                self.record_failure(failure);
                 return Err(failure);
             }
         };
@@ -215,13 +209,26 @@ impl Check<'_> {
         for question in questions {
             let requests = question.as_ref().map(std::slice::from_ref).map_err(Clone::clone);
             let asked = requests.as_ref().ok().copied().unwrap_or_default();
-            let answer = self.judge(&subjects, evidence, &requests)?;
-            let subject =
-                Subject { protocol: self.protocol, requests: asked, began_at: self.began_at, elapsed: self.began.elapsed() };
-            self.pdp.recorder.decided(&answer, &subject, self.parent.as_ref());
+            let answer = self.judge(&subjects, evidence, &requests).inspect_err(|failure| self.record_failure(*failure))?;
+            self.pdp.recorder.decided(&answer, &self.subject(asked), self.parent.as_ref());
             answers.push(answer);
         }
         Ok(answers)
+    }
+
+    fn subject<'q>(&self, requests: &'q [Request]) -> Subject<'q> {
+        Subject {
+            protocol: self.protocol,
+            requests,
+            began_at: self.began_at,
+            elapsed: self.began.elapsed(),
+            is_stale: self.pdp.replica.freshness().judge(self.began) != Age::Fresh,
+        }
+    }
+
+    fn record_failure(&self, failure: NoDecision) {
+        let elapsed = self.began.elapsed();
+        self.pdp.recorder.no_decision(failure, self.protocol, self.parent.as_ref(), self.began_at, elapsed);
     }
 
     async fn try_decide(&self, question: &Question<'_>) -> Result<Answer, NoDecision> {
@@ -234,11 +241,7 @@ impl Check<'_> {
         // Shed at once: a check that waits for its turn is answered too late to be worth its work.
         let permit = self.pdp.in_flight.try_acquire().map_err(|_| NoDecision::Overloaded)?;
         match self.pdp.replica.freshness().judge(self.began) {
-            Age::Fresh => Ok(permit),
-            Age::Grace => {
-                self.pdp.recorder.decided_in_grace();
-                Ok(permit)
-            }
+            Age::Fresh | Age::Grace => Ok(permit),
             Age::Stale => Err(NoDecision::Stale),
         }
     }

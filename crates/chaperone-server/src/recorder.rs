@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{Outcome, Request, Timestamp};
+use chaperone_policy::{Decision, Outcome, Request, Timestamp};
 use chaperone_store::StoreError;
 use tokio::sync::broadcast;
 
-use crate::clock::system_time;
+use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol};
-use crate::telemetry::{DecisionFields, DecisionSpans, Metrics, ParentContext};
+use crate::telemetry::{DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
 
 /// How many decisions a slow listener may fall behind.
 const EVENTS_BACKLOG: usize = 1024;
@@ -19,7 +19,8 @@ const EVENTS_BACKLOG: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Recorder {
     metrics: Arc<Metrics>,
-    spans: Arc<DecisionSpans>,
+    spans: DecisionSpans,
+    clock: Clock,
     events: broadcast::Sender<Arc<DecisionEvent>>,
 }
 
@@ -60,16 +61,123 @@ pub struct Subject<'a> {
     pub began_at: Timestamp,
     /// How long it took.
     pub elapsed: Duration,
+    /// Whether it was made from state older than the staleness limit, within the grace.
+    pub is_stale: bool,
 }
 
 impl Recorder {
     /// Over the metrics and the traces.
-    pub fn new(metrics: Arc<Metrics>, spans: Arc<DecisionSpans>) -> Self {
-        Self { metrics, spans, events: broadcast::Sender::new(EVENTS_BACKLOG) }
+    pub fn new(metrics: Arc<Metrics>, spans: DecisionSpans, clock: Clock) -> Self {
+        Self { metrics, spans, clock, events: broadcast::Sender::new(EVENTS_BACKLOG) }
     }
 
     /// Decisions from now on.
     pub fn events(&self) -> DecisionEvents {
         self.events.subscribe()
+    }
+
+    /// Records a decision.
+    pub fn decided(&self, answer: &Answer, subject: &Subject<'_>, parent: Option<&ParentContext>) {
+        let Decision { outcome, reason, policies, .. } = &answer.decision;
+        self.metrics.decided(*outcome, *reason, subject.protocol.as_str(), subject.elapsed);
+        if subject.is_stale {
+            self.metrics.decided_in_grace();
+        }
+        let fields = DecisionFields {
+            result: SpanResult::Decided(*outcome, *reason),
+            decision_id: answer.id,
+            protocol: subject.protocol.as_str(),
+            elapsed: subject.elapsed,
+            session: answer.session.as_deref(),
+            principal: answer.principal.as_ref(),
+            requests: subject.requests,
+            policies,
+            bundle: Some(answer.bundle),
+            is_stale: subject.is_stale,
+        };
+        self.spans.record(parent, system_time(subject.began_at), &fields);
+        log(answer, subject);
+        if self.events.receiver_count() > 0 {
+            // Nobody listening any more is no error.
+            let _ = self.events.send(Arc::new(DecisionEvent::new(answer, subject)));
+        }
+    }
+
+    /// Records that nothing could be decided.
+    pub fn no_decision(
+        &self,
+        failure: NoDecision,
+        protocol: Protocol,
+        parent: Option<&ParentContext>,
+        began_at: Timestamp,
+        elapsed: Duration,
+    ) {
+        self.metrics.not_decided(failure.code(), protocol.as_str(), elapsed);
+        if failure == NoDecision::Overloaded {
+            self.metrics.shed("data");
+        }
+        let id = self.clock.decision_id();
+        let fields = DecisionFields {
+            result: SpanResult::NotDecided(failure.code()),
+            decision_id: id,
+            protocol: protocol.as_str(),
+            elapsed,
+            session: None,
+            principal: None,
+            requests: &[],
+            policies: &[],
+            bundle: None,
+            is_stale: false,
+        };
+        self.spans.record(parent, system_time(began_at), &fields);
+        // Counted and traced, but logged only for those who ask: in an outage every check would be a line.
+        tracing::debug!(decision.id = %id, decision.reason = failure.code(), protocol = protocol.as_str(), "no decision");
+    }
+
+    /// Records that the store failed a check.
+    pub fn store_failed(&self, error: &StoreError) {
+        self.metrics.store_error("session_chain");
+        tracing::warn!(error = error as &dyn std::error::Error, "the store failed a check");
+    }
+}
+
+fn log(answer: &Answer, subject: &Subject<'_>) {
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                decision.id = %answer.id,
+                decision.outcome = answer.decision.outcome.as_str(),
+                decision.reason = answer.decision.reason.code(),
+                session.id = answer.session.as_ref().map(|session| tracing::field::display(session.id)),
+                principal = answer.principal.as_ref().map(tracing::field::display),
+                action = subject.requests.first().map(|request| tracing::field::display(&request.action)),
+                resource = subject.requests.first().map(|request| tracing::field::display(&request.resource)),
+                bundle.number = answer.bundle.get(),
+                elapsed_us = u64::try_from(subject.elapsed.as_micros()).unwrap_or(u64::MAX),
+                protocol = subject.protocol.as_str(),
+                "decided"
+            )
+        };
+    }
+    match answer.decision.outcome {
+        Outcome::Allow => log!(debug),
+        Outcome::Deny => log!(info),
+    }
+}
+
+impl DecisionEvent {
+    fn new(answer: &Answer, subject: &Subject<'_>) -> Self {
+        let join = |texts: Vec<String>| texts.join(", ");
+        Self {
+            at: answer.at,
+            outcome: answer.decision.outcome,
+            code: answer.decision.reason.code(),
+            principal: answer.principal.as_ref().map(ToString::to_string).unwrap_or_default(),
+            action: join(subject.requests.iter().map(|request| request.action.to_string()).collect()),
+            resource: join(subject.requests.iter().map(|request| request.resource.to_string()).collect()),
+            session: answer.session.as_ref().map(|session| session.id),
+            policies: answer.decision.policies.iter().map(|policy| policy.id.clone()).collect(),
+            elapsed: subject.elapsed,
+        }
     }
 }

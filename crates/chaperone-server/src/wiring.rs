@@ -23,7 +23,7 @@ use crate::pdp::Pdp;
 use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
 use crate::shutdown::{Drained, Shutdown};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Metrics, Telemetry};
 
 /// A started server.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ struct Parts {
     bundles: Bundles,
     entities: Entities,
     clock: Clock,
-    recorder: Recorder,
+    metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
 
@@ -93,7 +93,7 @@ impl Server {
         let store = store::open(&config.store).await?;
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
-        let recorder = Recorder::new(telemetry.metrics(), telemetry.spans());
+        let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone());
         let pdp = Arc::new(Pdp::new(
             clock.clone(),
             Arc::clone(&replica),
@@ -114,7 +114,7 @@ impl Server {
             bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
             entities: Entities::new(Arc::clone(&replica), clock.clone()),
             clock: clock.clone(),
-            recorder: recorder.clone(),
+            metrics: Arc::clone(&telemetry.metrics),
             shutdown: shutdown.clone(),
         };
         let times = FollowerTimes {
