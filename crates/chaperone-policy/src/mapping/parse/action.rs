@@ -22,17 +22,20 @@ pub(super) fn target(
 ) -> Option<Target> {
     let action = reader.required(route, what, "action").and_then(|node| reader.text(node, "`action`"));
     let action = action.and_then(|text| action_ref(reader, &text).map(|action| (action, text.span)));
-    let resource = reader.required(route, what, "resource").and_then(|node| resource(reader, node, captures));
+    let (kind, id) = match reader.required(route, what, "resource") {
+        Some(node) => resource(reader, node, captures),
+        None => (None, None),
+    };
     let shape = match (&action, shapes) {
         (Some((action, span)), Some(shapes)) => shape(reader, action, span, shapes),
         _ => None,
     };
-    if let (Some(shape), Some((kind, _))) = (shape, &resource) {
+    if let (Some(shape), Some(kind)) = (shape, &kind) {
         check_resource(reader, shape, kind);
     }
     let attributes = attributes(reader, route, captures, shape);
-    let ((action, _), (kind, id)) = (action?, resource?);
-    Some(Target { action, resource_kind: SmolStr::new(kind.value), resource_id: id, attributes })
+    let (action, _) = action?;
+    Some(Target { action, resource_kind: SmolStr::new(kind?.value), resource_id: id?, attributes })
 }
 
 /// `read` is `Action::"read"`; another namespace is written out.
@@ -65,23 +68,24 @@ fn shape<'s>(reader: &mut Reader<'_>, action: &EntityRef, span: &Span, shapes: &
     shape
 }
 
+/// Reads the type of a resource, and its id.
 fn resource<'n>(
     reader: &mut Reader<'_>,
     node: &'n Node<'_>,
     captures: Captures<'_>,
-) -> Option<(Text<'n>, Template<RequestField>)> {
-    let table = reader.table(node, "`resource`", &["type", "id"])?;
+) -> (Option<Text<'n>>, Option<Template<RequestField>>) {
+    let Some(table) = reader.table(node, "`resource`", &["type", "id"]) else {
+        return (None, None);
+    };
     let kind = reader.required(&table, "`resource`", "type").and_then(|node| reader.text(node, "`type`"));
-    let id = reader
-        .required(&table, "`resource`", "id")
-        .and_then(|node| reader.text(node, "`id`"))
-        .and_then(|text| Some((request_template(reader, &text, captures)?, text)));
-    if let Some((template, text)) = &id
-        && template.constant() == Some("")
+    let text = reader.required(&table, "`resource`", "id").and_then(|node| reader.text(node, "`id`"));
+    let id = text.as_ref().and_then(|text| request_template(reader, text, captures));
+    if let (Some(id), Some(text)) = (&id, &text)
+        && id.constant() == Some("")
     {
         reader.problem(&text.span, "mapping_resource", "a resource's id is not empty");
     }
-    Some((kind?, id?.0))
+    (kind, id)
 }
 
 fn check_resource(reader: &mut Reader<'_>, shape: &ActionShape, kind: &Text<'_>) {

@@ -105,10 +105,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Strings, without those that are none.
+    /// Strings, without those that are none; nothing when none of them is.
     pub(super) fn texts<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<Vec<Text<'n>>> {
         match node.get_ref() {
-            DeValue::Array(items) => Some(items.iter().filter_map(|item| self.text(item, what)).collect()),
+            DeValue::Array(items) => {
+                let item = format!("an item of {what}");
+                let texts: Vec<_> = items.iter().filter_map(|node| self.text(node, &item)).collect();
+                (items.is_empty() || !texts.is_empty()).then_some(texts)
+            }
             other => self.wrong_type(node, what, "an array of strings", other),
         }
     }
