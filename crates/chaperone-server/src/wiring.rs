@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use chaperone_policy::Timestamp;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -203,14 +202,16 @@ impl Parts {
         crate::http::Readiness::conditions(self).iter().all(|(_, condition)| condition.is_ok())
     }
 
-    /// What the gauges show.
+    /// Brings the gauges to what is so now.
     fn note_gauges(&self) {
-        let age = self.replica.freshness().age(Instant::now());
-        let bundle = match &**self.replica.policies() {
-            Policies::Active(snapshot) => snapshot.number.get(),
-            Policies::None | Policies::Unusable(_) => 0,
-        };
-        self.recorder.note_state(age, bundle, self.replica.sessions().len());
-        let _: Timestamp = self.clock.now();
+        let now = Instant::now();
+        if let Some(age) = self.replica.freshness().age(now) {
+            self.metrics.feed_read(now.checked_sub(age).unwrap_or(now));
+        }
+        self.metrics.bundle_is(match &**self.replica.policies() {
+            Policies::Active(snapshot) => Some(snapshot.number),
+            Policies::None | Policies::Unusable(_) => None,
+        });
+        self.metrics.cached_sessions_are(self.replica.sessions().len());
     }
 }

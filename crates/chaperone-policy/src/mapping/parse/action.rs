@@ -1,0 +1,205 @@
+//! What a route's requests do: action, resource and attributes, checked against the schema.
+
+use smol_str::SmolStr;
+
+use super::answer::Captures;
+use super::names::{check_header_name, check_parameter_name};
+use super::reader::{Node, Reader, Span, Table, Text};
+use crate::mapping::convert::TextType;
+use crate::mapping::reading::RequestField;
+use crate::mapping::route::{AttributeRule, AttributeSource, Target};
+use crate::mapping::template::Template;
+use crate::shape::{ActionShape, Fields, Shapes};
+use crate::value::EntityRef;
+
+/// Reads `action`, `resource` and `attributes` of a route.
+pub(super) fn target(
+    reader: &mut Reader<'_>,
+    route: &Table<'_, '_>,
+    what: &str,
+    captures: Captures<'_>,
+    shapes: Option<&Shapes>,
+) -> Option<Target> {
+    let action = reader.required(route, what, "action").and_then(|node| reader.text(node, "`action`"));
+    let action = action.and_then(|text| action_ref(reader, &text).map(|action| (action, text.span)));
+    let (kind, id) = match reader.required(route, what, "resource") {
+        Some(node) => resource(reader, node, captures),
+        None => (None, None),
+    };
+    let shape = match (&action, shapes) {
+        (Some((action, span)), Some(shapes)) => shape(reader, action, span, shapes),
+        _ => None,
+    };
+    if let (Some(shape), Some(kind)) = (shape, &kind) {
+        check_resource(reader, shape, kind);
+    }
+    let attributes = attributes(reader, route, captures, shape);
+    let (action, _) = action?;
+    Some(Target { action, resource_kind: SmolStr::new(kind?.value), resource_id: id?, attributes })
+}
+
+/// `read` is `Action::"read"`; another namespace is written out.
+fn action_ref(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<EntityRef> {
+    let action = match text.value.split_once("::\"") {
+        Some((kind, id)) => id.strip_suffix('"').map(|id| (kind, id)),
+        None if text.value.contains("::") => None,
+        None => Some(("Action", text.value)),
+    };
+    let action = action.filter(|(kind, id)| {
+        (*kind == "Action" || kind.ends_with("::Action")) && !id.is_empty() && !id.contains(['"', '\\'])
+    });
+    if action.is_none() {
+        let message = format!("`{}` is not an action", text.value);
+        let help = "write `read`, or with its namespace `Documents::Action::\"read\"`";
+        reader.problem_with_help(&text.span, "mapping_action", message, help);
+    }
+    action.map(|(kind, id)| EntityRef::new(kind, id))
+}
+
+fn shape<'s>(reader: &mut Reader<'_>, action: &EntityRef, span: &Span, shapes: &'s Shapes) -> Option<&'s ActionShape> {
+    let shape = shapes.get(action);
+    if shape.is_none() {
+        let mut names: Vec<_> = shapes.keys().map(ToString::to_string).take(20).collect();
+        names.sort();
+        let message = format!("the schema has no action `{action}`");
+        let help = if names.is_empty() { String::new() } else { format!("its actions are {}", names.join(", ")) };
+        reader.problem_with_help(span, "mapping_action", message, help);
+    }
+    shape
+}
+
+/// Reads the type of a resource, and its id.
+fn resource<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node<'_>,
+    captures: Captures<'_>,
+) -> (Option<Text<'n>>, Option<Template<RequestField>>) {
+    let Some(table) = reader.table(node, "`resource`", &["type", "id"]) else {
+        return (None, None);
+    };
+    let kind = reader.required(&table, "`resource`", "type").and_then(|node| reader.text(node, "`type`"));
+    let text = reader.required(&table, "`resource`", "id").and_then(|node| reader.text(node, "`id`"));
+    let id = text.as_ref().and_then(|text| request_template(reader, text, captures));
+    if let (Some(id), Some(text)) = (&id, &text)
+        && id.constant() == Some("")
+    {
+        reader.problem(&text.span, "mapping_resource", "a resource's id is not empty");
+    }
+    (kind, id)
+}
+
+fn check_resource(reader: &mut Reader<'_>, shape: &ActionShape, kind: &Text<'_>) {
+    if !shape.resources.iter().any(|resource| resource == kind.value) {
+        let message = format!("the action does not apply to resources of the type `{}`", kind.value);
+        let help = format!("it applies to {}", shape.resources.join(", "));
+        reader.problem_with_help(&kind.span, "mapping_resource", message, help);
+    }
+}
+
+fn attributes(
+    reader: &mut Reader<'_>,
+    route: &Table<'_, '_>,
+    captures: Captures<'_>,
+    shape: Option<&ActionShape>,
+) -> Vec<AttributeRule> {
+    let mut rules = Vec::new();
+    let mut seen = Vec::new();
+    let mut place = route.span().clone();
+    let table = route.get("attributes").and_then(|node| reader.open_table(node, "`attributes`"));
+    if let Some(table) = table {
+        place = table.span().clone();
+        for (name, node) in table.iter() {
+            seen.push(name.value);
+            rules.extend(attribute(reader, &name, node, captures, shape.map(|shape| &shape.attributes)));
+        }
+    }
+    let declared = shape.into_iter().flat_map(|shape| &shape.attributes);
+    for (name, _) in declared.filter(|(name, field)| field.required && !seen.contains(&name.as_str())) {
+        let message = format!("the action needs the attribute `{name}`");
+        reader.problem(&place, "mapping_attribute", message);
+    }
+    rules
+}
+
+fn attribute(
+    reader: &mut Reader<'_>,
+    name: &Text<'_>,
+    node: &Node<'_>,
+    captures: Captures<'_>,
+    declared: Option<&Fields>,
+) -> Option<AttributeRule> {
+    let (text, optional) = if let toml::de::DeValue::Table(_) = node.get_ref() {
+        let what = format!("the attribute `{}`", name.value);
+        let table = reader.table(node, &what, &["from", "optional"])?;
+        let optional = table.get("optional").and_then(|node| reader.boolean(node, "`optional`")).unwrap_or(false);
+        let from = reader.required(&table, &what, "from").and_then(|node| reader.text(node, "`from`"));
+        (from, optional)
+    } else {
+        (reader.text(node, &format!("the attribute `{}`", name.value)), false)
+    };
+    let template = text.as_ref().and_then(|text| request_template(reader, text, captures));
+    // Without a schema there is nothing to check against, and nobody will use the rule.
+    let Some(field) = declared?.get(name.value) else {
+        let message = format!("the action has no attribute `{}`", name.value);
+        let names: Vec<_> = declared.into_iter().flat_map(Fields::keys).map(SmolStr::as_str).collect();
+        let help = if names.is_empty() { "it has none".into() } else { format!("it has {}", names.join(", ")) };
+        reader.problem_with_help(&name.span, "mapping_attribute", message, help);
+        return None;
+    };
+    if optional && field.required {
+        let message = format!("the schema requires the attribute `{}`: it cannot be left out", name.value);
+        reader.problem(&name.span, "mapping_attribute", message);
+    }
+    let Some(ty) = TextType::of(&field.ty) else {
+        let message = format!("the attribute `{}` is {}, which is not read from text", name.value, field.ty.name());
+        reader.problem(&name.span, "mapping_attribute_type", message);
+        return None;
+    };
+    let (template, text) = (template?, text?);
+    let source = match template.constant().map(|constant| ty.convert(constant)) {
+        None => AttributeSource::Text(template, ty),
+        Some(Some(value)) => AttributeSource::Constant(value),
+        Some(None) => {
+            let message = format!("the attribute `{}` must be {}", name.value, ty.expectation());
+            reader.problem(&text.span, "mapping_attribute_type", message);
+            return None;
+        }
+    };
+    Some(AttributeRule { name: SmolStr::new(name.value), source, optional })
+}
+
+fn request_template(
+    reader: &mut Reader<'_>,
+    text: &Text<'_>,
+    captures: Captures<'_>,
+) -> Option<Template<RequestField>> {
+    reader.template(text, |name| request_field(name, captures))
+}
+
+/// What a placeholder stands for.
+pub(super) fn request_field(name: &str, captures: Captures<'_>) -> Result<RequestField, String> {
+    let (family, rest) = name.split_once('.').unwrap_or((name, ""));
+    match (family, rest) {
+        ("host", "") => Ok(RequestField::Host),
+        ("method", "") => Ok(RequestField::Method),
+        ("scheme", "") => Ok(RequestField::Scheme),
+        ("peer", "") => Ok(RequestField::Peer),
+        ("source_ip", "") => Ok(RequestField::SourceIp),
+        ("path", name) => capture(name, captures),
+        ("query", name) => check_parameter_name(name).map(|()| RequestField::Query(name.into())),
+        ("header", name) => check_header_name(name).map(|()| RequestField::Header(name.into())),
+        ("extension", name) if !name.is_empty() => Ok(RequestField::Extension(name.into())),
+        _ => Err(format!("`{{{name}}}` is not a placeholder here")),
+    }
+}
+
+fn capture(name: &str, captures: Captures<'_>) -> Result<RequestField, String> {
+    let found = captures.and_then(|(path, names)| {
+        let (_, position) = names.iter().find(|(known, _)| **known == *name)?;
+        path.capture(*position)
+    });
+    match found {
+        Some(capture) => Ok(RequestField::Path { name: name.into(), capture }),
+        None => Err(format!("the path captures no `{name}`")),
+    }
+}

@@ -1,0 +1,15 @@
+//! The mapping language, from outside: requests in, actions, refusals and changes out.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what is not as expected fails the test"
+)]
+
+mod answers;
+mod fixture;
+mod laws;
+mod problems;
+mod requests;
+mod sample;
