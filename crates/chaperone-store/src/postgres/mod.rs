@@ -1,0 +1,222 @@
+//! The store on Postgres 14 to 18.
+
+mod bundles;
+mod entities;
+mod feed;
+mod listener;
+mod migrations;
+mod options;
+mod revocation;
+mod sessions;
+mod transaction;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chaperone_policy::{BundleNumber, Ended, Entity, EntityRef, HandleHash, Session, SessionId, Timestamp};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::task::AbortHandle;
+
+pub use self::options::{InvalidUrl, PostgresOptions};
+use self::transaction::Attempt;
+use crate::error::StoreError;
+use crate::feed::{Changes, Cursor};
+use crate::store::{BundleInfo, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle};
+use crate::wake::Wake;
+
+/// How long a connection may be idle before it is asked for an answer, when it is needed again.
+const IDLE_UNTESTED_MAX: Duration = Duration::from_secs(1);
+
+/// A store on Postgres. Several replicas may share one database.
+pub struct PostgresStore {
+    pool: PgPool,
+    timeout: Duration,
+    notifications: bool,
+    wake: Arc<Wake>,
+    listener: Option<AbortHandle>,
+}
+
+impl PostgresStore {
+    /// Connects, and checks that the database has this program's schema. From then on it reconnects by itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer within the time limit; [`StoreError::Schema`] when its schema
+    /// is another.
+    pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
+        // A connection that the network lost costs a part of one call's time, not all of it.
+        let answer_max = options.timeout / 4;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max.max(1))
+            .acquire_timeout(options.timeout)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, state| {
+                Box::pin(async move {
+                    if state.idle_for < IDLE_UNTESTED_MAX {
+                        return Ok(true);
+                    }
+                    match tokio::time::timeout(answer_max, sqlx::Connection::ping(connection)).await {
+                        Ok(Ok(())) => Ok(true),
+                        Ok(Err(error)) => Err(error),
+                        Err(_elapsed) => Err(sqlx::Error::Protocol("an idle connection does not answer".into())),
+                    }
+                })
+            })
+            .connect_lazy_with(options.for_pool()?);
+        let mut store = Self {
+            pool,
+            timeout: options.timeout,
+            notifications: options.notifications,
+            wake: Arc::default(),
+            listener: None,
+        };
+        store.require_schema().await?;
+        if options.notifications && !options.pooler {
+            let listening = listener::listen(options.for_migrations()?, Arc::clone(&store.wake));
+            store.listener = Some(tokio::spawn(listening).abort_handle());
+        }
+        Ok(store)
+    }
+
+    /// Applies the migrations that the database lacks, each in its own transaction. Returns their names.
+    ///
+    /// Only the URL is used: migrations may take longer than the time limit of a call.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database cannot be reached or a migration fails; [`StoreError::Schema`] when the schema
+    /// is newer than this program, or another.
+    pub async fn migrate(options: &PostgresOptions) -> Result<Vec<String>, StoreError> {
+        migrations::migrate(options).await
+    }
+
+    fn stop_listening(&self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the pool: its options hold the password.
+        f.debug_struct("PostgresStore")
+            .field("connections", &self.pool.size())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.stop_listening();
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
+        sessions::insert(self, session, handle).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        sessions::by_id(self, id).await
+    }
+
+    async fn session_chain(&self, handle: &HandleHash) -> Result<Vec<Session>, StoreError> {
+        sessions::chain(self, handle).await
+    }
+
+    async fn save_session(&self, session: &Session) -> Result<Session, StoreError> {
+        sessions::save(self, session).await
+    }
+
+    async fn revoke_sessions(&self, target: &RevokeTarget, ended: &Ended) -> Result<u64, StoreError> {
+        revocation::revoke(self, target, ended).await
+    }
+
+    async fn touch_sessions(&self, uses: &[(SessionId, Timestamp)]) -> Result<(), StoreError> {
+        sessions::touch(self, uses).await
+    }
+
+    async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        sessions::list(self, filter, before, limit).await
+    }
+
+    async fn insert_bundle(&self, bundle: &NewBundle) -> Result<(BundleInfo, bool), StoreError> {
+        bundles::insert(self, bundle).await
+    }
+
+    async fn activate_bundle(
+        &self,
+        number: BundleNumber,
+        expected: Option<BundleNumber>,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<BundleInfo, StoreError> {
+        bundles::activate(self, number, expected, by, at).await
+    }
+
+    async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError> {
+        bundles::active(self).await
+    }
+
+    async fn bundle(&self, number: BundleNumber) -> Result<Option<StoredBundle>, StoreError> {
+        bundles::by_number(self, number).await
+    }
+
+    async fn bundles(&self, before: Option<BundleNumber>, limit: u32) -> Result<Vec<BundleInfo>, StoreError> {
+        bundles::list(self, before, limit).await
+    }
+
+    async fn put_entities(&self, entities: &[Entity], at: Timestamp) -> Result<(), StoreError> {
+        entities::put(self, entities, at).await
+    }
+
+    async fn delete_entities(&self, uids: &[EntityRef], at: Timestamp) -> Result<u64, StoreError> {
+        entities::delete(self, uids, at).await
+    }
+
+    async fn entities(
+        &self,
+        kind: Option<&str>,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Result<Vec<Entity>, StoreError> {
+        entities::list(self, kind, after, limit).await
+    }
+
+    async fn feed_end(&self) -> Result<Cursor, StoreError> {
+        feed::end(self).await
+    }
+
+    async fn changes(&self, cursor: &Cursor, limit: u32) -> Result<Changes, StoreError> {
+        feed::changes(self, cursor, limit).await
+    }
+
+    async fn changed(&self) {
+        self.wake.hinted().await;
+    }
+
+    async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError> {
+        feed::prune(self, before).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read("ping", |Attempt { connection, .. }| {
+            Box::pin(async move { Ok(sqlx::query("SELECT 1").execute(connection).await.map(|_| ())?) })
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        self.stop_listening();
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,35 @@
+//! Rows as both databases return them, and their way to and from the domain.
+
+mod bundles;
+mod changes;
+mod entities;
+mod sessions;
+
+pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
+pub(crate) use changes::ChangeRow;
+pub(crate) use entities::{EntityRow, latest_by_identity};
+pub(crate) use sessions::{SessionRow, act_name, bind_session, session_columns, stored_hash, whole_chain};
+
+use crate::error::StoreError;
+
+/// A number as the databases keep it. What does not fit is refused by the database's own range, so the largest is as good.
+pub(crate) fn stored_number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How many rows a page may have, whatever is asked for: the largest page that still fits in memory with ease.
+pub(crate) fn page(limit: u32) -> i64 {
+    i64::from(limit.min(10_000))
+}
+
+fn to_json<T: serde::Serialize + ?Sized>(table: &'static str, key: &str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| corrupt(table, key, error))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(table: &'static str, key: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| corrupt(table, key, error))
+}
+
+pub(crate) fn corrupt(table: &'static str, key: impl ToString, message: impl ToString) -> StoreError {
+    StoreError::Corrupt { table, key: key.to_string(), message: message.to_string() }
+}
