@@ -5,7 +5,7 @@ mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::task::{JoinHandle, JoinSet};
@@ -17,12 +17,15 @@ use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::clock::Clock;
-use crate::config::ServeConfig;
+use crate::config::{ProcessConfig, ServeConfig};
 use crate::pdp::Pdp;
 use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
 use crate::shutdown::{Drained, Shutdown};
 use crate::telemetry::{Metrics, Telemetry};
+
+/// How long the last spans may take to be sent.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A started server.
 #[derive(Debug)]
@@ -84,11 +87,11 @@ impl Server {
     pub async fn start(config: ServeConfig) -> anyhow::Result<Self> {
         // Sockets first: a second server on the same address ends here, before it touches anything.
         let sockets = doors::Sockets::bind(&config)?;
-        let telemetry = Telemetry::init(&config.telemetry, &config.log, &config.process).context("telemetry")?;
+        let clock = Clock::system();
+        let telemetry = Telemetry::init(&config.telemetry, &config.log, &replica_id(&config.process, &clock))?;
         for warning in config.warnings() {
             tracing::warn!(option = %warning.option, "{}", warning.message);
         }
-        let clock = Clock::system();
         let store = store::open(&config.store).await?;
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
@@ -121,7 +124,7 @@ impl Server {
             touch_interval: config.sessions.touch_interval,
         };
         let stop_follower = CancellationToken::new();
-        let follower = Follower::new(Arc::clone(&replica), clock, times);
+        let follower = Follower::new(Arc::clone(&replica), clock, Arc::clone(&telemetry.metrics), times);
         let follower = tokio::spawn(store::follow(store, follower, stop_follower.clone()));
         let addresses = sockets.addresses();
         let doors = sockets.open(&config, &parts, &telemetry)?;
@@ -176,9 +179,16 @@ impl Server {
             None => self.follower.await,
         };
         self.parts.replica.store().close().await;
-        self.telemetry.shutdown().await;
+        if !self.telemetry.shutdown(FLUSH_TIMEOUT).await {
+            tracing::warn!("some spans could not be sent");
+        }
         outcome.context("following the store")?
     }
+}
+
+/// The configured name of this replica, or one that no other has.
+fn replica_id(config: &ProcessConfig, clock: &Clock) -> String {
+    config.replica_id.clone().unwrap_or_else(|| format!("chaperone-{}", clock.session_id()))
 }
 
 impl crate::http::Readiness for Parts {
@@ -204,10 +214,6 @@ impl Parts {
 
     /// Brings the gauges to what is so now.
     fn note_gauges(&self) {
-        let now = Instant::now();
-        if let Some(age) = self.replica.freshness().age(now) {
-            self.metrics.feed_read(now.checked_sub(age).unwrap_or(now));
-        }
         self.metrics.bundle_is(match &**self.replica.policies() {
             Policies::Active(snapshot) => Some(snapshot.number),
             Policies::None | Policies::Unusable(_) => None,

@@ -15,6 +15,12 @@ use crate::feed::{Changes, Cursor};
 /// none waits for ever. Dropping a method's future leaves the store as if the call had succeeded or had never been made.
 #[async_trait]
 pub trait Store: std::fmt::Debug + Send + Sync + 'static {
+    /// Checks that the schema is the one that this program was built for. Until it is, no other method may be called.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] when it is another.
+    async fn check_schema(&self) -> Result<(), StoreError>;
+
     /// Adds a session, known by `handle`.
     ///
     /// # Errors

@@ -110,17 +110,10 @@ fn is_grpc(view: &View<'_>) -> Result<bool, Undecodable> {
     let (mut types, mut grpc) = (0, false);
     for value in view.headers.all("content-type").flat_map(|value| value.split(|byte| *byte == b',')) {
         types += 1;
-        grpc |= is_grpc_type(value.trim_ascii());
+        grpc |= super::http::is_grpc_type(value.trim_ascii());
     }
     if grpc && types > 1 {
         return Err(Undecodable::new("the content type is there more than once"));
     }
     Ok(grpc)
-}
-
-fn is_grpc_type(value: &[u8]) -> bool {
-    const NAME: &[u8] = b"application/grpc";
-    value.split_at_checked(NAME.len()).is_some_and(|(name, rest)| {
-        name.eq_ignore_ascii_case(NAME) && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
-    })
 }

@@ -17,6 +17,21 @@ pub struct HttpRequest<'a> {
     pub connection: Connection<'a>,
 }
 
+impl HttpRequest<'_> {
+    /// Whether the client speaks gRPC, as far as the headers tell, so that a refusal takes gRPC's form.
+    pub fn is_grpc(&self) -> bool {
+        self.method == "POST" && self.headers.all("content-type").any(|value| is_grpc_type(value.trim_ascii()))
+    }
+}
+
+/// Whether a content type is gRPC, with a message format or parameters behind it or none; not gRPC-Web.
+pub(super) fn is_grpc_type(value: &[u8]) -> bool {
+    const NAME: &[u8] = b"application/grpc";
+    value.split_at_checked(NAME.len()).is_some_and(|(name, rest)| {
+        name.eq_ignore_ascii_case(NAME) && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+    })
+}
+
 /// The connection that a request came over.
 #[derive(Clone, Debug, Default)]
 pub struct Connection<'a> {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Policies, Replica, Snapshot, stored_entities};
 use crate::clock::Clock;
+use crate::telemetry::Metrics;
 
 /// How many changes are read at once.
 const BATCH: u32 = 1_000;
@@ -33,6 +34,7 @@ pub struct FollowerTimes {
 pub struct Follower {
     replica: Arc<Replica>,
     clock: Clock,
+    metrics: Arc<Metrics>,
     times: FollowerTimes,
     /// `None` until everything was loaded once, and again after a gap.
     cursor: Option<Cursor>,
@@ -49,8 +51,8 @@ struct Work {
 
 impl Follower {
     /// A follower that has loaded nothing yet.
-    pub fn new(replica: Arc<Replica>, clock: Clock, times: FollowerTimes) -> Self {
-        Self { replica, clock, times, cursor: None, failing: false, pruned_at: None }
+    pub fn new(replica: Arc<Replica>, clock: Clock, metrics: Arc<Metrics>, times: FollowerTimes) -> Self {
+        Self { replica, clock, metrics, times, cursor: None, failing: false, pruned_at: None }
     }
 
     /// Follows until `stop`, then stores the last uses.
@@ -93,6 +95,7 @@ impl Follower {
                 }
                 if !more {
                     self.replica.freshness.note_read(began);
+                    self.metrics.feed_was_read();
                 }
                 self.prune_sometimes().await;
                 more
@@ -103,6 +106,7 @@ impl Follower {
                 true
             }
             Err(error) => {
+                self.metrics.store_error("changes");
                 if !self.failing {
                     tracing::error!(error = &error as &dyn std::error::Error, "the change feed cannot be read");
                     self.failing = true;
@@ -165,8 +169,15 @@ impl Follower {
                 None => Policies::None,
             },
         };
-        if let (Policies::Active(snapshot), true) = (&policies, work.bundle) {
-            tracing::info!(bundle.number = snapshot.number.get(), "bundle is active");
+        match &policies {
+            Policies::Active(snapshot) => {
+                self.metrics.bundle_reloaded(true);
+                if work.bundle {
+                    tracing::info!(bundle.number = snapshot.number.get(), "bundle is active");
+                }
+            }
+            Policies::Unusable(_) => self.metrics.bundle_reloaded(false),
+            Policies::None => {}
         }
         // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.
         self.replica.policies.store(Arc::new(policies));
@@ -183,6 +194,7 @@ impl Follower {
                 self.replica.sessions.return_uses(rest);
                 return;
             }
+            self.metrics.touched(uses.len() as u64);
             uses = rest;
         }
     }

@@ -23,7 +23,7 @@ pub type AppliedMigrations = Vec<String>;
 pub(super) async fn open(config: &StoreConfig) -> anyhow::Result<Arc<dyn Store>> {
     let url = config.url().map_err(|problem| anyhow::anyhow!("{problem}"))?;
     match url.backend() {
-        StoreBackend::Postgres(_) => Ok(Arc::new(PostgresStore::connect_lazy(&options(config, &url))?)),
+        StoreBackend::Postgres(_) => Ok(Arc::new(PostgresStore::open(&options(config, &url))?)),
         StoreBackend::File(path) => Ok(Arc::new(EmbeddedStore::open(Some(path)).await.context("the embedded store")?)),
         StoreBackend::Memory => Ok(Arc::new(EmbeddedStore::open(None).await.context("the embedded store")?)),
     }
@@ -73,9 +73,9 @@ pub async fn migrate(config: &StoreConfig) -> anyhow::Result<AppliedMigrations> 
 
 fn options(config: &StoreConfig, url: &StoreUrl) -> PostgresOptions {
     PostgresOptions {
-        url: url.reveal().to_owned(),
         connections_max: config.connections,
         timeout: config.timeout,
-        notify: config.notify,
+        notifications: config.notify,
+        ..PostgresOptions::new(url.reveal())
     }
 }

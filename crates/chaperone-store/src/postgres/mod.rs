@@ -46,6 +46,17 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when the database does not answer within the time limit; [`StoreError::Schema`] when its schema
     /// is another.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, StoreError> {
+        let store = Self::open(options)?;
+        store.require_schema().await?;
+        Ok(store)
+    }
+
+    /// As [`PostgresStore::connect`], but the database may still be absent: ask [`Store::check_schema`] before anything else. Call it
+    /// within a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the URL is not one of a Postgres database.
+    pub fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         // A connection that the network lost costs a part of one call's time, not all of it.
         let answer_max = options.timeout / 4;
         let pool = PgPoolOptions::new()
@@ -72,7 +83,6 @@ impl PostgresStore {
             wake: Arc::default(),
             listener: None,
         };
-        store.require_schema().await?;
         if options.notifications && !options.pooler {
             let listening = listener::listen(options.for_migrations()?, Arc::clone(&store.wake));
             store.listener = Some(tokio::spawn(listening).abort_handle());
@@ -116,6 +126,10 @@ impl Drop for PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
+    async fn check_schema(&self) -> Result<(), StoreError> {
+        self.require_schema().await
+    }
+
     async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
         sessions::insert(self, session, handle).await
     }
