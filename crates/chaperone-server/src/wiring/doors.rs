@@ -100,7 +100,7 @@ impl Sockets {
         let options = ListenOptions::new("http", tls, config.http.max_connections);
         watch_tls(&options);
         let incoming = self.http.incoming(options)?;
-        let router = crate::http::router(Arc::new(parts.clone()), telemetry.metrics());
+        let router = crate::http::router(Arc::new(parts.clone()), Arc::clone(&telemetry.metrics));
         let shutdown = parts.shutdown.clone();
         doors.spawn(async move { crate::http::serve(incoming, router, shutdown.closing()).await });
         Ok(doors)
