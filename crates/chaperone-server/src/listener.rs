@@ -1,0 +1,212 @@
+//! Listening: sockets, connections and their limits, plain or with TLS.
+
+mod conn;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+
+pub use conn::{Conn, PeerInfo};
+
+use crate::tls::{PeerIdentity, RELOAD_INTERVAL, Tls};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many connections may wait in the kernel to be accepted.
+const BACKLOG: i32 = 1024;
+/// How many accepted connections may wait for the server to take them.
+const HANDOVER: usize = 16;
+/// How long accepting pauses after it failed, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After how long without traffic the kernel asks whether the peer is still there.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// Connections of a door, ready to be served. It does not end and yields no errors; dropping it closes the socket.
+pub type Incoming = ReceiverStream<io::Result<Conn>>;
+
+/// What holds for the connections of a door.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// The door's name in logs, such as `data`.
+    pub name: &'static str,
+    /// TLS, or plain text.
+    pub tls: Option<Arc<Tls>>,
+    /// SPIFFE IDs or DNS names of the clients that may connect; empty: any that TLS lets in.
+    pub allowed_clients: Arc<[String]>,
+    /// Open connections, of all sockets that share these options; more are closed at once.
+    pub connections: Arc<Semaphore>,
+}
+
+/// Why a door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody listens there already.
+    #[error("address {0} is in use: is another `chaperone serve` running?")]
+    InUse(SocketAddr),
+    /// Another reason.
+    #[error("cannot listen on {0}")]
+    Failed(SocketAddr, #[source] io::Error),
+}
+
+/// An open socket. It need not be opened within a runtime.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Opens one socket on `address`, which nobody else may listen on.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        open(address, false)
+    }
+
+    /// Opens `count` sockets on `address`, between which the kernel spreads connections.
+    ///
+    /// # Errors
+    /// See [`BindError`]. Another process on the address is an error, even though the sockets could share it.
+    pub fn bind_shared(address: SocketAddr, count: usize) -> Result<Vec<Self>, BindError> {
+        // An exclusive socket fails where a shared one would join the other process and steal its connections. It also finds the
+        // port when that is to be chosen.
+        let address = Self::bind(address)?.address;
+        (0..count.max(1)).map(|_| open(address, true)).collect()
+    }
+
+    /// Where this listens, with the port that was chosen.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins to accept. Call it within the runtime that serves the connections.
+    ///
+    /// # Errors
+    /// When the runtime cannot take the socket.
+    pub fn incoming(self, options: ListenOptions) -> io::Result<Incoming> {
+        let socket = tokio::net::TcpListener::from_std(self.socket)?;
+        let (sender, receiver) = mpsc::channel(HANDOVER);
+        tokio::spawn(accept(socket, options, sender));
+        Ok(ReceiverStream::new(receiver))
+    }
+}
+
+impl ListenOptions {
+    /// For a door that lets in every client that TLS lets in.
+    pub fn new(name: &'static str, tls: Option<Tls>, connections_max: usize) -> Self {
+        let connections = Arc::new(Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { name, tls: tls.map(Arc::new), allowed_clients: Arc::default(), connections }
+    }
+
+    /// With a list of the clients that may connect.
+    #[must_use]
+    pub fn allowing(self, clients: &[String]) -> Self {
+        Self { allowed_clients: clients.into(), ..self }
+    }
+}
+
+fn open(address: SocketAddr, shared: bool) -> Result<Listener, BindError> {
+    let open = || -> io::Result<Listener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the last process's connections to be forgotten. Two listeners it does not allow.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        #[cfg(unix)]
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        let socket = TcpListener::from(socket);
+        Ok(Listener { address: socket.local_addr()?, socket })
+    };
+    open().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        _ => BindError::Failed(address, error),
+    })
+}
+
+/// Accepts until nobody takes the connections any more.
+async fn accept(socket: tokio::net::TcpListener, options: ListenOptions, sender: mpsc::Sender<io::Result<Conn>>) {
+    // Handshakes, and the watch over the certificate, end with this task.
+    let mut tasks = JoinSet::new();
+    if let Some(tls) = &options.tls {
+        tasks.spawn(Arc::clone(tls).watch(RELOAD_INTERVAL));
+    }
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = sender.closed() => break,
+            Some(_) = tasks.join_next() => continue,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(door = options.name, %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&options.connections).try_acquire_owned() else {
+            tracing::warn!(door = options.name, peer.address = %address, "a connection was closed: too many are open");
+            continue;
+        };
+        tasks.spawn(admit(stream, address, permit, options.clone(), sender.clone()));
+    }
+}
+
+/// Makes a connection of a stream, and hands it over.
+async fn admit(
+    stream: TcpStream,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    options: ListenOptions,
+    sender: mpsc::Sender<io::Result<Conn>>,
+) {
+    let prepared = prepare(&stream);
+    let admitted = match (&options.tls, prepared) {
+        (_, Err(error)) => Err(error),
+        (None, Ok(())) => Ok(Conn::plain(stream, address, permit)),
+        (Some(tls), Ok(())) => handshake(tls, stream, address, permit, &options.allowed_clients).await,
+    };
+    match admitted {
+        // Only fails when the server stopped.
+        Ok(conn) => drop(sender.send(Ok(conn)).await),
+        Err(error) => tracing::info!(door = options.name, peer.address = %address, %error, "a connection was refused"),
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+}
+
+async fn handshake(
+    tls: &Tls,
+    stream: TcpStream,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    allowed_clients: &[String],
+) -> io::Result<Conn> {
+    let accept = TlsAcceptor::from(tls.current()).accept(stream);
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, accept).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let (_, session) = stream.get_ref();
+    let identity = session.peer_certificates().and_then(<[_]>::first).map(PeerIdentity::of);
+    let is_allowed = |identity: &PeerIdentity| identity.find_in(allowed_clients).is_some();
+    if !allowed_clients.is_empty() && !identity.as_ref().is_some_and(is_allowed) {
+        let message = format!("the client is not on the list of allowed clients: {identity:?}");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    Ok(Conn::tls(stream, address, identity, permit))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! Metrics, in Prometheus text. Never by session or principal: their number has no bound.
+
+mod decisions;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chaperone_policy::{BundleNumber, Outcome, Reason};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+
+use self::decisions::DecisionCounts;
+use super::names;
+use super::otlp::ExportCounts;
+
+/// The upper ends of the buckets for how long a check took, in seconds.
+const CHECK_SECONDS: [f64; 14] =
+    [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+/// Why metrics cannot be made or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The exporter.
+    #[error("the metrics exporter cannot start")]
+    Exporter(#[from] OTelSdkError),
+    /// The registry.
+    #[error("the metrics registry failed")]
+    Registry(#[from] prometheus::Error),
+}
+
+/// Every metric of this process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Kept alive: dropping it ends the metrics.
+    _provider: SdkMeterProvider,
+    decisions: Arc<DecisionCounts>,
+    gauges: Arc<Gauges>,
+    exports: Arc<ExportCounts>,
+    check_duration: Histogram<f64>,
+    no_decisions: Counter<u64>,
+    decisions_in_grace: Counter<u64>,
+    store_errors: Counter<u64>,
+    reloads: Counter<u64>,
+    touches: Counter<u64>,
+    shed: Counter<u64>,
+}
+
+/// The last known state, read when metrics are.
+#[derive(Debug)]
+struct Gauges {
+    started: Instant,
+    /// Microseconds from `started` to the last successful read of the feed; negative before the first.
+    feed_read_at: AtomicI64,
+    bundle: AtomicU64,
+    cached_sessions: AtomicU64,
+}
+
+impl Metrics {
+    /// Metrics of a replica, all zero.
+    ///
+    /// # Errors
+    /// See [`MetricsError`].
+    pub fn new(replica: &str) -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let reader =
+            opentelemetry_prometheus::exporter().with_registry(registry.clone()).scope_info_enabled(false).build()?;
+        let resource = Resource::builder_empty()
+            .with_attributes([
+                KeyValue::new(names::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+                KeyValue::new(names::SERVICE_INSTANCE_ID, replica.to_owned()),
+            ])
+            .build();
+        let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
+        let meter = provider.meter("chaperone");
+        let (decisions, gauges, exports) = (Arc::default(), Arc::new(Gauges::new()), Arc::default());
+        decisions::observe(&meter, &decisions);
+        observe_gauges(&meter, &gauges);
+        observe_exports(&meter, &exports);
+        let counter = |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
+        Ok(Self {
+            check_duration: meter
+                .f64_histogram("chaperone.check.duration")
+                .with_description("How long a check took, whatever came of it")
+                .with_unit("s")
+                .with_boundaries(CHECK_SECONDS.to_vec())
+                .build(),
+            no_decisions: counter("chaperone.no.decisions", "Checks that could not be decided, by code and door"),
+            decisions_in_grace: counter(
+                "chaperone.decisions.in.grace",
+                "Decisions from state older than max-staleness",
+            ),
+            store_errors: counter("chaperone.store.errors", "Calls to the store that failed, by operation"),
+            reloads: counter("chaperone.bundle.reloads", "Bundles taken over or refused by this replica, by result"),
+            touches: counter("chaperone.session.touches", "Uses of sessions written to the store"),
+            shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
+            registry,
+            _provider: provider,
+            decisions,
+            gauges,
+            exports,
+        })
+    }
+
+    /// Counts a decision and how long it took. `protocol` is the door, such as `ext_authz`.
+    pub fn decided(&self, outcome: Outcome, reason: Reason, protocol: &str, elapsed: Duration) {
+        self.decisions.add(outcome, reason, protocol);
+        self.check_duration.record(elapsed.as_secs_f64(), &[]);
+    }
+
+    /// Counts a check that could not be decided, by its stable code.
+    pub fn not_decided(&self, code: &'static str, protocol: &'static str, elapsed: Duration) {
+        self.no_decisions.add(1, &[KeyValue::new("code", code), KeyValue::new("protocol", protocol)]);
+        self.check_duration.record(elapsed.as_secs_f64(), &[]);
+    }
+
+    /// Counts a decision made within the grace for stale state.
+    pub fn decided_in_grace(&self) {
+        self.decisions_in_grace.add(1, &[]);
+    }
+
+    /// Counts a failed call to the store, by the operation's name.
+    pub fn store_error(&self, operation: &'static str) {
+        self.store_errors.add(1, &[KeyValue::new("operation", operation)]);
+    }
+
+    /// Counts a bundle that this replica took over (`true`) or could not use (`false`).
+    pub fn bundle_reloaded(&self, is_usable: bool) {
+        self.reloads.add(1, &[KeyValue::new("result", if is_usable { "ok" } else { "error" })]);
+    }
+
+    /// Counts uses of sessions that were written to the store.
+    pub fn touched(&self, sessions: u64) {
+        self.touches.add(sessions, &[]);
+    }
+
+    /// Counts a call that was refused because too many were under way, by its door (`data`, `admin`).
+    pub fn shed(&self, door: &'static str) {
+        self.shed.add(1, &[KeyValue::new("door", door)]);
+    }
+
+    /// Notes that the feed was read just now.
+    pub fn feed_was_read(&self) {
+        let age = i64::try_from(self.gauges.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.gauges.feed_read_at.fetch_max(age, Ordering::Relaxed);
+    }
+
+    /// Notes which bundle decides.
+    pub fn bundle_is(&self, bundle: Option<BundleNumber>) {
+        self.gauges.bundle.store(bundle.map_or(0, BundleNumber::get), Ordering::Relaxed);
+    }
+
+    /// Notes how many sessions are in memory.
+    pub fn cached_sessions_are(&self, sessions: usize) {
+        self.gauges.cached_sessions.store(u64::try_from(sessions).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Everything, in Prometheus text format 0.0.4.
+    ///
+    /// # Errors
+    /// When the registry cannot be written.
+    pub fn text(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    pub(super) fn exports(&self) -> Arc<ExportCounts> {
+        Arc::clone(&self.exports)
+    }
+}
+
+impl Gauges {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            feed_read_at: AtomicI64::new(-1),
+            bundle: AtomicU64::new(0),
+            cached_sessions: AtomicU64::new(0),
+        }
+    }
+
+    /// How long ago the feed was read, if it ever was.
+    fn feed_age(&self) -> Option<Duration> {
+        let read_at = u64::try_from(self.feed_read_at.load(Ordering::Relaxed)).ok()?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_micros(read_at)))
+    }
+}
+
+fn observe_gauges(meter: &Meter, gauges: &Arc<Gauges>) {
+    let source = Arc::clone(gauges);
+    meter
+        .f64_observable_gauge("chaperone.feed.age")
+        .with_description("Time since the change feed was last read successfully; absent before the first read")
+        .with_unit("s")
+        .with_callback(move |gauge| {
+            if let Some(age) = source.feed_age() {
+                gauge.observe(age.as_secs_f64(), &[]);
+            }
+        })
+        .build();
+    let source = Arc::clone(gauges);
+    meter
+        .u64_observable_gauge("chaperone.bundle.active")
+        .with_description("Number of the bundle that decides; 0 for none")
+        .with_callback(move |gauge| gauge.observe(source.bundle.load(Ordering::Relaxed), &[]))
+        .build();
+    let source = Arc::clone(gauges);
+    meter
+        .u64_observable_gauge("chaperone.sessions.cached")
+        .with_description("Sessions in memory")
+        .with_callback(move |gauge| gauge.observe(source.cached_sessions.load(Ordering::Relaxed), &[]))
+        .build();
+}
+
+fn observe_exports(meter: &Meter, exports: &Arc<ExportCounts>) {
+    let source = Arc::clone(exports);
+    meter
+        .u64_observable_counter("chaperone.spans")
+        .with_description(
+            "Spans by what became of them: exported, failed at the collector, or dropped for a full queue",
+        )
+        .with_callback(move |counter| {
+            for (result, count) in
+                [("exported", &source.exported), ("failed", &source.failed), ("dropped", &source.dropped)]
+            {
+                counter.observe(count.load(Ordering::Relaxed), &[KeyValue::new("result", result)]);
+            }
+        })
+        .build();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, series: &str) -> Option<f64> {
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    #[test]
+    fn decisions_are_counted_by_outcome_reason_and_door() {
+        let metrics = Metrics::new("r").expect("they can be made");
+        for _ in 0..3 {
+            metrics.decided(Outcome::Allow, Reason::Permitted, "ext_authz", Duration::from_micros(70));
+        }
+        metrics.decided(Outcome::Deny, Reason::SessionRevoked, "grpc", Duration::from_millis(3));
+        metrics.not_decided("stale", "ext_authz", Duration::from_millis(1));
+        let text = metrics.text().expect("it is written");
+        for (series, expected) in [
+            (r#"chaperone_decisions_total{outcome="allow",protocol="ext_authz",reason="permitted"}"#, 3.0),
+            (r#"chaperone_decisions_total{outcome="deny",protocol="grpc",reason="session_revoked"}"#, 1.0),
+            (r#"chaperone_decisions_total{outcome="deny",protocol="grpc",reason="forbidden"}"#, 0.0),
+            (r#"chaperone_no_decisions_total{code="stale",protocol="ext_authz"}"#, 1.0),
+            (r#"chaperone_check_duration_seconds_bucket{le="0.0001"}"#, 3.0),
+            ("chaperone_check_duration_seconds_count", 5.0),
+        ] {
+            assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+        }
+    }
+
+    #[test]
+    fn gauges_tell_the_last_known_state() {
+        let metrics = Metrics::new("r").expect("they can be made");
+        assert_eq!(value(&metrics.text().expect("it is written"), "chaperone_feed_age_seconds"), None);
+        metrics.feed_was_read();
+        metrics.bundle_is(Some(BundleNumber::new(7)));
+        metrics.cached_sessions_are(42);
+        let text = metrics.text().expect("it is written");
+        assert!(value(&text, "chaperone_feed_age_seconds").is_some_and(|age| age < 60.0), "{text}");
+        assert_eq!(value(&text, "chaperone_bundle_active"), Some(7.0), "{text}");
+        assert_eq!(value(&text, "chaperone_sessions_cached"), Some(42.0), "{text}");
+    }
+
+    #[test]
+    fn troubles_are_counted() {
+        let metrics = Metrics::new("r").expect("they can be made");
+        metrics.store_error("session_chain");
+        metrics.bundle_reloaded(false);
+        metrics.touched(5);
+        metrics.shed("data");
+        metrics.decided_in_grace();
+        let text = metrics.text().expect("it is written");
+        for (series, expected) in [
+            (r#"chaperone_store_errors_total{operation="session_chain"}"#, 1.0),
+            (r#"chaperone_bundle_reloads_total{result="error"}"#, 1.0),
+            ("chaperone_session_touches_total", 5.0),
+            (r#"chaperone_shed_total{door="data"}"#, 1.0),
+            ("chaperone_decisions_in_grace_total", 1.0),
+            (r#"chaperone_spans_total{result="dropped"}"#, 0.0),
+        ] {
+            assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+        }
+    }
+}

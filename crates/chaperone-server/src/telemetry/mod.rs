@@ -1,0 +1,79 @@
+//! What operators see: logs, metrics, and a span per check.
+
+mod decision_span;
+pub mod logs;
+mod metrics;
+pub mod names;
+mod otlp;
+mod parent;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+pub use decision_span::{DecisionFields, DecisionSpans, SpanResult};
+pub use logs::LogError;
+pub use metrics::{Metrics, MetricsError};
+pub use otlp::ExportCounts;
+pub use parent::ParentContext;
+
+use crate::config::{LogConfig, TelemetryConfig};
+
+/// Why telemetry cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The logs.
+    #[error(transparent)]
+    Logs(#[from] LogError),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The exporter of spans.
+    #[error("spans cannot be exported")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+}
+
+/// Telemetry under way.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// Where spans go.
+    pub spans: DecisionSpans,
+    /// Where counts go.
+    pub metrics: Arc<Metrics>,
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Starts logs, metrics and, where an endpoint is configured, the export of spans. Call it once, within a multi-thread runtime:
+    /// the exporter works on it.
+    ///
+    /// # Errors
+    /// See [`TelemetryError`]. A collector that is not there is none.
+    pub fn init(telemetry: &TelemetryConfig, log: &LogConfig, replica: &str) -> Result<Self, TelemetryError> {
+        logs::init(log)?;
+        Self::without_logs(telemetry, replica)
+    }
+
+    /// As [`Telemetry::init`], where something else writes the logs.
+    ///
+    /// # Errors
+    /// See [`TelemetryError`].
+    pub fn without_logs(config: &TelemetryConfig, replica: &str) -> Result<Self, TelemetryError> {
+        let metrics = Arc::new(Metrics::new(replica)?);
+        if config.otlp_endpoint.is_empty() {
+            return Ok(Self { spans: DecisionSpans::disabled(), metrics, provider: None });
+        }
+        let provider = otlp::provider(config, replica, metrics.exports())?;
+        let spans = DecisionSpans::new(&provider, config.sample_ratio);
+        Ok(Self { spans, metrics, provider: Some(provider) })
+    }
+
+    /// Sends what is left, for `timeout` at most. Says whether everything was sent.
+    pub async fn shutdown(self, timeout: Duration) -> bool {
+        let Some(provider) = self.provider else { return true };
+        // The SDK blocks its thread.
+        let flush = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(timeout));
+        matches!(tokio::time::timeout(timeout, flush).await, Ok(Ok(Ok(()))))
+    }
+}
