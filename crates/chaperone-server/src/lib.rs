@@ -1,1 +1,3 @@
-//! stub
+//! The Chaperone server and its command line.
+
+pub mod cli;
