@@ -1,9 +1,11 @@
-//! The server: configuration, doors, telemetry and the decision service behind them.
+//! The server: configuration, doors, telemetry, the decision service behind them, and the command line before them.
 
 pub mod admin;
 pub mod admin_auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dev;
 pub mod grpc;
 pub mod http;
 pub mod listener;

@@ -1,0 +1,239 @@
+//! `chaperone bundle`: validate, push, activate, list and show.
+
+mod source_dir;
+mod validate;
+mod view;
+
+use std::path::PathBuf;
+
+use chaperone_api::chaperone::v1::{
+    BundleFile, PolicyServiceActivateRequest, PolicyServiceGetRequest, PolicyServiceListRequest,
+    PolicyServiceUploadRequest,
+};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use self::validate::ValidateArgs;
+use self::view::{BundleJson, BundleWithFilesJson};
+use super::connect::AdminOptions;
+use super::failure::{Failure, Verdict};
+use super::output::{self, Format, GOOD, paint};
+use super::paging;
+
+const VALIDATE_HELP: &str = "\
+Examples:
+  chaperone bundle validate ./bundle
+  chaperone bundle validate ./bundle --output json
+
+Exit codes: 0 the bundle is valid, 1 it has problems, 2 it could not be read.";
+
+const PUSH_HELP: &str = "\
+Examples:
+  chaperone bundle push ./bundle --message 'exports need an approval'
+  chaperone bundle push ./bundle --activate
+
+Exit codes: 0 stored, 1 the bundle has problems, 2 it could not be read or sent.";
+
+const ACTIVATE_HELP: &str = "\
+Examples:
+  chaperone bundle activate 7
+  chaperone bundle activate 6 --expected 7   # back to 6, but only if 7 is still active";
+
+const SHOW_HELP: &str = "\
+Examples:
+  chaperone bundle show
+  chaperone bundle show 6 --file policies/main.cedar";
+
+/// Validate, push and activate bundles of policies
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Say what is wrong with a bundle, without a server
+    #[command(after_help = VALIDATE_HELP)]
+    Validate(ValidateArgs),
+    /// Store a bundle under the next number
+    #[command(after_help = PUSH_HELP)]
+    Push(PushArgs),
+    /// Make a stored bundle the one that decides, on every replica
+    #[command(after_help = ACTIVATE_HELP)]
+    Activate(ActivateArgs),
+    /// List the stored bundles, newest first
+    List(ListArgs),
+    /// Show one bundle, or one of its files
+    #[command(after_help = SHOW_HELP)]
+    Show(ShowArgs),
+}
+
+/// Arguments of `bundle push`.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// The bundle's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Activate it at once
+    #[arg(long)]
+    activate: bool,
+    /// A note for the history
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    message: String,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+/// Arguments of `bundle activate`.
+#[derive(Debug, Args)]
+pub struct ActivateArgs {
+    /// The bundle's number
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    number: u64,
+    /// Only if this one is active now
+    #[arg(long, value_name = "NUMBER")]
+    expected: Option<u64>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+/// Arguments of `bundle list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// How many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+/// Arguments of `bundle show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The bundle's number, or `active`
+    #[arg(default_value = "active", value_parser = number_or_active)]
+    number: u64,
+    /// Print the text of this file, such as policies/main.cedar
+    #[arg(long, value_name = "PATH")]
+    file: Option<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "file")]
+    output: Format,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct PushedJson<'a> {
+    #[serde(flatten)]
+    bundle: BundleJson<'a>,
+    created: bool,
+}
+
+impl BundleCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// `Invalid` for a bundle with problems; the others as they come.
+    pub async fn run(self) -> Result<Verdict, Failure> {
+        match self {
+            Self::Validate(args) => return args.run(),
+            Self::Push(args) => args.run().await,
+            Self::Activate(args) => args.run().await,
+            Self::List(args) => args.run().await,
+            Self::Show(args) => args.run().await,
+        }?;
+        Ok(Verdict::Yes)
+    }
+}
+
+impl PushArgs {
+    async fn run(self) -> Result<(), Failure> {
+        let source = validate::read(&self.folder)?;
+        let link = self.admin.connect().await?;
+        let files = source.files.into_iter().map(|(path, content)| BundleFile { path, content }).collect();
+        let request = PolicyServiceUploadRequest { files, message: self.message, activate: self.activate };
+        let response = link.answer(link.policies().upload(request)).await.map_err(|failure| match failure {
+            Failure::Refused(refusal) if !refusal.problems.is_empty() => {
+                Failure::Invalid { place: self.folder.display().to_string(), problems: refusal.problems }
+            }
+            other => other,
+        })?;
+        let bundle = response.bundle.unwrap_or_default();
+        if self.output == Format::Json {
+            return output::print_json(&PushedJson { bundle: (&bundle).into(), created: response.created });
+        }
+        let (number, count) = (bundle.number, bundle.policy_count);
+        let what = if response.created {
+            format!("stored as bundle {number} ({count} policies)")
+        } else {
+            format!("this is bundle {number} already; nothing was stored")
+        };
+        let state = if bundle.active {
+            paint(GOOD, "active")
+        } else {
+            format!("not active; activate it with `chaperone bundle activate {number}`")
+        };
+        output::print(&format!("{what}, {state}\n"))
+    }
+}
+
+impl ActivateArgs {
+    async fn run(self) -> Result<(), Failure> {
+        let link = self.admin.connect().await?;
+        let request = PolicyServiceActivateRequest { number: self.number, expected_active: self.expected };
+        let bundle = link.answer(link.policies().activate(request)).await?.bundle.unwrap_or_default();
+        match self.output {
+            Format::Json => output::print_json(&BundleJson::from(&bundle)),
+            Format::Table => output::print(&format!("bundle {} is {}\n", bundle.number, paint(GOOD, "active"))),
+        }
+    }
+}
+
+impl ListArgs {
+    async fn run(self) -> Result<(), Failure> {
+        let link = self.admin.connect().await?;
+        let bundles = paging::collect(self.limit, async |page_size, page_token| {
+            let request = PolicyServiceListRequest { page_size, page_token };
+            let response = link.answer(link.policies().list(request)).await?;
+            Ok((response.bundles, response.next_page_token))
+        })
+        .await?;
+        match self.output {
+            Format::Json => output::print_json(&bundles.iter().map(BundleJson::from).collect::<Vec<_>>()),
+            Format::Table => output::print(&view::list(&bundles)),
+        }
+    }
+}
+
+impl ShowArgs {
+    async fn run(self) -> Result<(), Failure> {
+        let link = self.admin.connect().await?;
+        let request = PolicyServiceGetRequest { number: self.number };
+        let response = link.answer(link.policies().get(request)).await?;
+        let bundle = response.bundle.unwrap_or_default();
+        let Some(path) = self.file else {
+            return match self.output {
+                Format::Json => output::print_json(&BundleWithFilesJson::new(&bundle, &response.files)),
+                Format::Table => output::print(&view::details(&bundle, &response.files)),
+            };
+        };
+        if let Some(file) = response.files.iter().find(|file| file.path == path) {
+            return output::print_raw(file.content.as_bytes());
+        }
+        let paths: Vec<&str> = response.files.iter().map(|file| file.path.as_str()).collect();
+        Err(Failure::Input(format!("bundle {} has no file `{path}`; it has {}", bundle.number, paths.join(", "))))
+    }
+}
+
+/// Zero stands for the active bundle.
+fn number_or_active(text: &str) -> Result<u64, String> {
+    match text {
+        "active" => Ok(0),
+        _ => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a number from 1, or `active`".to_owned()),
+    }
+}

@@ -1,0 +1,170 @@
+//! Decisions as they are printed.
+
+use std::time::Duration;
+
+use chaperone_api::chaperone::v1::{ActionRequest, Decision, Outcome};
+use serde::Serialize;
+
+use crate::cli::output::{BAD, GOOD, Table, paint, plain};
+use crate::cli::parse::show_entity_ref;
+
+/// A decision in JSON output.
+#[derive(Debug, Serialize)]
+pub struct DecisionJson<'a> {
+    outcome: &'static str,
+    code: &'a str,
+    reason: &'a str,
+    policies: Vec<PolicyJson<'a>>,
+    session_id: Option<&'a str>,
+    bundle_number: u64,
+    decision_id: &'a str,
+    decided_at: Option<String>,
+    took_us: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct PolicyJson<'a> {
+    id: &'a str,
+    reason: Option<&'a str>,
+}
+
+impl<'a> DecisionJson<'a> {
+    /// A decision, and how long its answer took to come.
+    pub fn new(decision: &'a Decision, took: Duration) -> Self {
+        let policies = decision.policies.iter();
+        Self {
+            outcome: outcome_name(decision.outcome()),
+            code: &decision.code,
+            reason: &decision.reason,
+            policies: policies.map(|policy| PolicyJson { id: &policy.id, reason: given(&policy.reason) }).collect(),
+            session_id: given(&decision.session_id),
+            bundle_number: decision.bundle_number,
+            decision_id: &decision.decision_id,
+            decided_at: decision.decided_at.map(|time| time.to_string()),
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// A decision explained: what was asked, what came of it, and why.
+pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Duration) -> String {
+    let (style, name) = match decision.outcome() {
+        Outcome::Allow => (GOOD, "ALLOW"),
+        Outcome::Deny | Outcome::Unspecified => (BAD, "DENY"),
+    };
+    let action = asked.map(|asked| plain(&asked.action)).unwrap_or_default();
+    let resource = asked.and_then(|asked| asked.resource.as_ref()).map(|resource| plain(&show_entity_ref(resource)));
+    let mut facts = Table::of_facts();
+    facts.fact("code", &decision.code).fact("reason", &decision.reason);
+    for policy in &decision.policies {
+        let text = match given(&policy.reason) {
+            // The sentence above is the first policy's reason already.
+            Some(reason) if reason != decision.reason => format!("{}: {reason}", policy.id),
+            _ => policy.id.clone(),
+        };
+        facts.fact("policy", text);
+    }
+    facts
+        .fact("session", if decision.session_id.is_empty() { "none" } else { &decision.session_id })
+        .fact("bundle", decision.bundle_number.to_string())
+        .fact("decision", &decision.decision_id)
+        .fact("decided", decision.decided_at.map(|time| time.to_string()).unwrap_or_default())
+        .fact("took", shown_latency(took));
+    format!("{} {action} {}\n{}", paint(style, name), resource.unwrap_or_default(), facts.render())
+}
+
+/// A short time in the unit that suits it.
+pub fn shown_latency(latency: Duration) -> String {
+    match latency.as_micros() {
+        micros @ 0..1_000 => format!("{micros} µs"),
+        micros @ 1_000..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        micros => format!("{} ms", micros / 1_000),
+    }
+}
+
+fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Allow => "allow",
+        Outcome::Deny => "deny",
+        Outcome::Unspecified => "unknown",
+    }
+}
+
+fn given(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use chaperone_api::chaperone::v1::{DeterminingPolicy, EntityRef};
+
+    use super::*;
+
+    fn decision() -> Decision {
+        Decision {
+            outcome: Outcome::Deny.into(),
+            decision_id: "0198c0de-0000-7000-8000-000000000009".into(),
+            code: "forbidden".into(),
+            reason: "exports need an approval".into(),
+            policies: vec![
+                DeterminingPolicy { id: "no-export".into(), reason: "exports need an approval".into() },
+                DeterminingPolicy { id: "office-hours".into(), reason: "come back tomorrow".into() },
+            ],
+            bundle_number: 3,
+            ..Decision::default()
+        }
+    }
+
+    #[test]
+    fn explanation_names_everything_that_determined_the_outcome() {
+        let asked = ActionRequest {
+            action: "export".into(),
+            resource: Some(EntityRef { r#type: "Document".into(), id: "welcome".into() }),
+            ..ActionRequest::default()
+        };
+        let shown = explanation(&decision(), Some(&asked), Duration::from_micros(1_850));
+        assert_eq!(
+            anstream::adapter::strip_str(&shown).to_string(),
+            "DENY export Document::\"welcome\"\n  \
+             code      forbidden\n  \
+             reason    exports need an approval\n  \
+             policy    no-export\n  \
+             policy    office-hours: come back tomorrow\n  \
+             session   none\n  \
+             bundle    3\n  \
+             decision  0198c0de-0000-7000-8000-000000000009\n  \
+             took      1.8 ms\n"
+        );
+    }
+
+    #[test]
+    fn json_has_stable_names() {
+        let json =
+            serde_json::to_value(DecisionJson::new(&decision(), Duration::from_millis(2))).expect("it serializes");
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "outcome": "deny",
+                "code": "forbidden",
+                "reason": "exports need an approval",
+                "policies": [
+                    { "id": "no-export", "reason": "exports need an approval" },
+                    { "id": "office-hours", "reason": "come back tomorrow" },
+                ],
+                "session_id": null,
+                "bundle_number": 3,
+                "decision_id": "0198c0de-0000-7000-8000-000000000009",
+                "decided_at": null,
+                "took_us": 2_000,
+            })
+        );
+    }
+
+    #[test]
+    fn latency_is_shown_in_the_unit_that_suits_it() {
+        for (micros, text) in [(0, "0 µs"), (999, "999 µs"), (1_000, "1.0 ms"), (9_999, "9.9 ms"), (12_345, "12 ms")]
+        {
+            assert_eq!(shown_latency(Duration::from_micros(micros)), text);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The `chaperone` command line.
+//!
+//! Results go to standard output, errors and notes to standard error. Exit codes are the same everywhere: 0 done, allowed or
+//! valid; 1 a definite no (denied, not valid); 2 not able to tell.
+
+#![expect(clippy::doc_markdown, reason = "an argument's documentation is its help text, which would show backticks")]
+
+mod bundle;
+mod check;
+mod completions;
+mod connect;
+pub mod dev;
+pub mod dev_output;
+mod entity;
+pub mod failure;
+mod files;
+pub mod output;
+mod paging;
+mod parse;
+mod problems;
+pub mod refusal;
+pub mod server_commands;
+mod session;
+mod time;
+
+use std::future::Future;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::bundle::BundleCommand;
+use self::check::CheckArgs;
+use self::completions::CompletionsArgs;
+use self::dev::DevOptions;
+use self::entity::EntityCommand;
+use self::failure::{EXIT_FAILED, Failure, Verdict};
+use self::server_commands::ServeConfig;
+use self::session::SessionCommand;
+
+const HELP: &str = "\
+Start here:
+  chaperone dev                    # a server with a sample bundle, and what to try next
+  chaperone check --help           # ask for a decision
+
+Exit codes: 0 done, allowed or valid; 1 denied or not valid; 2 wrong arguments, or it could not be done.
+Colours are used on terminals only, and never when NO_COLOR is set.";
+
+const CONFIG_HELP: &str = "\
+Exit codes: 0 fit to serve with, 1 not, 2 it could not be read.";
+
+/// Decides every action that a session takes after login
+#[derive(Debug, Parser)]
+#[command(name = "chaperone", version, after_help = HELP, propagate_version = true, max_term_width = 120)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<ServeConfig>),
+    /// Bring the store's schema up to date
+    Migrate(Box<ServeConfig>),
+    /// Run a server to try things out, with a sample bundle and an open session
+    #[command(after_help = dev::HELP)]
+    Dev(DevOptions),
+    /// Look at the server's configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Validate, push and activate bundles of policies
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// Open, follow and end sessions
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Keep entities beside those of the bundle
+    #[command(subcommand)]
+    Entity(EntityCommand),
+    /// Ask for one decision
+    #[command(after_help = check::HELP)]
+    Check(Box<CheckArgs>),
+    /// Print a completion script for a shell
+    #[command(after_help = completions::HELP)]
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say what the configuration is and where each value came from, without serving
+    #[command(after_help = CONFIG_HELP)]
+    Check(Box<ServeConfig>),
+}
+
+/// Which threads a command runs on.
+#[derive(Clone, Copy, Debug)]
+enum Threads {
+    /// This one: a client waits for one answer at a time.
+    One,
+    /// One a core.
+    Many,
+}
+
+/// Parses the process's arguments, runs the command and gives the exit code.
+pub fn main() -> ExitCode {
+    match server_commands::parse(std::env::args_os()) {
+        Ok(cli) => finish(cli.run()),
+        Err(error) => {
+            // Help that nobody reads is no failure; a message that cannot be printed has its exit code.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_FAILED))
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<Verdict, Failure> {
+        use Threads::{Many, One};
+        match self.command {
+            Command::Serve(config) => {
+                block_on(Many, async { server_commands::serve(*config).await.map_err(Failure::Server) })?;
+            }
+            Command::Migrate(config) => {
+                let applied =
+                    block_on(Many, async { server_commands::migrate(*config).await.map_err(Failure::Server) })?;
+                output::print(&format!("{}\n", applied.trim_end()))?;
+            }
+            Command::Dev(options) => {
+                block_on(Many, async { server_commands::dev(options).await.map_err(Failure::Server) })?;
+            }
+            Command::Config(ConfigCommand::Check(config)) => {
+                let (verdict, text) = server_commands::check_config(*config).map_err(Failure::Server)?;
+                output::print(&format!("{}\n", text.trim_end()))?;
+                return Ok(verdict);
+            }
+            Command::Bundle(command) => return block_on(One, command.run()),
+            Command::Session(command) => block_on(One, command.run())?,
+            Command::Entity(command) => block_on(One, command.run())?,
+            Command::Check(args) => return block_on(One, args.run()),
+            Command::Completions(args) => args.run()?,
+        }
+        Ok(Verdict::Yes)
+    }
+}
+
+fn finish(result: Result<Verdict, Failure>) -> ExitCode {
+    match result {
+        Ok(verdict) => verdict.exit_code(),
+        Err(failure) => {
+            // Where standard error is gone too, the exit code is all that can be told.
+            let _ = anstream::stderr().write_all(failure.render().as_bytes());
+            failure.exit_code()
+        }
+    }
+}
+
+fn block_on<T>(threads: Threads, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Input(format!("cannot start: {error}")))?;
+    runtime.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parses(arguments: &[&str]) -> Result<(), String> {
+        let arguments = ["chaperone"].iter().chain(arguments);
+        Cli::try_parse_from(arguments).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn revoke_takes_exactly_one_target() {
+        const ID: &str = "0198c0de-0000-7000-8000-000000000001";
+        assert_eq!(parses(&["session", "revoke", ID]), Ok(()));
+        assert_eq!(parses(&["session", "revoke", "--owner", "ann", "--reason", "left"]), Ok(()));
+        assert!(parses(&["session", "revoke"]).is_err());
+        assert!(parses(&["session", "revoke", ID, "--owner", "ann"]).is_err());
+        assert!(parses(&["session", "revoke", "--owner", ""]).is_err());
+        assert!(parses(&["session", "revoke", "chp_x"]).is_err_and(|message| message.contains("handle")));
+    }
+
+    #[test]
+    fn root_session_needs_principal_and_owner_and_a_child_only_its_parent() {
+        const ID: &str = "0198c0de-0000-7000-8000-000000000001";
+        assert_eq!(parses(&["session", "open", "--principal", "Agent::a", "--owner", "ann"]), Ok(()));
+        assert_eq!(parses(&["session", "open", "--parent", ID]), Ok(()));
+        assert!(parses(&["session", "open", "--principal", "Agent::a"]).is_err());
+        let both = ["session", "open", "--parent", ID, "--scope-file", "f", "--scope-allow", "read"];
+        assert!(parses(&both).is_err());
+    }
+
+    #[test]
+    fn client_certificate_needs_its_key() {
+        let check = ["check", "--action", "read", "--resource", "Document::a", "--client-cert", "c.pem"];
+        assert!(parses(&check).is_err());
+        assert_eq!(parses(&[&check[..], &["--client-key", "k.pem"]].concat()), Ok(()));
+    }
+}

@@ -1,0 +1,58 @@
+//! `chaperone session`: open, list, show, renew, complete, revoke and watch.
+
+mod filter;
+mod lifecycle;
+mod open;
+mod revoke;
+mod view;
+mod watch;
+
+use clap::Subcommand;
+
+use self::lifecycle::{CompleteArgs, ListArgs, RenewArgs, ShowArgs};
+use self::open::OpenArgs;
+use self::revoke::RevokeArgs;
+use self::watch::WatchArgs;
+use super::failure::Failure;
+
+/// Open, follow and end sessions
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// Open a session and print its handle, this once
+    #[command(after_help = open::HELP)]
+    Open(Box<OpenArgs>),
+    /// List sessions, newest first
+    #[command(after_help = lifecycle::LIST_HELP)]
+    List(ListArgs),
+    /// Show one session
+    Show(ShowArgs),
+    /// Move a live session's end
+    #[command(after_help = lifecycle::RENEW_HELP)]
+    Renew(RenewArgs),
+    /// End a session whose task is done, and with it every descendant
+    Complete(CompleteArgs),
+    /// Withdraw the authority of sessions and of every descendant
+    #[command(after_help = revoke::HELP)]
+    Revoke(RevokeArgs),
+    /// Print a line for every change, until Ctrl-C
+    #[command(after_help = watch::HELP)]
+    Watch(WatchArgs),
+}
+
+impl SessionCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// As they come.
+    pub async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Open(args) => args.run().await,
+            Self::List(args) => args.run().await,
+            Self::Show(args) => args.run().await,
+            Self::Renew(args) => args.run().await,
+            Self::Complete(args) => args.run().await,
+            Self::Revoke(args) => args.run().await,
+            Self::Watch(args) => args.run().await,
+        }
+    }
+}

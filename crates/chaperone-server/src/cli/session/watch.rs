@@ -1,0 +1,59 @@
+//! `chaperone session watch`.
+
+use chaperone_api::chaperone::v1::SessionServiceWatchRequest;
+use clap::Args;
+
+use super::filter::FilterOptions;
+use super::view::{SessionJson, change};
+use crate::cli::connect::AdminOptions;
+use crate::cli::failure::Failure;
+use crate::cli::output::{self, Format};
+
+/// Examples for the help.
+pub const HELP: &str = "\
+Examples:
+  chaperone session watch
+  chaperone session watch --owner ann@example.com --output json   # one JSON document a line";
+
+/// Arguments of `session watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// How to print the changes; JSON is one document a line
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    filter: FilterOptions,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
+impl WatchArgs {
+    /// Runs the command until Ctrl-C.
+    ///
+    /// # Errors
+    /// As they come, and when the server ends the stream: changes after that would be missed in silence.
+    pub async fn run(self) -> Result<(), Failure> {
+        let link = self.admin.connect().await?;
+        let request = SessionServiceWatchRequest { filter: Some(self.filter.into_filter(None)) };
+        let mut sessions = link.sessions_without_deadline();
+        let mut changes = link.answer(sessions.watch(request)).await?;
+        output::note(&format!("watching sessions at {}; Ctrl-C ends this", link.url()));
+        loop {
+            let received = tokio::select! {
+                received = changes.message() => received,
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+            };
+            let response = received.map_err(|status| link.failure(&status))?.ok_or_else(|| Failure::Unreachable {
+                url: link.url().to_string(),
+                cause: "the server ended the stream".to_owned(),
+                help: "it may be restarting; start the watch again, and list the sessions for what changed meanwhile"
+                    .to_owned(),
+            })?;
+            let session = response.session.unwrap_or_default();
+            match self.output {
+                Format::Json => output::print_json_line(&SessionJson::from(&session))?,
+                Format::Table => output::print(&change(&session))?,
+            }
+        }
+    }
+}
