@@ -35,8 +35,8 @@ use self::completions::CompletionsArgs;
 use self::dev::DevOptions;
 use self::entity::EntityCommand;
 use self::failure::{EXIT_FAILED, Failure, Verdict};
-use self::server_commands::ServeConfig;
 use self::session::SessionCommand;
+use crate::config::{ConfigError, MigrateConfig, ServeConfig, Setting};
 
 const HELP: &str = "\
 Start here:
@@ -62,7 +62,7 @@ enum Command {
     /// Run the server
     Serve(Box<ServeConfig>),
     /// Bring the store's schema up to date
-    Migrate(Box<ServeConfig>),
+    Migrate(Box<MigrateConfig>),
     /// Run a server to try things out, with a sample bundle and an open session
     #[command(after_help = dev::HELP)]
     Dev(DevOptions),
@@ -104,18 +104,28 @@ enum Threads {
 
 /// Parses the process's arguments, runs the command and gives the exit code.
 pub fn main() -> ExitCode {
+    // One provider for all of TLS, before anything can ask for one. Only a second call could fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match server_commands::parse(std::env::args_os()) {
-        Ok(cli) => finish(cli.run()),
-        Err(error) => {
+        Ok(loaded) => finish(loaded.command.run(&loaded.settings)),
+        Err(ConfigError::Usage(error)) => {
             // Help that nobody reads is no failure; a message that cannot be printed has its exit code.
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_FAILED))
         }
+        Err(error) => finish(Err(Failure::Input(error.to_string()))),
     }
 }
 
+/// Reads the folder of a bundle; its notes go to standard error.
+pub(crate) fn read_bundle(folder: &std::path::Path) -> anyhow::Result<chaperone_policy::BundleSource> {
+    let read = bundle::read_folder(folder)?;
+    read.notes.iter().for_each(|note| output::note(note));
+    Ok(read.source)
+}
+
 impl Cli {
-    fn run(self) -> Result<Verdict, Failure> {
+    fn run(self, settings: &[Setting]) -> Result<Verdict, Failure> {
         use Threads::{Many, One};
         match self.command {
             Command::Serve(config) => {
@@ -130,7 +140,7 @@ impl Cli {
                 block_on(Many, async { server_commands::dev(options).await.map_err(Failure::Server) })?;
             }
             Command::Config(ConfigCommand::Check(config)) => {
-                let (verdict, text) = server_commands::check_config(*config).map_err(Failure::Server)?;
+                let (verdict, text) = server_commands::check_config(&config, settings);
                 output::print(&format!("{}\n", text.trim_end()))?;
                 return Ok(verdict);
             }

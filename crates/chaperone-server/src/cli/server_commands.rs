@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::Cli;
 use super::dev::DevOptions;
 use super::failure::Verdict;
-use super::output::Table;
+use super::output::{Cell, DIM, PLAIN, STRONG, Table};
 use crate::config::{self, ConfigError, Loaded, MigrateConfig, ServeConfig, Setting};
 
 /// Reads the command line, the environment and the configuration file.
@@ -56,9 +56,14 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<()> {
 
 /// Says what the configuration is, where each value came from, and whether it is fit to serve with.
 pub fn check_config(config: &ServeConfig, settings: &[Setting]) -> (Verdict, String) {
-    let mut table = Table::new(["OPTION", "VALUE", "FROM"]);
+    let mut table = Table::with_header(&["OPTION", "VALUE", "FROM"]);
     for Setting { option, value, source } in settings {
-        table.row([option.clone(), value.clone().unwrap_or_default(), source.to_string()]);
+        let cell = |style, text: &str| Cell::new(style, text);
+        table.row([
+            cell(STRONG, option),
+            cell(PLAIN, value.as_deref().unwrap_or_default()),
+            cell(DIM, &source.to_string()),
+        ]);
     }
     let mut text = table.render();
     let mut add = |kind: &str, problems: Vec<config::OptionProblem>| {

@@ -1,6 +1,7 @@
 //! `chaperone bundle`: validate, push, activate, list and show.
 
 mod source_dir;
+pub(crate) use source_dir::read as read_folder;
 mod validate;
 mod view;
 
