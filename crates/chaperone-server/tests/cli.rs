@@ -12,6 +12,7 @@ use chaperone_api::chaperone::v1::session_service_revoke_request::Target;
 use chaperone_api::chaperone::v1::value::Kind;
 use chaperone_api::chaperone::v1::{Consistency, scope};
 use fakes::{Fakes, HANDLE, SESSION};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 /// The program in an empty environment, so that the caller's variables change nothing.
@@ -252,6 +253,42 @@ fn folder_that_cannot_be_read_gives_2_and_one_with_problems_1() {
     assert_eq!(findings["valid"], false);
     let first = &findings["problems"][0];
     assert_eq!((&first["code"], &first["file"]), (&json!("unknown_file"), &json!("polices")));
+}
+
+#[test]
+fn both_sides_show_certificates_over_tls() {
+    let authority_key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("a certificate").pem();
+    let issuer = Issuer::from_params(&params, &authority_key);
+    let key = KeyPair::generate().expect("a key");
+    let subject = CertificateParams::new(["127.0.0.1".to_owned(), "pdp.example.com".to_owned()]).expect("names");
+    let certificate = subject.signed_by(&key, &issuer).expect("a certificate").pem();
+    let fakes = Fakes::start_with_tls(&authority, &certificate, &key.serialize_pem());
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (ca, cert) = (file("ca.pem", &authority), file("cert.pem", &certificate));
+    let key = file("key.pem", &key.serialize_pem());
+    let mutual = ["--ca", &ca, "--client-cert", &cert, "--client-key", &key];
+    let output = run(&check(&fakes.url, "Document::welcome", &mutual));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let renamed = [&mutual[..], &["--tls-server-name", "pdp.example.com"]].concat();
+    assert_eq!(code(&run(&check(&fakes.url, "Document::welcome", &renamed))), 0);
+
+    let other_name = [&mutual[..], &["--tls-server-name", "elsewhere.example.com"]].concat();
+    for arguments in [&other_name[..], &["--ca", &ca], &[], &["--ca", &key]] {
+        let output = run(&check(&fakes.url, "Document::welcome", arguments));
+        assert_eq!((code(&output), stdout(&output)), (2, String::new()), "{arguments:?}");
+    }
+    let plaintext = run(&check(&fakes.url.replace("https", "http"), "Document::welcome", &[]));
+    assert_eq!(code(&plaintext), 2);
+    assert!(stderr(&plaintext).contains("https://"), "{}", stderr(&plaintext));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use prost_types::Timestamp;
 use tokio::net::TcpListener;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -41,13 +42,25 @@ struct Fake(Arc<Mutex<Seen>>);
 
 impl Fakes {
     pub fn start() -> Self {
+        Self::start_with("http", Server::builder())
+    }
+
+    /// With TLS, for clients whose certificate the same authority made.
+    pub fn start_with_tls(authority: &str, certificate: &str, key: &str) -> Self {
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(certificate, key))
+            .client_ca_root(Certificate::from_pem(authority));
+        Self::start_with("https", Server::builder().tls_config(tls).expect("a configuration"))
+    }
+
+    fn start_with(scheme: &str, mut server: Server) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let fake = Fake(Arc::clone(&seen));
-        let server = tonic::transport::Server::builder()
+        let server = server
             .add_service(DecisionServiceServer::new(fake.clone()))
             .add_service(SessionServiceServer::new(fake.clone()))
             .add_service(PolicyServiceServer::new(fake))
