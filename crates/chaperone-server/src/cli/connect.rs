@@ -123,7 +123,7 @@ impl AdminOptions {
             Some(_) if self.url.scheme_str() == Some("http") && !is_loopback(&self.url) => {
                 return Err(Failure::Input(format!(
                     "the token would go to {} in the clear; use https:// and --ca, or a tunnel to a loopback address",
-                    self.url
+                    shown(&self.url)
                 )));
             }
             Some(path) => {
@@ -178,8 +178,8 @@ impl ConnectionOptions {
 
 impl Link {
     /// Where it leads.
-    pub fn url(&self) -> &Uri {
-        &self.url
+    pub fn url(&self) -> String {
+        shown(&self.url)
     }
 
     /// The decision service.
@@ -232,7 +232,7 @@ impl Link {
     }
 
     fn timed_out(&self) -> Failure {
-        Failure::Timeout { url: self.url.to_string(), timeout: self.timeout }
+        Failure::Timeout { url: shown(&self.url), timeout: self.timeout }
     }
 }
 
@@ -248,7 +248,7 @@ fn unreachable_at(url: &Uri, cause: String) -> Failure {
          CHAPERONE_ADMIN_URL, say where; if it serves TLS, write https:// and give --ca"
             .to_owned()
     };
-    Failure::Unreachable { url: url.to_string(), cause, help }
+    Failure::Unreachable { url: shown(url), cause, help }
 }
 
 /// Whether the transport's own timer ran out; it runs as long as ours, so either may be first.
@@ -269,6 +269,10 @@ fn causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+fn shown(url: &Uri) -> String {
+    url.to_string().trim_end_matches('/').to_owned()
 }
 
 fn is_loopback(url: &Uri) -> bool {

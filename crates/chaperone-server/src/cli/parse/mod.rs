@@ -16,37 +16,61 @@ pub(super) use scope::scope_grant;
 
 use chaperone_policy::SessionId;
 
+use super::failure::Failure;
+
+/// What was given where a session's id belongs.
+#[derive(Clone, Debug)]
+pub(super) enum SessionIdArg {
+    /// An id.
+    Id(String),
+    /// A handle. It is dropped at once and refused later, because clap's own message would repeat it.
+    Handle,
+}
+
+impl SessionIdArg {
+    /// The id.
+    ///
+    /// # Errors
+    /// `Input`, with advice, for a handle.
+    pub(super) fn into_id(self) -> Result<String, Failure> {
+        match self {
+            Self::Id(id) => Ok(id),
+            Self::Handle => Err(Failure::Input(
+                "a session's id is needed here, not its handle, which is the secret that presents it: `session open` \
+                 printed the id beside it, and `chaperone session list` shows ids\n\
+                 a handle that was typed may stay in the shell's history: consider revoking that session"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
 /// Reads a session's id, and tells a handle from one.
-pub(super) fn session_id(text: &str) -> Result<String, String> {
+pub(super) fn session_id(text: &str) -> Result<SessionIdArg, String> {
     if text.starts_with("chp_") {
-        return Err(
-            "this is a session's handle, the secret that presents it, not its id; `session open` printed the id \
-                    beside it, and `chaperone session list` shows ids. A handle that was typed on a command line may \
-                    stay in the shell's history: consider revoking that session"
-                .to_owned(),
-        );
+        return Ok(SessionIdArg::Handle);
     }
     let id: SessionId = text.parse().map_err(|_| "a session's id is a UUID; `chaperone session list` shows them")?;
-    Ok(id.to_string())
+    Ok(SessionIdArg::Id(id.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn id(text: &str) -> Result<String, String> {
+        session_id(text)?.into_id().map_err(|failure| failure.to_string())
+    }
+
     #[test]
-    fn handle_in_place_of_an_id_is_refused_with_advice_and_not_repeated() {
-        let advice = session_id("chp_c2VjcmV0").expect_err("it is a handle");
-        assert!(advice.contains("session list"), "{advice}");
-        assert!(!advice.contains("c2VjcmV0"), "{advice}");
+    fn handle_in_place_of_an_id_is_refused_with_advice() {
+        assert!(id("chp_c2VjcmV0").is_err_and(|advice| advice.contains("session list")));
     }
 
     #[test]
     fn session_id_is_a_uuid_in_one_form() {
-        assert_eq!(
-            session_id("0198C0DE-0000-7000-8000-000000000001").as_deref(),
-            Ok("0198c0de-0000-7000-8000-000000000001")
-        );
-        assert!(session_id("report").is_err());
+        let text = "0198C0DE-0000-7000-8000-000000000001";
+        assert_eq!(id(text), Ok(text.to_lowercase()));
+        assert!(id("report").is_err());
     }
 }

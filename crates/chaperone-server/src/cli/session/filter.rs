@@ -3,7 +3,8 @@
 use chaperone_api::chaperone::v1::{EntityRef, SessionFilter, SessionState};
 use clap::{Args, ValueEnum};
 
-use crate::cli::parse;
+use crate::cli::failure::Failure;
+use crate::cli::parse::{self, SessionIdArg};
 
 /// Options that narrow a set of sessions; every one that is given must hold.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ pub struct FilterOptions {
     task_id: String,
     /// In the tree under this root session
     #[arg(long, value_name = "ID", value_parser = parse::session_id)]
-    tree: Option<String>,
+    tree: Option<SessionIdArg>,
 }
 
 /// A session's state, as an option.
@@ -42,14 +43,17 @@ pub enum StateOption {
 
 impl FilterOptions {
     /// The filter that the API takes.
-    pub fn into_filter(self, state: Option<StateOption>) -> SessionFilter {
-        SessionFilter {
+    ///
+    /// # Errors
+    /// `Input` when a handle was given for an id.
+    pub fn into_filter(self, state: Option<StateOption>) -> Result<SessionFilter, Failure> {
+        Ok(SessionFilter {
             principal: self.principal,
             owner: self.owner,
             task_id: self.task_id,
-            tree_id: self.tree.unwrap_or_default(),
+            tree_id: self.tree.map(SessionIdArg::into_id).transpose()?.unwrap_or_default(),
             state: state.map_or(SessionState::Unspecified, SessionState::from).into(),
-        }
+        })
     }
 }
 

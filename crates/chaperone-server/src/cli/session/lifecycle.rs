@@ -13,7 +13,8 @@ use super::view::{self, SessionJson};
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Format};
-use crate::cli::{paging, parse};
+use crate::cli::paging;
+use crate::cli::parse::{self, SessionIdArg};
 
 /// Examples for the help.
 pub const LIST_HELP: &str = "\
@@ -51,7 +52,7 @@ pub struct ListArgs {
 pub struct ShowArgs {
     /// The session's id
     #[arg(value_name = "ID", value_parser = parse::session_id)]
-    session: String,
+    session: SessionIdArg,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -64,7 +65,7 @@ pub struct ShowArgs {
 pub struct RenewArgs {
     /// The session's id
     #[arg(value_name = "ID", value_parser = parse::session_id)]
-    session: String,
+    session: SessionIdArg,
     /// How long it lasts from now, such as 1h
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     lifetime: Duration,
@@ -80,7 +81,7 @@ pub struct RenewArgs {
 pub struct CompleteArgs {
     /// The session's id
     #[arg(value_name = "ID", value_parser = parse::session_id)]
-    session: String,
+    session: SessionIdArg,
     /// A note for the record
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
@@ -97,7 +98,7 @@ impl ListArgs {
     /// # Errors
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
-        let filter = self.filter.into_filter(self.state);
+        let filter = self.filter.into_filter(self.state)?;
         let link = self.admin.connect().await?;
         let sessions = paging::collect(self.limit, async |page_size, page_token| {
             let request = SessionServiceListRequest { filter: Some(filter.clone()), page_size, page_token };
@@ -118,8 +119,9 @@ impl ShowArgs {
     /// # Errors
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
+        let session_id = self.session.into_id()?;
         let link = self.admin.connect().await?;
-        let request = SessionServiceGetRequest { session_id: self.session };
+        let request = SessionServiceGetRequest { session_id };
         print(link.answer(link.sessions().get(request)).await?.session, self.output)
     }
 }
@@ -130,9 +132,10 @@ impl RenewArgs {
     /// # Errors
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
+        let session_id = self.session.into_id()?;
         let link = self.admin.connect().await?;
         let lifetime = Some(parse::to_wire(self.lifetime));
-        let request = SessionServiceRenewRequest { session_id: self.session, lifetime };
+        let request = SessionServiceRenewRequest { session_id, lifetime };
         print(link.answer(link.sessions().renew(request)).await?.session, self.output)
     }
 }
@@ -143,8 +146,9 @@ impl CompleteArgs {
     /// # Errors
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
+        let session_id = self.session.into_id()?;
         let link = self.admin.connect().await?;
-        let request = SessionServiceCompleteRequest { session_id: self.session, reason: self.reason };
+        let request = SessionServiceCompleteRequest { session_id, reason: self.reason };
         print(link.answer(link.sessions().complete(request)).await?.session, self.output)
     }
 }

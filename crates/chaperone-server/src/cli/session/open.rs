@@ -44,7 +44,7 @@ pub struct OpenArgs {
     purpose: String,
     /// The session to delegate from
     #[arg(long, value_name = "ID", value_parser = parse::session_id)]
-    parent: Option<String>,
+    parent: Option<parse::SessionIdArg>,
     /// File with Cedar policies that say what the session may ever do
     #[arg(long, value_name = "FILE", conflicts_with = "scope_allow")]
     scope_file: Option<PathBuf>,
@@ -96,13 +96,14 @@ impl OpenArgs {
             None => Some(scope::Kind::Grants(ScopeGrants { grants: self.scope_allow })),
         };
         let certificate_sha256 = self.bind_certificate.map(parse::Thumbprint::into_bytes).unwrap_or_default();
+        let parent_id = self.parent.map(parse::SessionIdArg::into_id).transpose()?.unwrap_or_default();
         let is_bound = !(self.bind_spiffe.is_empty() && certificate_sha256.is_empty());
         let link = self.admin.connect().await?;
         let request = SessionServiceOpenRequest {
             principal: self.principal,
             owner: self.owner.unwrap_or_default(),
             task: Some(Task { id: self.task_id, purpose: self.purpose }),
-            parent_id: self.parent.unwrap_or_default(),
+            parent_id,
             scope: scope.map(|kind| Scope { kind: Some(kind) }),
             labels: self.labels,
             binding: is_bound.then_some(Binding { spiffe_id: self.bind_spiffe, certificate_sha256 }),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Format};
-use crate::cli::parse;
+use crate::cli::parse::{self, SessionIdArg};
 
 /// Examples for the help.
 pub const HELP: &str = "\
@@ -41,10 +41,10 @@ pub struct RevokeArgs {
 struct TargetArgs {
     /// One session's id
     #[arg(value_name = "ID", value_parser = parse::session_id)]
-    session: Option<String>,
+    session: Option<SessionIdArg>,
     /// Every session of the tree with this root
     #[arg(long, value_name = "ID", value_parser = parse::session_id)]
-    tree: Option<String>,
+    tree: Option<SessionIdArg>,
     /// Every session of this principal, such as 'Agent::"report-bot"'
     #[arg(long, value_name = "ENTITY", value_parser = parse::entity_ref)]
     principal: Option<EntityRef>,
@@ -67,8 +67,8 @@ impl RevokeArgs {
     /// # Errors
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
+        let request = SessionServiceRevokeRequest { target: self.target.into_target()?, reason: self.reason };
         let link = self.admin.connect().await?;
-        let request = SessionServiceRevokeRequest { target: self.target.into_target(), reason: self.reason };
         let revoked_count = link.answer(link.sessions().revoke(request)).await?.revoked_count;
         if self.output == Format::Json {
             return output::print_json(&RevokedJson { revoked_count });
@@ -86,13 +86,15 @@ impl RevokeArgs {
 
 impl TargetArgs {
     /// INVARIANT (one target): clap's group lets exactly one through; without one the server refuses the request.
-    fn into_target(self) -> Option<Target> {
+    fn into_target(self) -> Result<Option<Target>, Failure> {
         let Self { session, tree, principal, owner, task } = self;
-        session
+        Ok(session
+            .map(SessionIdArg::into_id)
+            .transpose()?
             .map(Target::SessionId)
-            .or(tree.map(Target::TreeId))
+            .or(tree.map(SessionIdArg::into_id).transpose()?.map(Target::TreeId))
             .or(principal.map(Target::Principal))
             .or(owner.map(Target::Owner))
-            .or(task.map(Target::TaskId))
+            .or(task.map(Target::TaskId)))
     }
 }

@@ -33,8 +33,8 @@ impl WatchArgs {
     /// # Errors
     /// As they come, and when the server ends the stream: changes after that would be missed in silence.
     pub async fn run(self) -> Result<(), Failure> {
+        let request = SessionServiceWatchRequest { filter: Some(self.filter.into_filter(None)?) };
         let link = self.admin.connect().await?;
-        let request = SessionServiceWatchRequest { filter: Some(self.filter.into_filter(None)) };
         let mut sessions = link.sessions_without_deadline();
         let mut changes = link.answer(sessions.watch(request)).await?;
         output::note(&format!("watching sessions at {}; Ctrl-C ends this", link.url()));
@@ -44,7 +44,7 @@ impl WatchArgs {
                 _ = tokio::signal::ctrl_c() => return Ok(()),
             };
             let response = received.map_err(|status| link.failure(&status))?.ok_or_else(|| Failure::Unreachable {
-                url: link.url().to_string(),
+                url: link.url(),
                 cause: "the server ended the stream".to_owned(),
                 help: "it may be restarting; start the watch again, and list the sessions for what changed meanwhile"
                     .to_owned(),
