@@ -5,7 +5,7 @@ mod conn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
@@ -26,6 +26,8 @@ const BACKLOG: i32 = 1024;
 const HANDOVER: usize = 16;
 /// How long accepting pauses after it failed, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is told that connections are closed because too many are open.
+const CROWD_INTERVAL: Duration = Duration::from_secs(5);
 /// After how long without traffic the kernel asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
@@ -141,6 +143,7 @@ async fn accept(socket: tokio::net::TcpListener, options: ListenOptions, sender:
     if let Some(tls) = &options.tls {
         tasks.spawn(Arc::clone(tls).watch(RELOAD_INTERVAL));
     }
+    let mut crowd = Crowd::default();
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -156,10 +159,32 @@ async fn accept(socket: tokio::net::TcpListener, options: ListenOptions, sender:
             }
         };
         let Ok(permit) = Arc::clone(&options.connections).try_acquire_owned() else {
-            tracing::warn!(door = options.name, peer.address = %address, "a connection was closed: too many are open");
+            crowd.turn_away(&options, address);
             continue;
         };
         tasks.spawn(admit(stream, address, permit, options.clone(), sender.clone()));
+    }
+}
+
+/// Connections that were closed because too many were open. They are told now and then, so that a flood does not fill the log too.
+#[derive(Default)]
+struct Crowd {
+    untold: u64,
+    told_at: Option<Instant>,
+}
+
+impl Crowd {
+    fn turn_away(&mut self, options: &ListenOptions, address: SocketAddr) {
+        self.untold += 1;
+        if self.told_at.is_none_or(|told_at| told_at.elapsed() >= CROWD_INTERVAL) {
+            tracing::warn!(
+                door = options.name,
+                peer.address = %address,
+                connections = self.untold,
+                "connections were closed: too many are open"
+            );
+            *self = Self { untold: 0, told_at: Some(Instant::now()) };
+        }
     }
 }
 
@@ -180,7 +205,11 @@ async fn admit(
     match admitted {
         // Only fails when the server stopped.
         Ok(conn) => drop(sender.send(Ok(conn)).await),
-        Err(error) => tracing::info!(door = options.name, peer.address = %address, %error, "a connection was refused"),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(door = options.name, peer.address = %address, %error, "a client was refused");
+        }
+        // Port scanners and probes: nothing that an operator must know.
+        Err(error) => tracing::debug!(door = options.name, peer.address = %address, %error, "a connection was refused"),
     }
 }
 

@@ -256,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn store_url_that_does_not_parse_is_not_repeated() {
+        let file = file("[store]\nurl = \"postgre://me:secret@db/c\"\n");
+        let path = file.path().to_str().expect("UTF-8");
+        for arguments in [["chaperone", "--store-url", "postgre://me:secret@db/c"], ["chaperone", "--config", path]] {
+            let error = parse::<ServeConfig, _>(arguments).expect_err("it is refused").to_string();
+            assert!(error.contains("--store-url") && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn missing_file_is_an_error_that_names_it() {
         let error = parse::<ServeConfig, _>(["chaperone", "--config", "/nowhere/c.toml"]).expect_err("it is refused");
         assert!(error.to_string().contains("/nowhere/c.toml"));

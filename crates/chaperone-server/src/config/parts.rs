@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{LogFormat, StoreUrl, parse_duration, parse_ratio};
+use super::values::{LogFormat, StoreUrl, StoreUrlParser, parse_duration, parse_ratio};
 use crate::clock::Clock;
 
 /// The store.
@@ -14,7 +14,14 @@ use crate::clock::Clock;
 #[command(next_help_heading = "Store")]
 pub struct StoreConfig {
     /// Where sessions and bundles are kept: postgres://…, embedded:PATH or embedded::memory:
-    #[arg(id = "store-url", long, env = "CHAPERONE_STORE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        id = "store-url",
+        long,
+        env = "CHAPERONE_STORE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = StoreUrlParser
+    )]
     pub url: Option<StoreUrl>,
     /// File with the store's URL, for a URL that holds a password
     #[arg(id = "store-url-file", long, env = "CHAPERONE_STORE_URL_FILE", value_name = "FILE")]

@@ -1,11 +1,14 @@
 //! The kinds of values that options take, beyond text and numbers.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, ValueEnum};
 
 /// Where the store is. It may hold a password, which neither `Debug` nor `Display` shows.
 #[derive(Clone, Eq, PartialEq)]
@@ -73,6 +76,21 @@ impl fmt::Display for StoreUrl {
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreUrl({self})")
+    }
+}
+
+/// Reads a [`StoreUrl`] as clap's own parsers do, but never repeats a URL that does not parse.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoreUrlParser;
+
+impl TypedValueParser for StoreUrlParser {
+    type Value = StoreUrl;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<StoreUrl, clap::Error> {
+        value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            let message = format!("invalid value for '--store-url <URL>': {StoreUrlError}");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
     }
 }
 

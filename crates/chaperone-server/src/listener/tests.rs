@@ -160,3 +160,31 @@ fn shared_sockets_have_one_address_which_nobody_joins() {
     assert!(matches!(Listener::bind_shared(address, 3), Err(BindError::InUse(_))));
     assert!(matches!(Listener::bind(address), Err(BindError::InUse(_))));
 }
+
+/// Asks for a method that nobody serves; the code tells whether the question got as far as the services.
+async fn code_of_unknown_method(address: SocketAddr) -> tonic::Code {
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("a valid address");
+    let mut client = tonic::client::Grpc::new(channel.connect().await.expect("it connects"));
+    client.ready().await.expect("it is connected");
+    let path = http::uri::PathAndQuery::from_static("/chaperone.v1.SessionService/Nonesuch");
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    client.unary(tonic::Request::new(()), path, codec).await.expect_err("nobody serves it").code()
+}
+
+#[tokio::test]
+async fn tonic_serves_the_connections_and_layers_see_the_peer() {
+    let (address, incoming) = open_door(ListenOptions::new("admin", None, 8));
+    let config = <crate::config::ServeConfig as clap::Parser>::try_parse_from(["chaperone"]).expect("it parses");
+    let auth = crate::admin_auth::AdminAuth::new(&config.admin).expect("it has no token");
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let server = tonic::transport::Server::builder()
+        .layer(auth)
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming, async { drop(ended.await) });
+    let server = tokio::spawn(server);
+    // Without the peer's address this would be UNAUTHENTICATED: only a local caller needs no credentials.
+    assert_eq!(code_of_unknown_method(address).await, tonic::Code::Unimplemented);
+    end.send(()).expect("it is awaited");
+    server.await.expect("no panic").expect("it ends well");
+}

@@ -17,10 +17,14 @@ use prometheus::{Registry, TextEncoder};
 use self::decisions::DecisionCounts;
 use super::names;
 use super::otlp::ExportCounts;
+use crate::clock::Clock;
 
 /// The upper ends of the buckets for how long a check took, in seconds.
 const CHECK_SECONDS: [f64; 14] =
     [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+/// What the instruments belong to.
+const SCOPE: &str = "chaperone";
 
 /// Why metrics cannot be made or written.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +42,7 @@ pub enum MetricsError {
 pub struct Metrics {
     registry: Registry,
     /// Kept alive: dropping it ends the metrics.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
     decisions: Arc<DecisionCounts>,
     gauges: Arc<Gauges>,
     exports: Arc<ExportCounts>,
@@ -77,7 +81,7 @@ impl Metrics {
             ])
             .build();
         let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
-        let meter = provider.meter("chaperone");
+        let meter = provider.meter(SCOPE);
         let (decisions, gauges, exports) = (Arc::default(), Arc::new(Gauges::new()), Arc::default());
         decisions::observe(&meter, &decisions);
         observe_gauges(&meter, &gauges);
@@ -100,7 +104,7 @@ impl Metrics {
             touches: counter("chaperone.session.touches", "Uses of sessions written to the store"),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
             registry,
-            _provider: provider,
+            provider,
             decisions,
             gauges,
             exports,
@@ -158,6 +162,18 @@ impl Metrics {
     /// Notes how many sessions are in memory.
     pub fn cached_sessions_are(&self, sessions: usize) {
         self.gauges.cached_sessions.store(u64::try_from(sessions).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Adds a gauge of how far a clock is ahead of the wall clock, which tells that the wall clock was set back.
+    pub fn observe_clock(&self, clock: &Clock) {
+        let clock = clock.clone();
+        self.provider
+            .meter(SCOPE)
+            .f64_observable_gauge("chaperone.clock.ahead")
+            .with_description("How far this replica's clock is ahead of the wall clock, because that was set back")
+            .with_unit("s")
+            .with_callback(move |gauge| gauge.observe(clock.ahead_of_wall().as_secs_f64(), &[]))
+            .build();
     }
 
     /// Everything, in Prometheus text format 0.0.4.
@@ -235,6 +251,8 @@ fn observe_exports(meter: &Meter, exports: &Arc<ExportCounts>) {
 
 #[cfg(test)]
 mod tests {
+    use chaperone_policy::Timestamp;
+
     use super::*;
 
     fn value(text: &str, series: &str) -> Option<f64> {
@@ -273,6 +291,16 @@ mod tests {
         assert!(value(&text, "chaperone_feed_age_seconds").is_some_and(|age| age < 60.0), "{text}");
         assert_eq!(value(&text, "chaperone_bundle_active"), Some(7.0), "{text}");
         assert_eq!(value(&text, "chaperone_sessions_cached"), Some(42.0), "{text}");
+    }
+
+    #[test]
+    fn clock_set_back_is_seen() {
+        let metrics = Metrics::new("r").expect("they can be made");
+        let clock = Clock::manual(Timestamp::from_micros(90_000_000));
+        metrics.observe_clock(&clock);
+        clock.set(Timestamp::from_micros(30_000_000));
+        let text = metrics.text().expect("it is written");
+        assert_eq!(value(&text, "chaperone_clock_ahead_seconds"), Some(60.0), "{text}");
     }
 
     #[test]

@@ -77,3 +77,56 @@ impl Telemetry {
         matches!(tokio::time::timeout(timeout, flush).await, Ok(Ok(Ok(()))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::{Instant, SystemTime};
+
+    use chaperone_policy::{Outcome, Reason, Timestamp};
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::ServeConfig;
+
+    fn config(endpoint: &str) -> TelemetryConfig {
+        let arguments = ["chaperone", "--telemetry-otlp-endpoint", endpoint];
+        ServeConfig::try_parse_from(arguments).expect("it parses").telemetry
+    }
+
+    #[tokio::test]
+    async fn without_an_endpoint_nothing_is_exported() {
+        let telemetry = Telemetry::without_logs(&config(""), "r").expect("it starts");
+        assert!(!telemetry.spans.is_enabled());
+        assert!(telemetry.shutdown(Duration::ZERO).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn collector_that_is_not_there_delays_neither_checks_nor_the_end() {
+        // Bound and never accepted from: connecting works and nothing is ever answered.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let endpoint = format!("http://{}", silent.local_addr().expect("it is bound"));
+        let telemetry = Telemetry::without_logs(&config(&endpoint), "r").expect("it starts");
+        let metrics = Arc::clone(&telemetry.metrics);
+        let fields = DecisionFields {
+            result: SpanResult::Decided(Outcome::Deny, Reason::Forbidden),
+            decision_id: Clock::manual(Timestamp::from_micros(0)).decision_id(),
+            protocol: "grpc",
+            elapsed: Duration::ZERO,
+            session: None,
+            principal: None,
+            requests: &[],
+            policies: &[],
+            bundle: None,
+            is_stale: false,
+        };
+        let began = Instant::now();
+        for _ in 0..10_000 {
+            telemetry.spans.record(None, SystemTime::UNIX_EPOCH, &fields);
+        }
+        assert!(metrics.exports().dropped.load(Ordering::Relaxed) > 0, "the queue is shorter than that");
+        assert!(!telemetry.shutdown(Duration::from_millis(50)).await);
+        assert!(began.elapsed() < Duration::from_secs(4), "it took {:?}", began.elapsed());
+    }
+}
