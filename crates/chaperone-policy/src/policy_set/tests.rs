@@ -16,7 +16,7 @@ use crate::schema::CompiledSchema;
 use crate::value::{Attributes, EntityRef, Value as PlainValue};
 
 static SCHEMA: LazyLock<CompiledSchema> = LazyLock::new(|| {
-    let text = r#"
+    let text = "
         entity Team in [Team];
         entity Agent in [Team] = { level?: Long };
         entity Robot in [Team];
@@ -26,7 +26,7 @@ static SCHEMA: LazyLock<CompiledSchema> = LazyLock::new(|| {
         action read in [reads] appliesTo { principal: [Agent, Robot], resource: [Document, Folder], context: { request: {} } };
         action write in [writes] appliesTo { principal: [Agent, Robot], resource: [Document, Folder], context: { request: {} } };
         action sync in [reads, writes] appliesTo { principal: [Agent, Robot], resource: [Document, Folder], context: { request: {} } };
-    "#;
+    ";
     CompiledSchema::compile(text).expect("valid")
 });
 
@@ -87,9 +87,12 @@ fn policy() -> impl Strategy<Value = String> {
         })
 }
 
+/// An entity's type and id, and the groups that it may be in.
+type Relation = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Some of the entities, each in some groups of a higher number or of the kind above, so that there is no cycle.
 fn entities() -> impl Strategy<Value = Vec<Entity>> {
-    let all: Vec<(&str, &str, &[(&str, &str)])> = vec![
+    let all: Vec<Relation> = vec![
         ("Agent", "0", &[("Team", "0"), ("Team", "1")]),
         ("Agent", "1", &[("Team", "1"), ("Team", "2")]),
         ("Robot", "0", &[("Team", "2")]),
@@ -100,7 +103,7 @@ fn entities() -> impl Strategy<Value = Vec<Entity>> {
         ("Folder", "0", &[("Folder", "1")]),
         ("Folder", "1", &[("Folder", "2")]),
     ];
-    let one = |(kind, id, groups): (&'static str, &'static str, &'static [(&'static str, &'static str)])| {
+    let one = |(kind, id, groups): Relation| {
         let groups = prop::sample::subsequence(groups.to_vec(), 0..=groups.len());
         (any::<bool>(), groups, prop::option::of(0_i64..3)).prop_map(move |(exists, groups, level)| {
             let has_level = matches!(kind, "Agent" | "Document");
