@@ -9,7 +9,7 @@ use cedar_policy_core::validator::{ValidationMode, Validator};
 use smol_str::SmolStr;
 
 use crate::diagnostics::{File, PROBLEMS_MAX, offset_of};
-use crate::nesting::{Language, too_deep_at};
+use crate::nesting::{self, Language};
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
 use crate::reason::ReasonTemplate;
@@ -82,9 +82,8 @@ impl<'a> PolicyFiles<'a> {
 
 /// Parses Cedar text that may hold static policies only. Policies come in the order of the text.
 pub(crate) fn parse(file: File<'_>) -> Result<Vec<CorePolicy>, Vec<Problem>> {
-    if let Some(offset) = too_deep_at(file.text, Language::Policies) {
-        return Err(vec![file.problem(offset, 1, "policy_syntax", "this nests too deeply")]);
-    }
+    nesting::check(file.text, Language::Policies)
+        .map_err(|error| vec![file.problem(error.offset(), 1, "policy_syntax", error.to_string())])?;
     let set = parse_policyset(file.text).map_err(|errors| file.problems_of(&errors, "policy_syntax"))?;
     let templates: Vec<Problem> = set
         .templates()

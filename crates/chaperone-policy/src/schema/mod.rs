@@ -12,7 +12,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::convert;
 use crate::diagnostics::File;
-use crate::nesting::{Language, too_deep_at};
+use crate::nesting::{self, Language};
 use crate::problem::Problem;
 use crate::shape::Shapes;
 use crate::value::EntityRef;
@@ -144,9 +144,8 @@ impl CompiledSchema {
 }
 
 fn parse(file: File<'_>) -> Result<SchemaFragment, Vec<Problem>> {
-    if let Some(offset) = too_deep_at(file.text, Language::Schema) {
-        return Err(vec![file.problem(offset, 1, "schema_syntax", "this nests too deeply")]);
-    }
+    nesting::check(file.text, Language::Schema)
+        .map_err(|error| vec![file.problem(error.offset(), 1, "schema_syntax", error.to_string())])?;
     match SchemaFragment::from_cedarschema_str(file.text) {
         Ok((fragment, _warnings)) => Ok(fragment),
         Err(error) => Err(file.problems_of(&error, "schema_syntax")),
@@ -182,7 +181,7 @@ fn combine<'a>(
 }
 
 fn names<'a>(types: impl Iterator<Item = &'a EntityType>) -> HashSet<SmolStr> {
-    types.map(|kind| kind.to_smolstr()).collect()
+    types.map(smol_str::ToSmolStr::to_smolstr).collect()
 }
 
 fn ancestors_by_action(schema: &ValidatorSchema) -> HashMap<&EntityUID, Vec<EntityUID>> {
