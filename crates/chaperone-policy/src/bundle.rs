@@ -3,7 +3,7 @@
 use cedar_policy_core::ast::Entity as CoreEntity;
 
 use crate::convert;
-use crate::diagnostics::File;
+use crate::diagnostics::{File, PROBLEMS_MAX};
 use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
@@ -166,6 +166,11 @@ impl Problems {
     fn in_order(mut self) -> Vec<Problem> {
         self.0.sort();
         self.0.dedup();
+        if self.0.len() > PROBLEMS_MAX {
+            self.0.truncate(PROBLEMS_MAX);
+            let message = format!("there are more problems; these are the first {PROBLEMS_MAX}");
+            self.0.push(Problem::of_file(manifest::PATH, "too_many_problems", message));
+        }
         self.0
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::context;
-use crate::convert;
 use crate::decision::{Decision, DeterminingPolicy, Outcome, Reason};
 use crate::entities::EntityStore;
 use crate::evaluate::Situation;
@@ -63,7 +62,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     if let Some(denial) = ended(authority, now)
-        .or_else(|| suspended(entities, authority))
+        .or_else(|| suspended(bundle, entities, authority))
         .or_else(|| bound_elsewhere(authority, presenter))
     {
         return denial;
@@ -121,9 +120,9 @@ fn ending_detail(generation: usize, session: &Session, reason: Reason) -> Option
 }
 
 /// The principal, or one that it has its authority from, is suspended.
-fn suspended(entities: &EntityStore, authority: Authority<'_>) -> Option<Decision> {
+fn suspended(bundle: &Bundle, entities: &EntityStore, authority: Authority<'_>) -> Option<Decision> {
     let ancestors = authority.sessions().skip(1).map(|session| &session.principal);
-    let is_suspended = |principal: &EntityRef| convert::uid(principal).is_ok_and(|uid| entities.is_suspended(&uid));
+    let is_suspended = |principal| bundle.schema().uid(principal).is_some_and(|uid| entities.is_suspended(&uid));
     let mut principals = std::iter::once(authority.principal()).chain(ancestors);
     principals.any(is_suspended).then(|| Decision::deny(Reason::PrincipalSuspended))
 }
@@ -144,8 +143,8 @@ fn situation<'a>(
 ) -> Result<Situation<'a>, Decision> {
     let no_permit = || Decision::deny(Reason::NoPermit);
     let action = bundle.schema().action(&request.action).ok_or_else(no_permit)?;
-    let principal = convert::uid(authority.principal()).map_err(|_| no_permit())?;
-    let resource = convert::uid(&request.resource).map_err(|_| no_permit())?;
+    let principal = bundle.schema().uid(authority.principal()).ok_or_else(no_permit)?;
+    let resource = bundle.schema().uid(&request.resource).ok_or_else(no_permit)?;
     let context = context::build(action, request, authority.chain(), now)
         .map_err(|error| Decision { detail: Some(error.to_string()), ..Decision::deny(Reason::PolicyError) })?;
     Ok(Situation::new(entities, principal, action, resource, context))
@@ -160,8 +159,7 @@ fn out_of_scope(situation: &Situation<'_>, authority: Authority<'_>) -> Option<D
 /// Whether the action applies to principals and resources of these types. Policies were checked for no others.
 fn applies(bundle: &Bundle, request: &Request, authority: Authority<'_>) -> bool {
     bundle.schema().action(&request.action).is_some_and(|action| {
-        action.principals.contains_key(&authority.principal().kind)
-            && action.resources.contains_key(&request.resource.kind)
+        action.principals.contains(&authority.principal().kind) && action.resources.contains(&request.resource.kind)
     })
 }
 

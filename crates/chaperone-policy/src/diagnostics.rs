@@ -1,12 +1,12 @@
 //! Cedar's errors as problems with a place.
 
 use cedar_policy_core::parser::Loc;
-use miette::Diagnostic;
+use miette::{Diagnostic, LabeledSpan};
 
 use crate::problem::Problem;
 
-/// How many problems one file may report: enough to work with, and not a way to make a huge answer.
-pub(crate) const PROBLEMS_MAX: usize = 200;
+/// How many problems are reported: enough to work with, and not a way to make a huge answer.
+pub(crate) const PROBLEMS_MAX: usize = 500;
 
 /// A file of a bundle, to report problems of.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl File<'_> {
 
     /// The problem that a Cedar error reports, without those related to it.
     pub(crate) fn problem_of(self, error: &dyn Diagnostic, code: &'static str) -> Problem {
-        let label = error.labels().and_then(|mut labels| labels.next());
+        let label = first_label(error);
         let advice = error.help().map(|help| help.to_string());
         let message = message_of(error);
         let problem = match &label {
@@ -58,6 +58,15 @@ impl File<'_> {
             None => problem,
         }
     }
+}
+
+/// Where Cedar says that an error is, in bytes; 0 when it does not say.
+pub(crate) fn offset_of(error: &dyn Diagnostic) -> usize {
+    first_label(error).map_or(0, |label| label.offset())
+}
+
+fn first_label(error: &dyn Diagnostic) -> Option<LabeledSpan> {
+    error.labels().and_then(|mut labels| labels.next())
 }
 
 /// An error's message with those of its sources, as one sentence.

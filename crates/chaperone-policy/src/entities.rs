@@ -124,7 +124,7 @@ fn in_hierarchy(error: &HierarchyError) -> EntityError {
     EntityError { uid: convert::entity_ref(error.uid()), message: error.to_string() }
 }
 
-fn to_core(entity: &Entity) -> Result<CoreEntity, convert::ConvertError> {
+pub(crate) fn to_core(entity: &Entity) -> Result<CoreEntity, convert::ConvertError> {
     let uid = convert::uid(&entity.uid)?;
     let attributes = convert::record(&entity.attributes)?;
     let parents = entity.parents.iter().map(convert::uid).collect::<Result<HashSet<_>, _>>()?;

@@ -36,6 +36,9 @@ pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Vec<E
     let mut places = HashMap::new();
     let mut problems = Vec::new();
     for range in elements(text) {
+        if problems.len() >= PROBLEMS_MAX {
+            break;
+        }
         let problem = |message: String| {
             let first_line = text.get(range.clone()).and_then(|element| element.lines().next()).map_or(1, str::len);
             file.problem(range.start, first_line, "entities_type", message)
@@ -55,7 +58,6 @@ pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Vec<E
         let offset = places.get(error.uid()).copied().unwrap_or_default();
         problems.push(file.problem(offset, 1, "entities_type", format!("the entity `{}`: {error}", error.uid())));
     }
-    problems.truncate(PROBLEMS_MAX);
     if problems.is_empty() { Ok(entities) } else { Err(problems) }
 }
 

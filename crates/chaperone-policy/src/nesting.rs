@@ -8,6 +8,29 @@ pub(crate) const BRACKETS_MAX: usize = 32;
 /// How deep an expression may be: open brackets, and the operators and attribute accesses chained inside each of them.
 pub(crate) const DEPTH_MAX: usize = 400;
 
+/// How many declarations a schema may have: Cedar also recurses along its hierarchies of types, actions and definitions.
+pub(crate) const DECLARATIONS_MAX: usize = 1_000;
+
+/// Text that would take too much of the stack.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NestingError {
+    /// It nests too deeply at this byte offset.
+    #[error("this nests too deeply")]
+    TooDeep(usize),
+    /// The schema has too many declarations from this byte offset on.
+    #[error("a schema has at most {DECLARATIONS_MAX} declarations")]
+    TooMany(usize),
+}
+
+impl NestingError {
+    /// The byte offset.
+    pub(crate) const fn offset(self) -> usize {
+        match self {
+            Self::TooDeep(offset) | Self::TooMany(offset) => offset,
+        }
+    }
+}
+
 /// Which language a text is in: only a schema uses `<` and `>` as brackets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Language {
@@ -17,14 +40,24 @@ pub(crate) enum Language {
     Schema,
 }
 
-/// The first place, as a byte offset, where `text` nests more deeply than is accepted.
-pub(crate) fn too_deep_at(text: &str, language: Language) -> Option<usize> {
+/// Checks that `text` nests no more deeply than is accepted.
+///
+/// # Errors
+/// With the first place where it does.
+pub(crate) fn check(text: &str, language: Language) -> Result<(), NestingError> {
     let mut depth = Depth::default();
+    let mut declarations = 0;
     let mut bytes = text.bytes().enumerate().peekable();
     let mut word = false;
     while let Some((offset, byte)) = bytes.next() {
         let next = bytes.peek().map(|(_, byte)| *byte);
         let starts_word = !std::mem::replace(&mut word, byte.is_ascii_alphanumeric() || byte == b'_');
+        if language == Language::Schema && starts_word && declares(text, offset) {
+            declarations += 1;
+            if declarations > DECLARATIONS_MAX {
+                return Err(NestingError::TooMany(offset));
+            }
+        }
         match (byte, next) {
             (b'"', _) => {
                 // A string: escapes matter only in that `\"` does not end it.
@@ -53,10 +86,17 @@ pub(crate) fn too_deep_at(text: &str, language: Language) -> Option<usize> {
             _ => {}
         }
         if depth.frames.len() > BRACKETS_MAX || depth.total > DEPTH_MAX {
-            return Some(offset);
+            return Err(NestingError::TooDeep(offset));
         }
     }
-    None
+    Ok(())
+}
+
+/// Whether the word at `offset` can begin a declaration; an attribute of such a name, which is followed by a colon, does not.
+fn declares(text: &str, offset: usize) -> bool {
+    let word = text.get(offset..).unwrap_or_default();
+    let rest = ["entity", "action", "type"].iter().find_map(|keyword| word.strip_prefix(keyword));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || c == '"' || c == '/'))
 }
 
 /// The operators and accesses chained so far in each open bracket; `total` is their sum over all of them.
@@ -115,7 +155,7 @@ mod tests {
     use super::*;
 
     fn is_too_deep(text: &str) -> bool {
-        too_deep_at(text, Language::Policies).is_some()
+        check(text, Language::Policies).is_err()
     }
 
     #[test]
@@ -134,7 +174,7 @@ mod tests {
         {
             assert!(is_too_deep(&part.repeat(DEPTH_MAX + 1)), "{part}");
         }
-        assert!(too_deep_at(&"Set<".repeat(BRACKETS_MAX + 1), Language::Schema).is_some());
+        assert!(check(&"Set<".repeat(BRACKETS_MAX + 1), Language::Schema).is_err());
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use cedar_policy::ValidationError;
 use cedar_policy_core::ast::{Annotation, AnyId, Policy as CorePolicy, PolicyID, PolicySet as CorePolicySet};
 use cedar_policy_core::parser::{Loc, parse_policyset};
-use cedar_policy_core::validator::{ValidationError as CoreValidationError, ValidationMode, Validator};
+use cedar_policy_core::validator::{ValidationMode, Validator};
 use smol_str::SmolStr;
 
-use crate::diagnostics::{File, PROBLEMS_MAX};
-use crate::nesting::{Language, too_deep_at};
+use crate::diagnostics::{File, PROBLEMS_MAX, offset_of};
+use crate::nesting::{self, Language};
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
 use crate::reason::ReasonTemplate;
@@ -23,7 +23,7 @@ const UNSUPPORTED: [&str; 8] = ["stepup", "label", "count", "remember", "risk", 
 #[derive(Debug, Default)]
 pub(crate) struct PolicyFiles<'a> {
     policies: Vec<(File<'a>, ParsedPolicy)>,
-    ids: HashMap<SmolStr, String>,
+    ids: HashMap<SmolStr, (File<'a>, Option<Loc>)>,
     problems: Vec<Problem>,
 }
 
@@ -37,6 +37,10 @@ impl<'a> PolicyFiles<'a> {
     }
 
     fn add_policy(&mut self, file: File<'a>, core: CorePolicy) {
+        // Finding a place costs as much as reading the file up to it.
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         self.problems.extend(unsupported_annotations(file, &core));
         let reason = self.keep(reason(file, &core)).flatten();
         if let Some(id) = self.keep(id(file, &core)).and_then(|id| self.keep_unique(file, &core, id)) {
@@ -53,17 +57,16 @@ impl<'a> PolicyFiles<'a> {
     }
 
     fn keep_unique(&mut self, file: File<'a>, core: &CorePolicy, id: SmolStr) -> Option<SmolStr> {
-        let problem = file.problem_at(
-            annotation(core, "id").and_then(|id| id.loc.as_ref()).or(core.loc()),
-            "policy_id_duplicate",
-            format!("the id `{id}` is taken"),
-        );
-        if let Some(first) = self.ids.get(&id) {
-            self.problems.push(problem.with_help(format!("the first policy with this id is at {first}")));
-            return None;
-        }
-        self.ids.insert(id.clone(), format!("{}:{}:{}", problem.file, problem.line, problem.column));
-        Some(id)
+        let loc = annotation(core, "id").and_then(|id| id.loc.as_ref()).or(core.loc());
+        let Some((first_file, first_loc)) = self.ids.get(&id) else {
+            self.ids.insert(id.clone(), (file, loc.cloned()));
+            return Some(id);
+        };
+        let first = first_file.problem_at(first_loc.as_ref(), "", "");
+        let help = format!("the first policy with this id is at {}:{}:{}", first.file, first.line, first.column);
+        let problem = file.problem_at(loc, "policy_id_duplicate", format!("the id `{id}` is taken"));
+        self.problems.push(problem.with_help(help));
+        None
     }
 
     /// Checks every policy against the schema.
@@ -79,12 +82,12 @@ impl<'a> PolicyFiles<'a> {
 
 /// Parses Cedar text that may hold static policies only. Policies come in the order of the text.
 pub(crate) fn parse(file: File<'_>) -> Result<Vec<CorePolicy>, Vec<Problem>> {
-    if let Some(offset) = too_deep_at(file.text, Language::Policies) {
-        return Err(vec![file.problem(offset, 1, "policy_syntax", "this nests too deeply")]);
-    }
+    nesting::check(file.text, Language::Policies)
+        .map_err(|error| vec![file.problem(error.offset(), 1, "policy_syntax", error.to_string())])?;
     let set = parse_policyset(file.text).map_err(|errors| file.problems_of(&errors, "policy_syntax"))?;
     let templates: Vec<Problem> = set
         .templates()
+        .take(PROBLEMS_MAX)
         .map(|template| {
             let message = "templates are not supported: write `?principal` and `?resource` out";
             file.problem_at(template.loc(), "policy_template", message)
@@ -114,23 +117,32 @@ pub(crate) fn check_types<'a>(
         }
     }
     let result = validator.validate(&set, ValidationMode::Strict);
-    let of_error = |error: &CoreValidationError| {
-        let error = ValidationError::from(error.clone());
-        let file = files.get(&PolicyID::from_string(error.policy_id()))?;
-        let problem = file.problem_of(&error, "policy_type");
-        // Its place says which policy it is; the name in the message is only the place in this list.
-        let message = match problem.message.split_once("`, ") {
-            Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
-            _ => problem.message,
-        };
-        Some(Problem { message, ..problem })
-    };
-    let mut problems: Vec<Problem> = result.validation_errors().filter_map(of_error).collect();
+    let mut errors: Vec<_> = result
+        .validation_errors()
+        .filter_map(|error| {
+            let error = ValidationError::from(error.clone());
+            let file = *files.get(&PolicyID::from_string(error.policy_id()))?;
+            Some((file.path, offset_of(&error), file, error))
+        })
+        .collect();
+    errors
+        .sort_by(|(path, offset, ..), (other_path, other_offset, ..)| (path, offset).cmp(&(other_path, other_offset)));
+    let mut problems: Vec<Problem> =
+        errors.iter().take(PROBLEMS_MAX).map(|(.., file, error)| type_problem(*file, error)).collect();
     problems.sort();
     // One mistake is reported once for each combination of types that the policy can meet.
     problems.dedup();
-    problems.truncate(PROBLEMS_MAX);
     problems
+}
+
+fn type_problem(file: File<'_>, error: &ValidationError) -> Problem {
+    let problem = file.problem_of(error, "policy_type");
+    // Its place says which policy it is; the name in the message is only the place in the validator's list.
+    let message = match problem.message.split_once("`, ") {
+        Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
+        _ => problem.message,
+    };
+    Problem { message, ..problem }
 }
 
 fn annotation<'p>(policy: &'p CorePolicy, name: &str) -> Option<&'p Annotation> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use cedar_policy_core::ast::Policy as CorePolicy;
 
 use crate::bundle::Bundle;
-use crate::convert;
 use crate::diagnostics::File;
 use crate::evaluate::Situation;
 use crate::policy_set::{ParsedPolicy, PolicySet};
@@ -152,10 +151,9 @@ fn write_grant(source: &mut String, grant: &Grant, bundle: &Bundle) -> Result<()
         write("resource");
     }
     for resource in &grant.resources {
-        let uid = convert::uid(resource).map_err(|error| ScopeError { message: error.to_string() })?;
-        if !bundle.schema().declares_type(uid.entity_type()) {
-            return Err(ScopeError { message: format!("the schema does not declare the type `{}`", resource.kind) });
-        }
+        let uid = bundle.schema().uid(resource).ok_or_else(|| ScopeError {
+            message: format!("the schema does not declare the type `{}`", resource.kind),
+        })?;
         write(&format!("resource in {uid}"));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 mod shapes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{Schema, SchemaFragment};
 use cedar_policy_core::ast::{EntityType, EntityUID};
@@ -12,7 +12,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::convert;
 use crate::diagnostics::File;
-use crate::nesting::{Language, too_deep_at};
+use crate::nesting::{self, Language};
 use crate::problem::Problem;
 use crate::shape::Shapes;
 use crate::value::EntityRef;
@@ -31,6 +31,7 @@ const WORKLOAD: &str = "Chaperone::Workload";
 pub(crate) struct CompiledSchema {
     validator: Validator,
     actions: HashMap<EntityRef, Action>,
+    types: HashMap<SmolStr, EntityType>,
     shapes: Shapes,
 }
 
@@ -42,9 +43,9 @@ pub(crate) struct Action {
     /// The groups that it is in, near and far.
     pub(crate) ancestors: Vec<EntityUID>,
     /// The types of principal that it applies to.
-    pub(crate) principals: HashMap<SmolStr, EntityType>,
+    pub(crate) principals: HashSet<SmolStr>,
     /// The types of resource that it applies to.
-    pub(crate) resources: HashMap<SmolStr, EntityType>,
+    pub(crate) resources: HashSet<SmolStr>,
     /// Whether its context declares `session`.
     pub(crate) reads_session: bool,
     /// Whether its context declares `tree`.
@@ -101,18 +102,18 @@ impl CompiledSchema {
             let action = Action {
                 uid: id.name().clone(),
                 ancestors: ancestors.get(id.name()).cloned().unwrap_or_default(),
-                principals: types_by_name(id.applies_to_principals()),
-                resources: types_by_name(id.applies_to_resources()),
+                principals: names(id.applies_to_principals()),
+                resources: names(id.applies_to_resources()),
                 reads_session: field(context, "session").is_some(),
                 reads_tree: field(context, "tree").is_some(),
             };
             actions.insert(name, action);
         }
-        if problems.is_empty() {
-            Ok(Self { validator: Validator::new(schema), actions, shapes })
-        } else {
-            Err(problems)
+        if !problems.is_empty() {
+            return Err(problems);
         }
+        let types = schema.entity_type_names().map(|kind| (kind.to_smolstr(), kind.clone())).collect();
+        Ok(Self { validator: Validator::new(schema), actions, types, shapes })
     }
 
     /// Cedar's validator against this schema.
@@ -131,9 +132,9 @@ impl CompiledSchema {
         self.validator.schema().get_action_id(&uid).map(ValidatorActionId::name)
     }
 
-    /// Whether it declares an entity type.
-    pub(crate) fn declares_type(&self, kind: &EntityType) -> bool {
-        self.validator.schema().get_entity_type(kind).is_some()
+    /// An entity's identity, when its type is declared.
+    pub(crate) fn uid(&self, entity: &EntityRef) -> Option<EntityUID> {
+        self.types.get(&entity.kind).map(|kind| convert::uid_of(kind.clone(), &entity.id))
     }
 
     /// What it says of every action, as plain data.
@@ -143,9 +144,8 @@ impl CompiledSchema {
 }
 
 fn parse(file: File<'_>) -> Result<SchemaFragment, Vec<Problem>> {
-    if let Some(offset) = too_deep_at(file.text, Language::Schema) {
-        return Err(vec![file.problem(offset, 1, "schema_syntax", "this nests too deeply")]);
-    }
+    nesting::check(file.text, Language::Schema)
+        .map_err(|error| vec![file.problem(error.offset(), 1, "schema_syntax", error.to_string())])?;
     match SchemaFragment::from_cedarschema_str(file.text) {
         Ok((fragment, _warnings)) => Ok(fragment),
         Err(error) => Err(file.problems_of(&error, "schema_syntax")),
@@ -180,8 +180,8 @@ fn combine<'a>(
     Schema::from_schema_fragments([own, supplied]).map_err(|error| file.problems_of(&error, "schema_type"))
 }
 
-fn types_by_name<'a>(types: impl Iterator<Item = &'a EntityType>) -> HashMap<SmolStr, EntityType> {
-    types.map(|kind| (kind.to_smolstr(), kind.clone())).collect()
+fn names<'a>(types: impl Iterator<Item = &'a EntityType>) -> HashSet<SmolStr> {
+    types.map(smol_str::ToSmolStr::to_smolstr).collect()
 }
 
 fn ancestors_by_action(schema: &ValidatorSchema) -> HashMap<&EntityUID, Vec<EntityUID>> {

@@ -93,3 +93,13 @@ fn deeply_nested_schema_is_refused_not_a_crash() {
     let text = format!("entity A = {{ a: {}Long{} }};", "Set<".repeat(100_000), ">".repeat(100_000));
     assert_eq!(problems(&text), [(1, "schema_syntax")]);
 }
+
+#[test]
+fn chain_of_declarations_is_bounded() {
+    let chain = |length: usize| {
+        let links: String = (0..length).map(|link| format!("entity A{link} in [A{}];\n", link + 1)).collect();
+        format!("{links}entity A{length};\n")
+    };
+    assert!(CompiledSchema::compile(&chain(100)).is_ok());
+    assert_eq!(problems(&chain(100_000)), [(1_001, "schema_syntax")]);
+}
