@@ -8,6 +8,7 @@ mod host;
 mod http;
 mod parse;
 mod path;
+mod path_template;
 mod plan;
 mod query;
 mod reading;

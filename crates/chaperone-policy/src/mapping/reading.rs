@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use super::Undecodable;
 use super::host::normal_host;
 use super::http::{Connection, Headers, HttpRequest};
-use super::path::{Capture, Path};
+use super::path::Path;
+use super::path_template::Capture;
 use super::query::Query;
 
 /// How many headers a request may have.
@@ -87,8 +88,7 @@ impl<'a> View<'a> {
             return Err(Undecodable::new("the method is not in upper case"));
         }
         let scheme = normal_scheme(request.scheme)?;
-        let host = normal_host(request.host)?;
-        check_host_header(request, &host)?;
+        let host = agreed_host(request)?;
         let (path, query) = match request.target.split_once('?') {
             Some((path, query)) => (path, query),
             None => (request.target, ""),
@@ -174,13 +174,18 @@ pub(super) fn lower_case(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A `Host` header beside `:authority` must say the same: servers differ in which one they believe.
-fn check_host_header(request: &HttpRequest<'_>, host: &str) -> Result<(), Undecodable> {
+/// The request's host, from its own field or a `Host` header. Where both are there they must say the same: servers differ in
+/// which one they believe.
+fn agreed_host<'a>(request: &'a HttpRequest<'a>) -> Result<Cow<'a, str>, Undecodable> {
+    let mut host = normal_host(request.host)?;
     for value in request.headers.all("host") {
-        let same = std::str::from_utf8(value).ok().and_then(|text| normal_host(text).ok());
-        if same.as_deref() != Some(host) {
-            return Err(Undecodable::new("the host header differs from the request's host"));
+        let text = std::str::from_utf8(value).map_err(|_| Undecodable::new("the host is not valid"))?;
+        let told = normal_host(text)?;
+        if host.is_empty() {
+            host = told;
+        } else if host != told {
+            return Err(Undecodable::new("the request has two hosts"));
         }
     }
-    Ok(())
+    Ok(host)
 }

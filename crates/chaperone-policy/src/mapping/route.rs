@@ -10,7 +10,7 @@ use super::answer::OnFailure;
 use super::convert::TextType;
 use super::generic::resource;
 use super::host::HostPattern;
-use super::path::{PathTemplate, Segment};
+use super::path_template::{PathTemplate, Segment};
 use super::plan::AnswerPlan;
 use super::reading::{Reading, RequestField, View};
 use super::template::{Template, Unreadable};

@@ -291,6 +291,9 @@ fn request_with_two_readings_is_refused_on_every_path() {
 #[test]
 fn host_that_is_told_twice_must_be_the_same() {
     let mapping = Mapping::default();
+    let only_header = HttpRequest { host: "", ..get_with("/a", &[("host", b"Docs.example.com")]) };
+    let endpoint = "Chaperone::Endpoint::\"docs.example.com/a\"";
+    assert_eq!(resource(&mapping.map_http(&only_header)), Ok(endpoint.into()));
     assert!(mapping.map_http(&get_with("/a", &[("host", b"docs.example.com:443")])).is_ok());
     assert!(mapping.map_http(&get_with("/a", &[("host", b"admin.example.com")])).is_err());
     assert!(mapping.map_http(&get_with("/a", &[("Host", b"\xff")])).is_err());

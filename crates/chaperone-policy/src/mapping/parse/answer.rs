@@ -4,7 +4,7 @@ use super::action::request_field;
 use super::names::{changeable_header_name, is_header_text, parameter_name};
 use super::reader::{Node, Reader, Table, Text};
 use crate::mapping::credential::Source;
-use crate::mapping::path::PathTemplate;
+use crate::mapping::path_template::PathTemplate;
 use crate::mapping::plan::{AnswerField, AnswerRules, Change};
 use crate::mapping::reading::RequestField;
 use crate::mapping::template::Template;
