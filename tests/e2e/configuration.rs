@@ -95,8 +95,8 @@ async fn check_carries_peer_certificate_raw_headers_and_extensions() {
     let identity = stage.pki.client("spiffe://example.org/ci");
     let response = Request::new("POST", "/documents/42?x=1")
         .header("x-bytes", b"\xff\xfe")
-        .header("authorization", "Bearer one")
-        .header("authorization", "Bearer two")
+        .header("x-twice", "one")
+        .header("x-twice", "two")
         .body("hello")
         .tls(stage.pki.client_config(Some(&identity)))
         .send(stage.envoy.https)
@@ -116,7 +116,7 @@ async fn check_carries_peer_certificate_raw_headers_and_extensions() {
         headers.iter().filter(|header| header.key == name).map(|header| header.raw_value.to_vec()).collect()
     };
     assert_eq!(values("x-bytes"), [b"\xff\xfe"]);
-    assert_eq!(values("authorization"), [b"Bearer one", b"Bearer two"]);
+    assert_eq!(values("x-twice"), [b"one", b"two"]);
     assert_eq!(attributes.context_extensions["gateway"], "edge");
 }
 
@@ -173,5 +173,5 @@ async fn tcp_connection_is_checked_with_its_peer() {
     };
     assert_eq!(connect("spiffe://example.org/ci").await.as_deref(), Some(&b"ping"[..]));
     assert_eq!(connect("spiffe://example.org/other").await, None);
-    assert_eq!(stage.tcp_upstream.count(), 1);
+    assert_eq!(stage.tcp_upstream.count(), 1, "a denied connection never reaches the upstream");
 }

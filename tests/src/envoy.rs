@@ -89,6 +89,11 @@ impl EnvoyOptions {
             ("/etc/envoy/tls/server.key".to_owned(), 1, path(&server.key)),
             ("/etc/envoy/tls/clients-ca.crt".to_owned(), 1, path(&pki.ca_file())),
         ];
+        if self.version == EnvoyVersion::V1_36 {
+            // It knows neither, and connects the upstream before the check.
+            replacements.push(("upstream_connect_mode: ON_DOWNSTREAM_DATA\n".to_owned(), 1, "\n".to_owned()));
+            replacements.push(("max_early_data_bytes: 65536\n".to_owned(), 1, "\n".to_owned()));
+        }
         if self.joined_headers {
             replacements.push(("encode_raw_headers: true".to_owned(), 1, "encode_raw_headers: false".to_owned()));
             replacements.push(("pack_as_bytes: true".to_owned(), 1, "pack_as_bytes: false".to_owned()));
