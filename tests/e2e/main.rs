@@ -8,4 +8,17 @@
     reason = "test code: a panic is the report"
 )]
 
+mod cli;
 mod configuration;
+mod doors;
+mod envoys;
+mod grpc;
+mod http;
+mod limits;
+mod mtls;
+mod outage;
+mod paths;
+mod replicas;
+mod swap;
+mod tcp;
+mod traces;

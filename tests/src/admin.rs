@@ -8,8 +8,9 @@ use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
 use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
 use chaperone_api::chaperone::v1::session_service_revoke_request::Target;
 use chaperone_api::chaperone::v1::{
-    Binding, EntityRef, PolicyServiceActivateRequest, PolicyServiceUploadRequest, Session, SessionServiceOpenRequest,
-    SessionServiceRevokeRequest, Task,
+    Binding, EntityRef, PolicyServiceActivateRequest, PolicyServiceUploadRequest, Scope, ScopeGrant, ScopeGrants,
+    Session, SessionServiceCompleteRequest, SessionServiceOpenRequest, SessionServiceRevokeRequest, Task, Value, scope,
+    value,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -82,6 +83,12 @@ impl Admin {
         Opened { session: response.session.expect("an open returns its session"), handle: response.handle }
     }
 
+    /// Completes one session.
+    pub async fn complete(&self, session_id: &str) {
+        let request = SessionServiceCompleteRequest { session_id: session_id.to_owned(), reason: "done".to_owned() };
+        self.sessions.clone().complete(request).await.unwrap_or_else(|status| panic!("complete: {status:?}"));
+    }
+
     /// Revokes one session.
     pub async fn revoke(&self, session_id: &str) {
         let target = Some(Target::SessionId(session_id.to_owned()));
@@ -111,6 +118,13 @@ pub fn child_of(parent: &Session) -> SessionServiceOpenRequest {
     }
 }
 
+/// The same, with a scope of this one resource.
+pub fn scoped_to(mut request: SessionServiceOpenRequest, r#type: &str, id: &str) -> SessionServiceOpenRequest {
+    let grant = ScopeGrant { actions: Vec::new(), resources: vec![entity(r#type, id)] };
+    request.scope = Some(Scope { kind: Some(scope::Kind::Grants(ScopeGrants { grants: vec![grant] })) });
+    request
+}
+
 /// A binding to a SPIFFE ID.
 pub fn bound_to(spiffe_id: &str) -> Binding {
     Binding { spiffe_id: spiffe_id.to_owned(), certificate_sha256: Vec::new() }
@@ -119,6 +133,26 @@ pub fn bound_to(spiffe_id: &str) -> Binding {
 /// An entity's identity.
 pub fn entity(r#type: &str, id: &str) -> EntityRef {
     EntityRef { r#type: r#type.to_owned(), id: id.to_owned() }
+}
+
+/// An attribute's value.
+pub fn member(value: impl Into<Member>) -> Value {
+    Value { kind: Some(value.into().0) }
+}
+
+/// What an attribute of a test can be.
+pub struct Member(value::Kind);
+
+impl From<&str> for Member {
+    fn from(text: &str) -> Self {
+        Self(value::Kind::String(text.to_owned()))
+    }
+}
+
+impl From<i64> for Member {
+    fn from(number: i64) -> Self {
+        Self(value::Kind::Long(number))
+    }
 }
 
 impl Interceptor for Token {

@@ -54,9 +54,9 @@ impl Chaperone {
     pub async fn alive(&mut self) {
         let address = self.http;
         let process = &mut self.process;
-        wait::until("Chaperone is alive", || {
+        wait::until("Chaperone is alive", async || {
             process.assert_running();
-            async move { (Request::get("/livez").send(address).await.status == 200).then_some(()) }
+            (Request::get("/livez").send(address).await.status == 200).then_some(())
         })
         .await;
     }
@@ -65,9 +65,9 @@ impl Chaperone {
     pub async fn ready(&mut self) {
         let address = self.http;
         let process = &mut self.process;
-        wait::until("Chaperone is ready", || {
+        wait::until("Chaperone is ready", async || {
             process.assert_running();
-            async move { (Request::get("/readyz").send(address).await.status == 200).then_some(()) }
+            (Request::get("/readyz").send(address).await.status == 200).then_some(())
         })
         .await;
     }

@@ -125,14 +125,14 @@ impl Envoy {
                 // Many run side by side, each with one worker.
                 .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1"]),
         );
-        let admin = wait::until("Envoy tells its admin address", || {
+        let admin = wait::until("Envoy tells its admin address", async || {
             process.assert_running();
-            std::future::ready(fs::read_to_string(&admin_file).ok().and_then(|text| text.trim().parse().ok()))
+            fs::read_to_string(&admin_file).ok().and_then(|text| text.trim().parse().ok())
         })
         .await;
-        wait::until("Envoy is ready", || {
+        wait::until("Envoy is ready", async || {
             process.assert_running();
-            async { (Request::get("/ready").send(admin).await.status == 200).then_some(()) }
+            (Request::get("/ready").send(admin).await.status == 200).then_some(())
         })
         .await;
         let listeners = Request::get("/listeners?format=json").send(admin).await.json();
@@ -150,10 +150,10 @@ impl Envoy {
 
     /// The lines of its access log, waiting until there are `count`.
     pub async fn access_log(&self, count: usize) -> Vec<Value> {
-        wait::until(format!("{count} access log lines"), || {
+        wait::until(format!("{count} access log lines"), async || {
             let stdout = self.process.stdout();
             let lines: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            std::future::ready((lines.len() >= count).then_some(lines))
+            (lines.len() >= count).then_some(lines)
         })
         .await
     }

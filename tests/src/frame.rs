@@ -69,6 +69,12 @@ pub fn check(handle: &str, path: &str) -> CheckRequest {
     CheckRequest { attributes: Some(attributes) }
 }
 
+/// The HTTP request inside a check.
+pub fn http_of(check: &mut CheckRequest) -> &mut HttpRequest {
+    let request = check.attributes.as_mut().and_then(|attributes| attributes.request.as_mut());
+    request.and_then(|request| request.http.as_mut()).expect("the check is of an HTTP request")
+}
+
 /// A message as gRPC frames it: a byte that says "not compressed", four for the length, the message.
 pub fn frame(message: &impl prost::Message) -> Vec<u8> {
     let length = u32::try_from(message.encoded_len()).expect("a check is small");

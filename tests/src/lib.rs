@@ -23,6 +23,7 @@ pub mod pki;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod raw;
 pub mod stub;
 pub mod upstream;
 pub mod wait;

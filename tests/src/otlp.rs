@@ -69,7 +69,7 @@ impl Otlp {
 
     /// Waits for a span that `matches`.
     pub async fn span(&self, what: &str, matches: impl Fn(&ReceivedSpan) -> bool) -> ReceivedSpan {
-        wait::until(what, || std::future::ready(self.spans().into_iter().find(&matches))).await
+        wait::until(what, async || self.spans().into_iter().find(&matches)).await
     }
 }
 

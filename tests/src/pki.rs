@@ -1,8 +1,9 @@
 //! A certificate authority for one test.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -10,6 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// An authority whose certificates for servers and clients lie in files.
@@ -17,6 +19,7 @@ pub struct Pki {
     directory: TempDir,
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
+    issued: AtomicU32,
 }
 
 /// A certificate and its key, in PEM files.
@@ -40,7 +43,7 @@ impl Pki {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate").pem();
         fs::write(directory.path().join("ca.crt"), &certificate).expect("the certificate is written");
-        Self { directory, certificate, issuer: Issuer::new(params, key) }
+        Self { directory, certificate, issuer: Issuer::new(params, key), issued: AtomicU32::new(0) }
     }
 
     /// The authority's certificate, in a PEM file.
@@ -65,8 +68,7 @@ impl Pki {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().expect("an ASCII URI"))];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let name: String = spiffe_id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        self.issue(&name, params)
+        self.issue("client", params)
     }
 
     /// A client's TLS configuration: trusts this authority, shows `identity`.
@@ -91,19 +93,20 @@ impl Pki {
     }
 
     fn issue(&self, name: &str, mut params: CertificateParams) -> Identity {
+        let serial = self.issued.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, name);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let identity = Identity { certificate: self.file(name, "crt"), key: self.file(name, "key") };
+        let identity = Identity { certificate: self.file(serial, "crt"), key: self.file(serial, "key") };
         fs::write(&identity.certificate, certificate.pem()).expect("the certificate is written");
         fs::write(&identity.key, key.serialize_pem()).expect("the key is written");
         identity
     }
 
-    fn file(&self, name: &str, extension: &str) -> PathBuf {
-        self.directory.path().join(Path::new(name).with_extension(extension))
+    fn file(&self, serial: u32, extension: &str) -> PathBuf {
+        self.directory.path().join(format!("{serial}.{extension}"))
     }
 }
 
@@ -114,8 +117,8 @@ impl Default for Pki {
 }
 
 impl Identity {
-    /// The certificate in DER.
-    pub fn certificate_der(&self) -> Vec<u8> {
-        CertificateDer::from_pem_file(&self.certificate).expect("a certificate").to_vec()
+    /// SHA-256 of the certificate in DER, which a session can be bound to.
+    pub fn thumbprint(&self) -> Vec<u8> {
+        Sha256::digest(CertificateDer::from_pem_file(&self.certificate).expect("a certificate")).to_vec()
     }
 }

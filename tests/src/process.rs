@@ -96,7 +96,7 @@ impl Process {
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("{} ends", self.name);
         let child = &mut self.child;
-        wait::until(what, || std::future::ready(child.try_wait().expect("the state of a child can be read"))).await
+        wait::until(what, async || child.try_wait().expect("the state of a child can be read")).await
     }
 
     /// Kills it and waits until it is gone.

@@ -1,7 +1,6 @@
 //! Waiting for a fact, with a deadline.
 
 use std::fmt::Display;
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How long anything may take to come about on a slow, shared machine. A test that passes never waits that long.
@@ -10,18 +9,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Looks until `probe` finds something; panics with `what` after [`PATIENCE`].
-pub async fn until<T, F>(what: impl Display, probe: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn until<T>(what: impl Display, probe: impl AsyncFnMut() -> Option<T>) -> T {
     within(PATIENCE, what, probe).await
 }
 
 /// Looks until `probe` finds something; panics with `what` after `limit`.
-pub async fn within<T, F>(limit: Duration, what: impl Display, mut probe: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn within<T>(limit: Duration, what: impl Display, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = probe().await {

@@ -86,7 +86,7 @@ impl World {
 
     /// Waits until a request is answered with this status and code.
     pub async fn until_answered(&self, what: &str, request: Request, status: u16, code: &str) -> Response {
-        wait::until(what, || async {
+        wait::until(what, async || {
             let response = self.send(request.clone()).await;
             (response.status == status && response.code() == code).then_some(response)
         })
