@@ -5,10 +5,14 @@ use std::path::Path;
 use chaperone_e2e::process::Process;
 use chaperone_e2e::{chaperone, cli, ports, wait};
 
-/// The first line of `text` that starts, after blanks and a prompt, with this command.
+/// The first printed line that is `chaperone`, however it was called, with this command.
 fn printed_command(text: &str, command: &str) -> Option<String> {
-    let bare = |line: &str| line.trim().trim_start_matches("$ ").to_owned();
-    text.lines().map(bare).find(|line| line.starts_with(command))
+    let is_command = |line: &&str| {
+        line.split_once(' ').is_some_and(|(program, rest)| {
+            program.trim_matches('\'').ends_with("chaperone") && rest.starts_with(command)
+        })
+    };
+    text.lines().map(str::trim).find(is_command).map(str::to_owned)
 }
 
 /// What `chaperone dev` printed, once it has said what to try.
@@ -22,9 +26,7 @@ async fn dev() -> (Process, String) {
     let printed = wait::until("`dev` says what to try", async || {
         process.assert_running();
         let printed = format!("{}\n{}", process.stdout(), process.stderr());
-        let complete = ["chaperone check", "chaperone session revoke"]
-            .iter()
-            .all(|command| printed_command(&printed, command).is_some());
+        let complete = ["check", "session revoke"].iter().all(|command| printed_command(&printed, command).is_some());
         complete.then_some(printed)
     })
     .await;
@@ -34,8 +36,8 @@ async fn dev() -> (Process, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn printed_check_is_allowed_and_after_the_printed_revocation_denied() {
     let (process, printed) = dev().await;
-    let check = printed_command(&printed, "chaperone check").expect("a check to try");
-    let revoke = printed_command(&printed, "chaperone session revoke").expect("a revocation to try");
+    let check = printed_command(&printed, "check").expect("a check to try");
+    let revoke = printed_command(&printed, "session revoke").expect("a revocation to try");
     let allowed = cli::run_printed(&check);
     assert_eq!(allowed.code, 0, "{allowed:?}\n{}", process.output());
     let revoked = cli::run_printed(&revoke);
@@ -55,11 +57,11 @@ async fn printed_check_is_allowed_and_after_the_printed_revocation_denied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_that_cannot_be_made_ends_with_two() {
-    let nobody = ports::free().to_string();
+    let nobody = format!("http://{}", ports::free());
     let check = cli::run(&[
         "check",
-        "--data-endpoint",
-        &format!("http://{nobody}"),
+        "--data",
+        &nobody,
         "--session",
         "chp_x",
         "--action",

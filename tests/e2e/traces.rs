@@ -28,9 +28,17 @@ async fn span_of_a_check_is_a_child_of_the_callers() {
     let decision_id = response.header("x-decision-id").expect("a decision id");
     let span = otlp.span("a span of the caller's trace", |span| span.trace_id == TRACE_ID).await;
     assert_eq!(span.parent_span_id, PARENT_SPAN_ID);
-    for value in [decision_id, "allow", "permitted", "agents-read", opened.session.id.as_str()] {
-        assert!(has_value(&span, value), "no `{value}` in {span:?}");
+    for (name, value) in [
+        ("chaperone.decision.id", decision_id),
+        ("chaperone.decision.outcome", "allow"),
+        ("chaperone.decision.reason", "permitted"),
+        ("chaperone.policy.ids", "agents-read"),
+        ("chaperone.session.id", opened.session.id.as_str()),
+        ("chaperone.session.owner", "team-docs"),
+    ] {
+        assert_eq!(span.attributes.get(name).map(String::as_str), Some(value), "{name} in {span:?}");
     }
+    assert!(span.attributes.contains_key("chaperone.bundle.number"), "{span:?}");
     assert_eq!(span.resource.get("service.name").map(String::as_str), Some("chaperone"));
     let secret = &opened.handle[4..];
     assert!(!format!("{span:?}").contains(secret), "the handle is in the span");

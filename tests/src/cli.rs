@@ -1,8 +1,9 @@
 //! The `chaperone` command as people run it.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::chaperone;
+use crate::{binaries, chaperone};
 
 /// What a command came to.
 #[derive(Clone, Debug)]
@@ -20,13 +21,20 @@ pub fn run(arguments: &[&str]) -> Finished {
     finish(chaperone::command().args(arguments))
 }
 
-/// Runs a line that Chaperone printed for people, which starts with `chaperone`, by a shell.
+/// Runs a line that Chaperone printed for people, by a shell, as they would.
 pub fn run_printed(line: &str) -> Finished {
-    let binary = chaperone::command().get_program().to_owned();
-    let binary = binary.to_str().expect("a path in UTF-8").to_owned();
-    let rest =
-        line.trim().strip_prefix("chaperone").unwrap_or_else(|| panic!("`{line}` does not start with `chaperone`"));
-    finish(Command::new("sh").args(["-c", &format!("'{binary}' {rest}")]))
+    let binary = PathBuf::from(chaperone::command().get_program());
+    let directories = binary.parent().map(Path::to_owned).into_iter();
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path =
+        std::env::join_paths(directories.chain(std::env::split_paths(&inherited))).expect("directories without colons");
+    finish(
+        Command::new("sh")
+            .args(["-c", line])
+            .env("PATH", path)
+            .env("NO_COLOR", "1")
+            .current_dir(binaries::repository()),
+    )
 }
 
 fn finish(command: &mut Command) -> Finished {

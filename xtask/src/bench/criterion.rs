@@ -50,11 +50,11 @@ fn estimates(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether the path is `…/decide…/<size>/new/estimates.json`.
+/// Whether the path is `…/decide…/…/<size>/new/estimates.json`.
 fn is_decide_of(path: &Path, sizes: &[&str]) -> bool {
     let mut names = path.iter().rev().skip(2).filter_map(|name| name.to_str());
     let size = names.next().is_some_and(|name| sizes.contains(&name));
-    size && names.next().is_some_and(|name| name.starts_with("decide"))
+    size && names.any(|name| name.starts_with("decide"))
 }
 
 fn median_ns(path: &Path) -> anyhow::Result<f64> {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn bench_is_found_by_its_name_and_size() {
-        let path = Path::new("target/criterion/decide/10000/new/estimates.json");
+        let path = Path::new("target/criterion/decide/policies/10000/new/estimates.json");
         assert!(is_decide_of(path, &["10000"]));
         assert!(!is_decide_of(path, &["10"]));
         assert!(!is_decide_of(Path::new("target/criterion/parse/10/new/estimates.json"), &["10"]));
