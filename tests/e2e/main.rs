@@ -1,1 +1,24 @@
+//! Chaperone as it runs: real processes, a real Envoy with the shipped configuration, a real Postgres.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is the report"
+)]
+
+mod cli;
+mod configuration;
+mod doors;
+mod envoys;
+mod grpc;
+mod http;
+mod limits;
+mod mtls;
+mod outage;
+mod paths;
+mod replicas;
+mod swap;
+mod tcp;
+mod traces;

@@ -1,1 +1,79 @@
-fn main() {}
+//! The one entry to everything that is done to this repository. Each task prints the plain commands that it runs.
+
+mod bench;
+mod check;
+mod command;
+mod db;
+mod test;
+mod tools;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// The repository's tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Formatting, lints, documentation, and dependencies where cargo-deny is installed
+    Check,
+    /// Everything: installs what the tests need, then formatting, lints, unit, property, conformance and end-to-end tests
+    Test,
+    /// The end-to-end tests alone
+    E2e {
+        /// Passed on to the test runner, such as a part of a test's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Generates the API crate from proto/ again
+    Codegen,
+    /// A Postgres for development, in the foreground
+    Db {
+        /// Its port
+        #[arg(long, default_value_t = 54_321)]
+        port: u16,
+    },
+    /// Measures Chaperone against a server that does nothing, and the decision core at 10 and 10,000 policies
+    Bench {
+        /// Also writes the figures to this file, as an object of names and numbers
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// How Chaperone's threads share the work
+        #[arg(long, default_value = "shared")]
+        runtime: Runtime,
+        /// Rounds, of which the medians are taken
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Requests a round
+        #[arg(long, default_value_t = 60_000)]
+        requests: u32,
+    },
+}
+
+/// The runtimes of `chaperone serve --data-runtime`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Runtime {
+    /// All threads share the work.
+    Shared,
+    /// Each thread has its own connections.
+    PerCore,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Check => check::run(),
+        Task::Test => test::all(),
+        Task::E2e { rest } => test::end_to_end(&rest),
+        Task::Codegen => test::codegen(),
+        Task::Db { port } => db::run_postgres(port),
+        Task::Bench { json, runtime, rounds, requests } => {
+            bench::run(&bench::Plan { json, runtime, rounds: rounds.max(1), requests: requests.max(1_000) })
+        }
+    }
+}

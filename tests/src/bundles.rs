@@ -1,0 +1,80 @@
+//! Bundles that tests upload.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use chaperone_api::chaperone::v1::BundleFile;
+
+use crate::binaries;
+
+/// A bundle's files, by path.
+#[derive(Clone, Debug)]
+pub struct Bundle(BTreeMap<String, String>);
+
+impl Bundle {
+    /// The bundle that most tests use: agents read documents, export few, browse what is public; see `tests/fixtures/documents`.
+    pub fn documents() -> Self {
+        Self::from_directory(&binaries::repository().join("tests/fixtures/documents"))
+    }
+
+    /// The bundle that ships as an example.
+    pub fn sample() -> Self {
+        Self::from_directory(&binaries::repository().join("deploy/sample-bundle"))
+    }
+
+    /// A bundle of `count` policies on one action, of which the same two apply to `Agent::"reader"` whatever the count: what benches decide by.
+    pub fn many_policies(count: usize) -> Self {
+        let mut policies = String::new();
+        for number in 0..count {
+            let agent = format!("Agent::\"agent-{number}\"");
+            writeln!(
+                policies,
+                "@id(\"agent-{number}-reads\")\npermit (principal == {agent}, action == Action::\"read\", resource is Document);\n"
+            )
+            .expect("a string takes every text");
+        }
+        Self::documents().with("policies/many.cedar", policies)
+    }
+
+    /// A directory's files.
+    pub fn from_directory(root: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![root.to_owned()];
+        while let Some(directory) = directories.pop() {
+            let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+            for path in entries.map(|entry| entry.expect("a directory entry").path()) {
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let name =
+                        path.strip_prefix(root).expect("it is below").to_str().expect("a name in UTF-8").to_owned();
+                    files.insert(name, fs::read_to_string(&path).expect("a text file"));
+                }
+            }
+        }
+        Self(files)
+    }
+
+    /// The bundle with this file added or replaced.
+    #[must_use]
+    pub fn with(mut self, path: &str, content: impl Into<String>) -> Self {
+        self.0.insert(path.to_owned(), content.into());
+        self
+    }
+
+    /// The bundle with text of a file replaced, which must be there once.
+    #[must_use]
+    pub fn replacing(mut self, path: &str, from: &str, to: &str) -> Self {
+        let content = self.0.get_mut(path).unwrap_or_else(|| panic!("the bundle has no {path}"));
+        assert_eq!(content.matches(from).count(), 1, "`{from}` in {path}");
+        *content = content.replace(from, to);
+        self
+    }
+
+    /// As the API takes it.
+    pub fn files(&self) -> Vec<BundleFile> {
+        self.0.iter().map(|(path, content)| BundleFile { path: path.clone(), content: content.clone() }).collect()
+    }
+}

@@ -1,0 +1,173 @@
+//! A real Envoy that runs the shipped configuration.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::binaries::{self, EnvoyVersion};
+use crate::client::Request;
+use crate::pki::Pki;
+use crate::process::Process;
+use crate::wait;
+
+/// What a test's Envoy differs in from the shipped one.
+#[derive(Clone, Debug)]
+pub struct EnvoyOptions {
+    /// The Chaperone replicas.
+    pub chaperone: Vec<SocketAddr>,
+    /// The HTTP upstream.
+    pub upstream: SocketAddr,
+    /// The gRPC upstream.
+    pub grpc_upstream: SocketAddr,
+    /// The TCP upstream.
+    pub tcp_upstream: SocketAddr,
+    /// The release.
+    pub version: EnvoyVersion,
+    /// Headers as a joined map and the body as text, instead of both as bytes.
+    pub joined_headers: bool,
+    /// Instead of the shipped 0.25s, in both filters.
+    pub check_timeout: Option<String>,
+}
+
+/// A running Envoy.
+pub struct Envoy {
+    /// The HTTP listener.
+    pub http: SocketAddr,
+    /// The HTTPS listener, which asks for a client certificate.
+    pub https: SocketAddr,
+    /// The TCP listener, which asks for a client certificate.
+    pub tcp: SocketAddr,
+    admin: SocketAddr,
+    process: Process,
+}
+
+impl EnvoyOptions {
+    /// The shipped Envoy, before these upstreams.
+    pub fn new(
+        chaperone: Vec<SocketAddr>,
+        upstream: SocketAddr,
+        grpc_upstream: SocketAddr,
+        tcp_upstream: SocketAddr,
+    ) -> Self {
+        Self {
+            chaperone,
+            upstream,
+            grpc_upstream,
+            tcp_upstream,
+            version: EnvoyVersion::default(),
+            joined_headers: false,
+            check_timeout: None,
+        }
+    }
+
+    /// The shipped configuration with this test's addresses and certificates. Every replacement must find its place, so that a change to the file
+    /// cannot silently leave a test with something else than what ships.
+    pub fn render(&self, pki: &Pki) -> String {
+        let server = pki.server();
+        let shipped =
+            fs::read_to_string(binaries::repository().join("deploy/envoy.yaml")).expect("the shipped configuration");
+        let replica = |address: String| format!("- endpoint: {{ address: {{ socket_address: {address} }} }}\n");
+        let indentation = " ".repeat(14);
+        let replicas: Vec<String> =
+            self.chaperone.iter().map(|replica_address| replica(socket(*replica_address))).collect();
+        let any_port = socket((Ipv4Addr::LOCALHOST, 0).into());
+        let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let mut replacements = vec![
+            ("{ address: 127.0.0.1, port_value: 9901 }".to_owned(), 1, any_port.clone()),
+            ("{ address: 0.0.0.0, port_value: 8000 }".to_owned(), 1, any_port.clone()),
+            ("{ address: 0.0.0.0, port_value: 8443 }".to_owned(), 1, any_port.clone()),
+            ("{ address: 0.0.0.0, port_value: 8001 }".to_owned(), 1, any_port),
+            (replica("{ address: chaperone, port_value: 7401 }".to_owned()), 1, replicas.join(&indentation)),
+            ("{ address: upstream, port_value: 8080 }".to_owned(), 1, socket(self.upstream)),
+            ("{ address: grpc-upstream, port_value: 50051 }".to_owned(), 1, socket(self.grpc_upstream)),
+            ("{ address: tcp-upstream, port_value: 9000 }".to_owned(), 1, socket(self.tcp_upstream)),
+            ("/etc/envoy/tls/server.crt".to_owned(), 1, path(&server.certificate)),
+            ("/etc/envoy/tls/server.key".to_owned(), 1, path(&server.key)),
+            ("/etc/envoy/tls/clients-ca.crt".to_owned(), 1, path(&pki.ca_file())),
+        ];
+        if self.version == EnvoyVersion::V1_36 {
+            // It knows neither, and connects the upstream before the check.
+            replacements.push(("upstream_connect_mode: ON_DOWNSTREAM_DATA\n".to_owned(), 1, "\n".to_owned()));
+            replacements.push(("max_early_data_bytes: 65536\n".to_owned(), 1, "\n".to_owned()));
+        }
+        if self.joined_headers {
+            replacements.push(("encode_raw_headers: true".to_owned(), 1, "encode_raw_headers: false".to_owned()));
+            replacements.push(("pack_as_bytes: true".to_owned(), 1, "pack_as_bytes: false".to_owned()));
+        }
+        if let Some(timeout) = &self.check_timeout {
+            replacements.push(("timeout: 0.25s".to_owned(), 2, format!("timeout: {timeout}")));
+        }
+        replacements.into_iter().fold(shipped, |text, (from, times, to)| {
+            assert_eq!(text.matches(&from).count(), times, "`{from}` in deploy/envoy.yaml");
+            text.replace(&from, &to)
+        })
+    }
+}
+
+impl Envoy {
+    /// Starts it, and waits until it takes requests.
+    pub async fn start(options: &EnvoyOptions, pki: &Pki) -> Self {
+        let directory = tempfile::Builder::new().prefix("chaperone-envoy-").tempdir().expect("a temporary directory");
+        let configuration = directory.path().join("envoy.yaml");
+        let admin_file = directory.path().join("admin-address");
+        fs::write(&configuration, options.render(pki)).expect("the configuration is written");
+        let mut process = Process::spawn(
+            "envoy",
+            Command::new(binaries::envoy(options.version))
+                .arg("--config-path")
+                .arg(&configuration)
+                .arg("--admin-address-path")
+                .arg(&admin_file)
+                // Many run side by side, each with one worker.
+                .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1"]),
+        );
+        let admin = wait::until("Envoy tells its admin address", async || {
+            process.assert_running();
+            fs::read_to_string(&admin_file).ok().and_then(|text| text.trim().parse().ok())
+        })
+        .await;
+        wait::until("Envoy is ready", async || {
+            process.assert_running();
+            (Request::get("/ready").send(admin).await.status == 200).then_some(())
+        })
+        .await;
+        let listeners = Request::get("/listeners?format=json").send(admin).await.json();
+        let listener = |name: &str| listener_address(&listeners, name);
+        Self { http: listener("http"), https: listener("https"), tcp: listener("tcp"), admin, process }
+    }
+
+    /// Its counters and gauges whose names contain `filter`.
+    pub async fn stats(&self, filter: &str) -> BTreeMap<String, u64> {
+        let response = Request::get(format!("/stats?filter={filter}")).send(self.admin).await;
+        let text = response.text();
+        let pairs = text.lines().filter_map(|line| line.split_once(": "));
+        pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+    }
+
+    /// The lines of its access log, waiting until there are `count`.
+    pub async fn access_log(&self, count: usize) -> Vec<Value> {
+        wait::until(format!("{count} access log lines"), async || {
+            let stdout = self.process.stdout();
+            let lines: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+        .await
+    }
+}
+
+fn socket(address: SocketAddr) -> String {
+    format!("{{ address: {}, port_value: {} }}", address.ip(), address.port())
+}
+
+fn listener_address(listeners: &Value, name: &str) -> SocketAddr {
+    let statuses = listeners["listener_statuses"].as_array().expect("Envoy lists its listeners");
+    let status =
+        statuses.iter().find(|status| status["name"] == name).unwrap_or_else(|| panic!("no listener `{name}`"));
+    let address = &status["local_address"]["socket_address"];
+    let port = address["port_value"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

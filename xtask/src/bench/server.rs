@@ -1,0 +1,100 @@
+//! The servers that are measured.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::command;
+
+/// How long a server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A child that listens, and ends with this value.
+pub struct Server {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Its other listeners, in the order in which they were asked for.
+    pub further: Vec<SocketAddr>,
+    name: String,
+    child: Child,
+}
+
+/// Hands out free addresses.
+#[derive(Default)]
+pub struct Ports {
+    held: Vec<TcpListener>,
+}
+
+impl Ports {
+    /// A free address, as text.
+    pub fn next_address(&mut self) -> String {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) {
+            Ok(listener) => {
+                let address = listener.local_addr().map(|address| address.to_string());
+                // Held until all are chosen, so that none is chosen twice.
+                self.held.push(listener);
+                address.unwrap_or_default()
+            }
+            Err(_) => String::new(),
+        }
+    }
+}
+
+impl Server {
+    /// Starts `binary` with arguments that name its addresses, and waits until the first of them answers.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(binary: &Path, arguments: impl FnOnce(&mut Ports) -> Vec<String>) -> anyhow::Result<Self> {
+        let mut ports = Ports::default();
+        let arguments = arguments(&mut ports);
+        let addresses: Vec<SocketAddr> = ports.held.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        drop(ports);
+        let (&address, further) = addresses.split_first().context("no free port")?;
+        let mut command = Command::new(binary);
+        command.args(&arguments).current_dir(command::root()).stdin(Stdio::null());
+        command::print(&command);
+        let child = command.spawn().with_context(|| format!("cannot run {}", binary.display()))?;
+        let name = binary.file_name().unwrap_or_default().display().to_string();
+        let mut server = Self { address, further: further.to_vec(), name, child };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("{} ended with {status}", server.name);
+            }
+            if Instant::now() > deadline {
+                bail!("{} does not listen on {address}", server.name);
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// User and system time that it has used, in clock ticks.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu_ticks(&self) -> anyhow::Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .with_context(|| format!("{} has ended", self.name))?;
+        // The second field is the name, in brackets, and may hold anything: count from behind it. proc(5): utime is the 14th, stime the 15th.
+        let after_name = stat.rsplit_once(')').context("/proc/PID/stat has another form")?.1;
+        let fields: Vec<u64> =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        let [user, system] = fields.as_slice() else { bail!("/proc/PID/stat has another form") };
+        Ok(user + system)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
