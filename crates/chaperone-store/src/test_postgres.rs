@@ -117,9 +117,10 @@ impl TestPostgres {
     /// # Errors
     /// When it does not start.
     pub fn start(&self) -> Result<(), TestPostgresError> {
+        // Without fsync, but with synchronous commits: what is committed survives the server's death, if not the machine's.
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c synchronous_commit=off \
-             -c full_page_writes=off -c max_connections=200",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c full_page_writes=off \
+             -c max_connections=200",
             self.port,
             self.folder.display(),
         );

@@ -15,6 +15,9 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+/// Whether an error is the one that was to come.
+type Expected = fn(&SchemaError) -> bool;
+
 async fn shared() -> Option<&'static TestPostgres> {
     TestPostgres::shared().await.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -73,7 +76,6 @@ async fn database_without_a_schema_is_refused_until_it_is_migrated() {
 #[tokio::test]
 async fn every_other_schema_is_refused() {
     let Some(server) = shared().await else { return };
-    type Expected = fn(&SchemaError) -> bool;
     let cases: [(&str, Expected); 4] = [
         ("INSERT INTO _sqlx_migrations VALUES (99990101000000, 'from_the_future', now(), TRUE, '\\x00', 0)", |error| {
             matches!(error, SchemaError::Ahead { found: 99_990_101_000_000, .. })
@@ -315,7 +317,7 @@ async fn carry(mut client: TcpStream, port: u16, mut is_cut: tokio::sync::watch:
         _ = is_cut.wait_for(|cut| *cut) => {}
     }
     // Whichever it was: a connection that ends here is not told to the client.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test]

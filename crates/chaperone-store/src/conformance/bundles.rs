@@ -48,7 +48,9 @@ pub async fn bundles_are_numbered_in_order(store: Arc<dyn Store>) {
 }
 
 pub async fn bundle_survives_with_its_files(store: Arc<dyn Store>) {
-    let mut new = bundle("permit (principal, action, resource); // \"\u{0}\\ 🦀\r\n");
+    let mut new = bundle("a");
+    let text = "permit (principal, action, resource); // \"\u{0}\\ 🦀\r\n";
+    new.source.files.insert("policies/odd.cedar".to_owned(), text.to_owned());
     new.source.files.insert("policies/large.cedar".to_owned(), "x".repeat(3 << 20));
     let (info, _) = store.insert_bundle(&new).await.expect("it is stored");
     let stored = store.bundle(ONE).await.expect("it answers").expect("it is there");
