@@ -2,8 +2,9 @@
 //!
 //! Knows sessions and rows, never requests or policy text.
 
+mod attempt;
 #[cfg(feature = "conformance")]
-mod conformance_stub {}
+pub mod conformance;
 mod embedded;
 mod error;
 mod failure;
@@ -16,7 +17,7 @@ mod schema;
 mod store;
 mod stored_time;
 #[cfg(feature = "conformance")]
-mod test_postgres_stub {}
+pub mod test_postgres;
 mod wake;
 
 pub use embedded::EmbeddedStore;

@@ -5,7 +5,8 @@ use sqlx::PgConnection;
 
 use super::PostgresStore;
 use super::feed::reserve;
-use super::transaction::{Announce, Attempt};
+use super::transaction::Announce;
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::feed::{Changed, SHARD_OF_CONFIGURATION};

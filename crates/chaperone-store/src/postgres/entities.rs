@@ -7,7 +7,8 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::PostgresStore;
 use super::feed::reserve;
-use super::transaction::{Announce, Attempt};
+use super::transaction::Announce;
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changed, SHARD_OF_CONFIGURATION};
 use crate::rows::{EntityRow, latest_by_identity, page};

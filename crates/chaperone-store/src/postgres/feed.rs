@@ -4,7 +4,8 @@ use chaperone_policy::Timestamp;
 use sqlx::{FromRow as _, PgConnection, Row as _};
 
 use super::PostgresStore;
-use super::transaction::{Announce, Attempt};
+use super::transaction::Announce;
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::feed::{Changed, Changes, Cursor, SHARDS};

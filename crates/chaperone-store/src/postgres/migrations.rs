@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgConnection};
 
-use super::transaction::Attempt;
 use super::{PostgresOptions, PostgresStore};
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::schema::{self, Applied};

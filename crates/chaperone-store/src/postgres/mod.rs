@@ -21,7 +21,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::task::AbortHandle;
 
 pub use self::options::{InvalidUrl, PostgresOptions};
-use self::transaction::Attempt;
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
 use crate::store::{BundleInfo, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle};

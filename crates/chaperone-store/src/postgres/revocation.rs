@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::feed::reserve;
-use super::transaction::{Announce, Attempt};
+use super::transaction::Announce;
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::feed::Changed;

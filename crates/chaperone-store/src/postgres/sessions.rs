@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::feed::reserve;
-use super::transaction::{Announce, Attempt};
+use super::transaction::Announce;
+use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changed, shard_of_tree};
 use crate::rows::{SessionRow, bind_session, page, session_columns, stored_hash, whole_chain};

@@ -1,14 +1,13 @@
 //! The one way to the database: a connection for so long, a transaction tried so often.
 
 use std::future::Future;
-use std::marker::PhantomData;
-use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, Postgres};
 
 use super::PostgresStore;
+use crate::attempt::{Attempt, Work};
 use crate::error::StoreError;
 use crate::failure::Failure;
 
@@ -16,17 +15,6 @@ use crate::failure::Failure;
 const ATTEMPTS_MAX: u32 = 5;
 /// The wait before the second attempt; it doubles with each.
 const BACKOFF: Duration = Duration::from_millis(5);
-
-/// What a piece of work gets: a connection, for as long as one attempt lasts.
-///
-/// `'env` is the life of what the work borrows from its caller; naming it here tells the compiler that it outlives the attempt.
-pub(super) struct Attempt<'t, 'env: 't> {
-    pub(super) connection: &'t mut PgConnection,
-    environment: PhantomData<&'t &'env ()>,
-}
-
-/// A piece of work under way.
-pub(super) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 't>>;
 
 /// Who is to be told of the commit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,7 +38,7 @@ impl PostgresStore {
     ) -> Result<T, StoreError>
     where
         T: Send,
-        F: for<'t> Fn(Attempt<'t, 'env>) -> Work<'t, T> + Send + Sync,
+        F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
     {
         let notify = announce == Announce::Everywhere && self.notifications;
         let value = self.within_limit(self.retry(name, || self.attempt(notify, &work))).await?;
@@ -64,11 +52,11 @@ impl PostgresStore {
     pub(super) async fn read<'env, T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send,
-        F: for<'t> Fn(Attempt<'t, 'env>) -> Work<'t, T> + Send + Sync,
+        F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
     {
         let once = || async {
             let mut lease = self.lease().await?;
-            let value = work(Attempt { connection: lease.connection()?, environment: PhantomData }).await;
+            let value = work(Attempt::on(lease.connection()?)).await;
             lease.is_idle = value.is_ok();
             value.map_err(Stopped::BeforeCommit)
         };
@@ -77,11 +65,11 @@ impl PostgresStore {
 
     async fn attempt<'env, T, F>(&self, notify: bool, work: &F) -> Result<T, Stopped>
     where
-        F: for<'t> Fn(Attempt<'t, 'env>) -> Work<'t, T> + Send + Sync,
+        F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
     {
         let mut lease = self.lease().await?;
         let mut transaction = lease.connection()?.begin().await.map_err(before)?;
-        let value = match work(Attempt { connection: &mut transaction, environment: PhantomData }).await {
+        let value = match work(Attempt::on(&mut *transaction)).await {
             Ok(value) => value,
             Err(failure) => {
                 let rolled_back = transaction.rollback().await;

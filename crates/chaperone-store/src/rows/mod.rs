@@ -30,6 +30,8 @@ fn from_json<T: serde::de::DeserializeOwned>(table: &'static str, key: &str, tex
     serde_json::from_str(text).map_err(|error| corrupt(table, key, error))
 }
 
+/// A row that breaks an invariant.
+#[expect(clippy::needless_pass_by_value, reason = "callers hand over what they have: ids, numbers, errors and texts")]
 pub(crate) fn corrupt(table: &'static str, key: impl ToString, message: impl ToString) -> StoreError {
     StoreError::Corrupt { table, key: key.to_string(), message: message.to_string() }
 }

@@ -1,0 +1,98 @@
+//! The one suite that every store must pass, a function for each fact.
+//!
+//! Each case gets a store of its own, fresh and empty. [`for_each_case!`](crate::for_each_case) names them all, so that a test
+//! runner can show each by its name.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a case fails by panicking")]
+
+mod bundles;
+mod entities;
+mod feed;
+mod fixtures;
+mod listing;
+mod revocation;
+mod sessions;
+
+use std::sync::Arc;
+
+use crate::store::Store;
+
+/// Calls a macro with the names of all cases, separated by commas.
+#[macro_export]
+macro_rules! for_each_case {
+    ($callback:ident) => {
+        $callback! {
+            inserted_session_is_found_by_id_and_handle,
+            plainest_session_survives,
+            farthest_expiry_survives,
+            unknown_session_is_none,
+            chain_runs_from_the_session_to_its_root,
+            child_of_an_unknown_parent_is_refused,
+            child_in_another_tree_than_its_parent_is_refused,
+            id_or_handle_is_never_given_twice,
+            saved_session_has_the_next_version,
+            save_keeps_the_stored_last_use,
+            save_of_an_old_version_conflicts,
+            save_of_an_unknown_session_is_not_found,
+            one_of_concurrent_saves_wins,
+            use_moves_forward_never_back,
+            concurrent_inserts_are_all_stored,
+            sessions_are_paged_newest_first,
+            every_filter_restricts_the_list,
+            life_filter_agrees_with_the_session,
+            revoking_a_session_ends_it_alone,
+            revoking_an_ended_session_counts_none,
+            revoking_a_tree_ends_all_of_it,
+            revoking_a_principal_owner_or_task_ends_theirs,
+            revoking_an_unknown_session_or_tree_is_not_found,
+            revoking_makes_older_copies_conflict,
+            revoking_more_than_a_batch_ends_all,
+            concurrent_revocations_count_each_session_once,
+            bundles_are_numbered_in_order,
+            bundle_survives_with_its_files,
+            same_bundle_is_stored_once,
+            concurrent_uploads_leave_no_gap,
+            activation_expects_what_is_active,
+            activation_of_an_unknown_bundle_is_not_found,
+            one_of_concurrent_activations_wins,
+            bundles_are_paged_newest_first,
+            entities_of_every_type_survive,
+            put_replaces_and_the_last_wins,
+            delete_counts_what_existed,
+            entities_are_paged_in_byte_order,
+            every_write_is_in_the_feed_and_no_use_is,
+            refused_writes_are_not_in_the_feed,
+            changes_keep_their_order,
+            limited_batches_miss_nothing,
+            pruned_changes_are_a_gap,
+            cursor_from_another_history_is_a_gap,
+            follower_of_concurrent_writers_misses_nothing,
+            write_wakes_who_waits,
+            store_answers_a_ping,
+        }
+    };
+}
+
+macro_rules! export_cases {
+    ($($case:ident,)+) => {
+        pub use self::cases::{$($case),+};
+
+        /// Runs every case, each on a store that `fresh` makes.
+        pub async fn run<F>(fresh: impl Fn() -> F)
+        where
+            F: Future<Output = Arc<dyn Store>>,
+        {
+            $($case(fresh().await).await;)+
+        }
+    };
+}
+for_each_case!(export_cases);
+
+mod cases {
+    pub use super::bundles::*;
+    pub use super::entities::*;
+    pub use super::feed::*;
+    pub use super::listing::*;
+    pub use super::revocation::*;
+    pub use super::sessions::*;
+}

@@ -1,0 +1,215 @@
+//! `bundles`, `bundle_state` and `bundle_activations`.
+
+use chaperone_policy::{BundleNumber, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::EmbeddedStore;
+use super::feed::reserve;
+use super::transaction::Announce;
+use crate::attempt::Attempt;
+use crate::error::StoreError;
+use crate::failure::Failure;
+use crate::feed::{Changed, SHARD_OF_CONFIGURATION};
+use crate::rows::{
+    BundleInfoRow, StoredBundleRow, bundle_columns, corrupt, loaded_number, page, stored_files, stored_number,
+};
+use crate::store::{BundleInfo, NewBundle, StoredBundle};
+use crate::stored_time::StoredTime;
+
+pub(super) async fn insert(store: &EmbeddedStore, bundle: &NewBundle) -> Result<(BundleInfo, bool), StoreError> {
+    let digest = &bundle.source.digest();
+    let files = &stored_files(&bundle.source)?;
+    store
+        .transaction(Announce::Nothing, move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                let (last, _) = state_of_bundles(connection).await?;
+                if let Some(stored) = info_by_digest(connection, digest).await? {
+                    return Ok((BundleInfo::try_from(stored)?, false));
+                }
+                let number = last + 1;
+                sqlx::query(
+                    "INSERT INTO bundles (number, digest, files, policy_count, message, uploaded_by, uploaded_at)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                )
+                .bind(number)
+                .bind(digest)
+                .bind(files)
+                .bind(i64::from(bundle.policy_count))
+                .bind(&bundle.message)
+                .bind(&bundle.uploaded_by)
+                .bind(StoredTime(bundle.uploaded_at))
+                .execute(&mut *connection)
+                .await?;
+                sqlx::query(
+                    "UPDATE bundle_state
+                    SET last_number = $1
+                    WHERE singleton = 1",
+                )
+                .bind(number)
+                .execute(&mut *connection)
+                .await?;
+                let info = info_by_number(connection, number).await?;
+                let info = info.ok_or_else(|| corrupt("bundles", number, "it is not there after its insertion"))?;
+                Ok((BundleInfo::try_from(info)?, true))
+            })
+        })
+        .await
+}
+
+pub(super) async fn activate(
+    store: &EmbeddedStore,
+    number: BundleNumber,
+    expected: Option<BundleNumber>,
+    by: &str,
+    at: Timestamp,
+) -> Result<BundleInfo, StoreError> {
+    let wanted = stored_number(number.get());
+    store
+        .transaction(Announce::Here, move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                let reserved = reserve(connection, SHARD_OF_CONFIGURATION, 1).await?;
+                let (_, previous) = state_of_bundles(connection).await?;
+                if info_by_number(connection, wanted).await?.is_none() {
+                    return Err(StoreError::NotFound { what: format!("bundle {number}") }.into());
+                }
+                let active = loaded_number(previous.unwrap_or(0))?;
+                if expected.is_some_and(|expected| expected != active) {
+                    return Err(StoreError::BundleConflict { active }.into());
+                }
+                sqlx::query(
+                    "UPDATE bundle_state
+                    SET active_number = $1
+                    WHERE singleton = 1",
+                )
+                .bind(wanted)
+                .execute(&mut *connection)
+                .await?;
+                sqlx::query(
+                    "INSERT INTO bundle_activations (position, number, previous_number, activated_by, activated_at)
+                    VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(reserved.first())
+                .bind(wanted)
+                .bind(previous)
+                .bind(by)
+                .bind(StoredTime(at))
+                .execute(&mut *connection)
+                .await?;
+                reserved.append(connection, &[Changed::ActiveBundle], at).await?;
+                let info = info_by_number(connection, wanted).await?;
+                let info = info.ok_or_else(|| corrupt("bundles", wanted, "it went away while it was activated"))?;
+                Ok(BundleInfo::try_from(info)?)
+            })
+        })
+        .await
+}
+
+pub(super) async fn active(store: &EmbeddedStore) -> Result<Option<StoredBundle>, StoreError> {
+    let row: Option<StoredBundleRow> = store
+        .read(|Attempt { connection, .. }| {
+            Box::pin(async move {
+                Ok(sqlx::query_as(concat!(
+                    "SELECT ",
+                    bundle_columns!(),
+                    ", files
+                    FROM bundle_state
+                    JOIN bundles ON bundles.number = bundle_state.active_number"
+                ))
+                .fetch_optional(connection)
+                .await?)
+            })
+        })
+        .await?;
+    row.map(StoredBundle::try_from).transpose()
+}
+
+pub(super) async fn by_number(store: &EmbeddedStore, number: BundleNumber) -> Result<Option<StoredBundle>, StoreError> {
+    let number = stored_number(number.get());
+    let row: Option<StoredBundleRow> = store
+        .read(move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                Ok(sqlx::query_as(concat!(
+                    "SELECT ",
+                    bundle_columns!(),
+                    ", files
+                    FROM bundles
+                    CROSS JOIN bundle_state
+                    WHERE number = $1"
+                ))
+                .bind(number)
+                .fetch_optional(connection)
+                .await?)
+            })
+        })
+        .await?;
+    row.map(StoredBundle::try_from).transpose()
+}
+
+pub(super) async fn list(
+    store: &EmbeddedStore,
+    before: Option<BundleNumber>,
+    limit: u32,
+) -> Result<Vec<BundleInfo>, StoreError> {
+    let before = before.map_or(i64::MAX, |before| stored_number(before.get()));
+    let rows: Vec<BundleInfoRow> = store
+        .read(move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                Ok(sqlx::query_as(concat!(
+                    "SELECT ",
+                    bundle_columns!(),
+                    "
+                    FROM bundles
+                    CROSS JOIN bundle_state
+                    WHERE number < $1
+                    ORDER BY number DESC
+                    LIMIT $2"
+                ))
+                .bind(before)
+                .bind(page(limit))
+                .fetch_all(connection)
+                .await?)
+            })
+        })
+        .await?;
+    rows.into_iter().map(BundleInfo::try_from).collect()
+}
+
+/// The last number, and the active one.
+async fn state_of_bundles(connection: &mut SqliteConnection) -> Result<(i64, Option<i64>), Failure> {
+    let state: Option<(i64, Option<i64>)> = sqlx::query_as(
+        "SELECT last_number, active_number
+        FROM bundle_state
+        WHERE singleton = 1",
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(state.ok_or_else(|| corrupt("bundle_state", 1, "the row is missing"))?)
+}
+
+async fn info_by_digest(connection: &mut SqliteConnection, digest: &str) -> Result<Option<BundleInfoRow>, Failure> {
+    Ok(sqlx::query_as(concat!(
+        "SELECT ",
+        bundle_columns!(),
+        "
+        FROM bundles
+        CROSS JOIN bundle_state
+        WHERE digest = $1"
+    ))
+    .bind(digest)
+    .fetch_optional(connection)
+    .await?)
+}
+
+async fn info_by_number(connection: &mut SqliteConnection, number: i64) -> Result<Option<BundleInfoRow>, Failure> {
+    Ok(sqlx::query_as(concat!(
+        "SELECT ",
+        bundle_columns!(),
+        "
+        FROM bundles
+        CROSS JOIN bundle_state
+        WHERE number = $1"
+    ))
+    .bind(number)
+    .fetch_optional(connection)
+    .await?)
+}
