@@ -43,9 +43,16 @@ impl File<'_> {
         std::iter::once(self.problem_of(error, code)).chain(related).take(PROBLEMS_MAX).collect()
     }
 
+    /// Whether a label speaks of this file: an error may also be about the supplied schema, whose places mean nothing here.
+    fn is_labelled(self, error: &dyn Diagnostic, label: &LabeledSpan) -> bool {
+        let Some(source) = error.source_code() else { return true };
+        let here = self.text.as_bytes().get(label.offset()..label.offset().saturating_add(label.len()));
+        source.read_span(label.inner(), 0, 0).is_ok_and(|there| Some(there.data()) == here)
+    }
+
     /// The problem that a Cedar error reports, without those related to it.
     pub(crate) fn problem_of(self, error: &dyn Diagnostic, code: &'static str) -> Problem {
-        let label = first_label(error);
+        let label = first_label(error).filter(|label| self.is_labelled(error, label));
         let advice = error.help().map(|help| help.to_string());
         let message = message_of(error);
         let problem = match &label {

@@ -89,7 +89,7 @@ proptest! {
 
 #[test]
 fn end_is_the_first_moment_without_authority() {
-    assert_eq!(root().life(OPENED.plus(LIFETIME - Duration::from_micros(1))), Life::Active);
+    assert_eq!(root().life(Timestamp::from_micros(OPENED.plus(LIFETIME).as_micros() - 1)), Life::Active);
     assert_eq!(root().life(OPENED.plus(LIFETIME)), Life::Expired);
 }
 

@@ -4,7 +4,7 @@ mod shapes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{Schema, SchemaFragment};
+use cedar_policy::{Schema, SchemaError, SchemaFragment};
 use cedar_policy_core::ast::{EntityType, EntityUID};
 use cedar_policy_core::validator::types::Type as CedarType;
 use cedar_policy_core::validator::{Validator, ValidatorActionId, ValidatorSchema};
@@ -177,7 +177,26 @@ fn combine<'a>(
     let supplied = SchemaFragment::from_cedarschema_str(&SUPPLIED.replace(PRINCIPALS, &principals))
         .map(|(fragment, _warnings)| fragment)
         .map_err(|error| file.problems_of(&error, "schema_type"))?;
-    Schema::from_schema_fragments([own, supplied]).map_err(|error| file.problems_of(&error, "schema_type"))
+    Schema::from_schema_fragments([own, supplied]).map_err(|error| match &error {
+        SchemaError::TypeShadowing(_) | SchemaError::ActionShadowing(_) => vec![shadowing(file, &error.to_string())],
+        _ => file.problems_of(&error, "schema_type"),
+    })
+}
+
+/// A declaration outside of every namespace has a name that some namespace declares too. Cedar points at the latter, which is
+/// often the supplied one.
+fn shadowing(file: File<'_>, message: &str) -> Problem {
+    let name = message.rsplit('`').nth(1).map(|name| name.trim_start_matches("Action::").trim_matches('"'));
+    let offset = name.and_then(|name| {
+        ["entity", "type", "action"].into_iter().find_map(|keyword| find_after(file.text, keyword, name))
+    });
+    let problem = match (offset, name) {
+        (Some(offset), Some(name)) => file.problem(offset, name.len(), "schema_type", message),
+        _ => Problem::of_file(PATH, "schema_type", message),
+    };
+    problem.with_help(
+        "names outside of namespaces must differ from those of every namespace; put this into a namespace of your own",
+    )
 }
 
 fn names<'a>(types: impl Iterator<Item = &'a EntityType>) -> HashSet<SmolStr> {

@@ -97,9 +97,20 @@ fn deeply_nested_schema_is_refused_not_a_crash() {
 #[test]
 fn chain_of_declarations_is_bounded() {
     let chain = |length: usize| {
-        let links: String = (0..length).map(|link| format!("entity A{link} in [A{}];\n", link + 1)).collect();
-        format!("{links}entity A{length};\n")
+        let links: Vec<_> = (0..length).map(|link| format!("entity A{link} in [A{}];\n", link + 1)).collect();
+        format!("{}entity A{length};\n", links.concat())
     };
     assert!(CompiledSchema::compile(&chain(100)).is_ok());
     assert_eq!(problems(&chain(100_000)), [(1_001, "schema_syntax")]);
+}
+
+#[test]
+fn name_that_chaperone_supplies_is_free_in_a_namespace_only() {
+    let session = "// A comment that makes the text long enough for any place in it to exist.\nentity Session;\n";
+    assert_eq!(problems(session), [(2, "schema_type")]);
+    let action = "entity A;\naction http appliesTo { principal: A, resource: A, context: { request: {} } };";
+    assert_eq!(problems(action), [(2, "schema_type")]);
+    let problems = CompiledSchema::compile(session).expect_err("refused");
+    assert!(problems[0].help.contains("namespace"), "{problems:?}");
+    assert!(CompiledSchema::compile("namespace Mine { entity Session; }").is_ok());
 }

@@ -1,6 +1,7 @@
 //! What the tests of decisions share: a small bundle, sessions and requests.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a fixture that cannot be built fails the test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use chaperone_policy::{
 /// When every session is opened.
 pub const OPENED: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 /// How long a session lasts.
-pub const LIFETIME: Duration = Duration::from_secs(3_600);
+pub const LIFETIME: Duration = Duration::from_hours(1);
 
 pub const SCHEMA: &str = r#"
 entity Team;
@@ -138,6 +139,6 @@ pub fn export(document: &str, format: &str) -> Request {
 
 /// Decides with the usual entities, as the session's own presenter, one minute after it was opened.
 pub fn decide_in(bundle: &Bundle, chain: &SessionChain, request: &Request) -> Decision {
-    let now = OPENED.plus(Duration::from_secs(60));
+    let now = OPENED.plus(Duration::from_mins(1));
     decide(bundle, &entities(bundle), request, Authority::Session(chain), &Presenter::default(), now)
 }
