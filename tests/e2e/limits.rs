@@ -2,6 +2,7 @@
 
 use chaperone_api::chaperone::v1::PolicyServiceUploadRequest;
 use chaperone_api::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use chaperone_api::envoy::service::auth::v3::CheckResponse;
 use chaperone_api::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use chaperone_api::envoy::service::auth::v3::check_response::HttpResponse;
 use chaperone_e2e::bundles::Bundle;
@@ -9,19 +10,28 @@ use chaperone_e2e::client::Request;
 use chaperone_e2e::frame;
 use chaperone_e2e::raw::UnaryBytes;
 use chaperone_e2e::world::World;
+use prost::Message as _;
 use tonic::Code;
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
+fn assert_unreadable(answer: &CheckResponse) {
+    assert_ne!(answer.status.as_ref().expect("a status").code, 0);
+    let Some(HttpResponse::DeniedResponse(denied)) = &answer.http_response else { panic!("{answer:?}") };
+    assert_eq!(denied.status.expect("a status").code, 503);
+    assert!(denied.body.contains("unreadable"), "{}", denied.body);
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn message_that_is_not_protobuf_is_refused_and_harms_nobody() {
+async fn message_that_is_not_protobuf_is_answered_as_a_denial_and_harms_nobody() {
     let world = World::start().await;
     let handle = world.session().await.handle;
     let mut client = UnaryBytes::new(world.replicas[0].data_channel().await);
     let endless = vec![0x0a; 100_000];
     for bytes in [&b"\xff\xff\xff\xff"[..], b"GET / HTTP/1.1\r\n\r\n", b"\x0a\xff\xff\xff\xff\x0f", &endless] {
-        let status = client.call(CHECK, bytes).await.expect_err("it is no check");
-        assert!(matches!(status.code(), Code::Internal | Code::InvalidArgument), "{status:?}");
+        // A failed call would be an allow under `failure_mode_allow`.
+        let answer = client.call(CHECK, bytes).await.expect("an answer");
+        assert_unreadable(&CheckResponse::decode(&answer[..]).expect("a check response"));
     }
     assert_eq!(world.send(Request::get("/documents/42").session(&handle)).await.status, 200);
 }
@@ -37,7 +47,7 @@ async fn empty_check_is_denied_and_never_answered_without_a_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn body_of_five_mebibytes_goes_upstream_whole_and_is_refused_as_a_check() {
+async fn body_of_five_mebibytes_goes_upstream_whole_and_is_denied_as_a_check() {
     let world = World::start().await;
     let handle = world.session().await.handle;
     let body = vec![b'x'; 5 * 1024 * 1024];
@@ -49,8 +59,7 @@ async fn body_of_five_mebibytes_goes_upstream_whole_and_is_refused_as_a_check() 
     let mut check = frame::check(&handle, "/documents/42");
     frame::http_of(&mut check).raw_body = body.into();
     let mut client = AuthorizationClient::new(world.replicas[0].data_channel().await);
-    let status = client.check(check).await.expect_err("larger than the limit");
-    assert!(matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted), "{status:?}");
+    assert_unreadable(&client.check(check).await.expect("an answer, larger than the limit or not").into_inner());
 }
 
 #[tokio::test(flavor = "multi_thread")]

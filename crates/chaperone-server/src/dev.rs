@@ -77,7 +77,7 @@ fn config(options: &DevOptions) -> anyhow::Result<ServeConfig> {
         format!("--admin-listen={}", options.admin_listen),
         format!("--http-listen={}", options.http_listen),
     ];
-    let fixed = ["chaperone", "--store-url=embedded::memory:", "--log-filter=warn"];
+    let fixed = ["chaperone", "--store-url=embedded::memory:", "--log-filter=error"];
     Ok(ServeConfig::load(fixed.map(str::to_owned).into_iter().chain(listen))?)
 }
 

@@ -15,6 +15,7 @@ pub mod presenter;
 pub mod recorder;
 pub mod replica;
 pub mod shutdown;
+pub mod spiffe;
 pub mod telemetry;
 pub mod tls;
 pub mod wiring;

@@ -22,6 +22,9 @@ use crate::telemetry::ParentContext;
 /// The entity type of a peer that acts for itself.
 const WORKLOAD: &str = "Chaperone::Workload";
 
+/// How many decisions of a batch are made before others get their turn.
+const BATCH_TURN: usize = 32;
+
 /// The policy decision point of one replica.
 #[derive(Debug)]
 pub struct Pdp {
@@ -194,22 +197,23 @@ impl Check<'_> {
         consistency: Consistency,
         questions: &[Result<Request, Undecodable>],
     ) -> Result<Vec<Answer>, NoDecision> {
-        let resolved = async {
-            let _permit = self.admit()?;
-            self.resolve(credential, evidence, consistency).await
-        };
-        let subjects = match resolved.await {
-            Ok(subjects) => subjects,
-            Err(failure) => {
-                self.record_failure(failure);
-                return Err(failure);
-            }
-        };
+        let _permit = self.admit().inspect_err(|failure| self.record_failure(*failure))?;
+        let resolved = self.resolve(credential, evidence, consistency).await;
+        let subjects = resolved.inspect_err(|failure| self.record_failure(*failure))?;
         let mut answers = Vec::with_capacity(questions.len());
-        for question in questions {
+        for (place, question) in questions.iter().enumerate() {
+            if place % BATCH_TURN == BATCH_TURN - 1 {
+                // A long batch must not keep others from being answered, nor outlive its caller's patience.
+                tokio::task::yield_now().await;
+                if tokio::time::Instant::now() >= self.deadline {
+                    self.record_failure(NoDecision::Deadline);
+                    return Err(NoDecision::Deadline);
+                }
+            }
             let requests = question.as_ref().map(std::slice::from_ref).map_err(Clone::clone);
             let asked = requests.as_ref().ok().copied().unwrap_or_default();
-            let answer = self.judge(&subjects, evidence, &requests).inspect_err(|failure| self.record_failure(*failure))?;
+            let answer =
+                self.judge(&subjects, evidence, &requests).inspect_err(|failure| self.record_failure(*failure))?;
             self.pdp.recorder.decided(&answer, &self.subject(asked), self.parent.as_ref());
             answers.push(answer);
         }
@@ -307,7 +311,8 @@ impl Check<'_> {
         let (decision, principal, session) = match subjects {
             Subjects::Nobody(reason) => (Decision::deny(*reason), None, None),
             Subjects::Peer(principal) => {
-                let decision = self.decide_all(Authority::Principal(principal), &evidence.presenter(false), requests, at)?;
+                let decision =
+                    self.decide_all(Authority::Principal(principal), &evidence.presenter(false), requests, at)?;
                 (decision, Some(principal.clone()), None)
             }
             Subjects::Session(cached) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use store::{AppliedMigrations, migrate};
@@ -17,7 +17,7 @@ use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::clock::Clock;
-use crate::config::{ProcessConfig, ServeConfig};
+use crate::config::ServeConfig;
 use crate::pdp::Pdp;
 use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
@@ -42,7 +42,7 @@ pub struct Server {
     config: ServeConfig,
     telemetry: Telemetry,
     shutdown: Shutdown,
-    doors: JoinSet<()>,
+    doors: doors::Doors,
     follower: JoinHandle<anyhow::Result<()>>,
     stop_follower: CancellationToken,
 }
@@ -88,7 +88,8 @@ impl Server {
         // Sockets first: a second server on the same address ends here, before it touches anything.
         let sockets = doors::Sockets::bind(&config)?;
         let clock = Clock::system();
-        let telemetry = Telemetry::init(&config.telemetry, &config.log, &replica_id(&config.process, &clock))?;
+        let telemetry = Telemetry::init(&config.telemetry, &config.log, &config.process.replica_name(&clock))?;
+        telemetry.metrics.observe_clock(&clock);
         for warning in config.warnings() {
             tracing::warn!(option = %warning.option, "{}", warning.message);
         }
@@ -119,10 +120,8 @@ impl Server {
             metrics: Arc::clone(&telemetry.metrics),
             shutdown: shutdown.clone(),
         };
-        let times = FollowerTimes {
-            poll_interval: config.feed.poll_interval,
-            touch_interval: config.sessions.touch_interval,
-        };
+        let times =
+            FollowerTimes { poll_interval: config.feed.poll_interval, touch_interval: config.sessions.touch_interval };
         let stop_follower = CancellationToken::new();
         let follower = Follower::new(Arc::clone(&replica), clock, Arc::clone(&telemetry.metrics), times);
         let follower = tokio::spawn(store::follow(store, follower, stop_follower.clone()));
@@ -163,7 +162,7 @@ impl Server {
     pub async fn run(mut self) -> anyhow::Result<()> {
         let signals = tokio::spawn(self.shutdown.clone().on_signal(self.config.process.drain_delay));
         let mut ended_early = None;
-        let doors = async { while self.doors.join_next().await.is_some() {} };
+        let doors = async { while self.doors.planes.join_next().await.is_some() {} };
         tokio::select! {
             drained = self.shutdown.drain(doors, self.config.process.drain_timeout) => {
                 if drained == Drained::TimedOut {
@@ -178,17 +177,13 @@ impl Server {
             Some(ended) => ended,
             None => self.follower.await,
         };
+        self.doors.close_http().await;
         self.parts.replica.store().close().await;
         if !self.telemetry.shutdown(FLUSH_TIMEOUT).await {
             tracing::warn!("some spans could not be sent");
         }
         outcome.context("following the store")?
     }
-}
-
-/// The configured name of this replica, or one that no other has.
-fn replica_id(config: &ProcessConfig, clock: &Clock) -> String {
-    config.replica_id.clone().unwrap_or_else(|| format!("chaperone-{}", clock.session_id()))
 }
 
 impl crate::http::Readiness for Parts {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chaperone_policy::{Bundle, BundleNumber, BundleSource, NAME_BYTES_MAX, Problem};
 use chaperone_store::{BundleInfo, NewBundle, Store, StoredBundle};
 
+use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
 use crate::replica::{Replica, stored_entities};
@@ -45,9 +46,7 @@ impl Bundles {
         message: String,
         by: &str,
     ) -> Result<(BundleInfo, bool), AdminError> {
-        if message.len() > NAME_BYTES_MAX {
-            return Err(AdminError::invalid("message", format!("must have at most {NAME_BYTES_MAX} bytes")));
-        }
+        check_length("message", &message, 0, NAME_BYTES_MAX)?;
         let bundle = compile(source.clone()).await?;
         let new = NewBundle {
             source,
@@ -81,7 +80,8 @@ impl Bundles {
         let stored = stored_entities(&**self.store()).await?;
         bundle.entities(&stored).map(drop).map_err(|errors| {
             let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
-            let message = format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
+            let message =
+                format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
             AdminError::Precondition { code: "entities_do_not_fit", message }
         })
     }

@@ -12,8 +12,8 @@ use chaperone_store::{RevokeTarget, SessionFilter, Store, StoreError};
 
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
-use crate::presenter::parse_spiffe_id;
 use crate::replica::{Policies, Replica};
+use crate::spiffe::parse_spiffe_id;
 
 /// What sessions may be like.
 #[derive(Clone, Copy, Debug)]
@@ -309,12 +309,8 @@ impl Sessions {
     /// When a named session does not exist, or the store fails.
     pub async fn revoke(&self, target: &RevokeTarget, reason: &str, by: &str) -> Result<u64, AdminError> {
         check_length("reason", reason, 0, NAME_BYTES_MAX)?;
-        let ended = Ended {
-            by_act: EndingAct::Revoked,
-            at: self.clock.now(),
-            reason: reason.to_owned(),
-            by: by.to_owned(),
-        };
+        let ended =
+            Ended { by_act: EndingAct::Revoked, at: self.clock.now(), reason: reason.to_owned(), by: by.to_owned() };
         let count = self.store().revoke_sessions(target, &ended).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(count)
@@ -339,9 +335,13 @@ impl Sessions {
     }
 }
 
-fn check_length(field: &str, text: &str, min: usize, max: usize) -> Result<(), AdminError> {
+pub(super) fn check_length(field: &str, text: &str, min: usize, max: usize) -> Result<(), AdminError> {
     if text.len() < min || text.len() > max {
         return Err(AdminError::invalid(field, format!("must have {min} to {max} bytes, not {}", text.len())));
+    }
+    // PostgreSQL cannot keep it.
+    if text.contains('\0') {
+        return Err(AdminError::invalid(field, "must not contain NUL"));
     }
     Ok(())
 }

@@ -76,6 +76,10 @@ pub fn check_config(config: &ServeConfig, settings: &[Setting]) -> (Verdict, Str
     let problems = config.validate();
     let verdict = if problems.is_empty() { Verdict::Yes } else { Verdict::No };
     add("problem", problems);
-    text.push_str(if verdict == Verdict::Yes { "\nThis configuration can be served with." } else { "\nThis configuration cannot be served with." });
+    text.push_str(if verdict == Verdict::Yes {
+        "\nThis configuration can be served with."
+    } else {
+        "\nThis configuration cannot be served with."
+    });
     (verdict, text)
 }

@@ -137,7 +137,7 @@ pub struct AdminConfig {
         default_value = "16777216"
     )]
     pub max_message_bytes: usize,
-    /// Calls in flight at once; more are shed
+    /// Calls in flight at once on one connection; more are shed
     #[arg(
         id = "admin-concurrency",
         long,

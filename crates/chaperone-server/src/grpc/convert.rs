@@ -36,9 +36,23 @@ pub fn caller<T>(request: &tonic::Request<T>) -> String {
 /// An entity's identity that must be there.
 pub fn entity_ref(field: &str, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
     match entity {
-        Some(entity) if !entity.r#type.is_empty() && !entity.id.is_empty() => Ok(EntityRef::new(entity.r#type, entity.id)),
-        Some(_) => Err(invalid(field, "must have a type and an id")),
+        Some(entity) if is_name(&entity.r#type) && is_name(&entity.id) => Ok(EntityRef::new(entity.r#type, entity.id)),
+        Some(_) => Err(invalid(field, "must have a type and an id, neither of them with NUL")),
         None => Err(invalid(field, "is required")),
+    }
+}
+
+/// Whether a text can name something: PostgreSQL cannot keep NUL.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains('\0')
+}
+
+/// A name, or nothing when it is empty.
+pub fn name(field: &str, text: String) -> Result<Option<String>, AdminError> {
+    match text.as_str() {
+        "" => Ok(None),
+        _ if is_name(&text) => Ok(Some(text)),
+        _ => Err(invalid(field, "must not contain NUL")),
     }
 }
 
@@ -73,8 +87,10 @@ fn record(
 
 fn convert(field: &str, value: api::Value, depth: usize, budget: &mut usize) -> Result<Value, AdminError> {
     use api::value::Kind;
-    *budget = budget.checked_sub(1).ok_or_else(|| invalid(field, format!("there may be at most {VALUES_MAX} values")))?;
-    let deeper = || depth.checked_sub(1).ok_or_else(|| invalid(field, format!("is nested deeper than {VALUE_DEPTH_MAX}")));
+    *budget =
+        budget.checked_sub(1).ok_or_else(|| invalid(field, format!("there may be at most {VALUES_MAX} values")))?;
+    let deeper =
+        || depth.checked_sub(1).ok_or_else(|| invalid(field, format!("is nested deeper than {VALUE_DEPTH_MAX}")));
     Ok(match value.kind.ok_or_else(|| invalid(field, "has no value"))? {
         Kind::Bool(value) => Value::Bool(value),
         Kind::Long(value) => Value::Long(value),

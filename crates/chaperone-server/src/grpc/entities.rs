@@ -49,7 +49,7 @@ impl EntityService for EntityApi {
     ) -> Result<Response<api::EntityServiceListResponse>, Status> {
         let request = request.into_inner();
         let limit = convert::page_size(request.page_size)?;
-        let kind = convert::non_empty(request.r#type);
+        let kind = convert::name("type", request.r#type)?;
         let after = convert::page_token::<Token>(&request.page_token)?;
         let entities = self.entities.list(kind.as_deref(), after.as_ref().map(|token| &token.0), limit).await?;
         let next_page_token =

@@ -40,7 +40,12 @@ impl ExtAuthz {
         Self { pdp }
     }
 
-    async fn answer(&self, attributes: &AttributeContext, timeout: Option<Duration>, parent: Option<ParentContext>) -> CheckResponse {
+    async fn answer(
+        &self,
+        attributes: &AttributeContext,
+        timeout: Option<Duration>,
+        parent: Option<ParentContext>,
+    ) -> CheckResponse {
         let connection = connection(attributes);
         let evidence = evidence(attributes.source.as_ref());
         match attributes.request.as_ref().and_then(|request| request.http.as_ref()) {
@@ -129,7 +134,12 @@ impl Authorization for ExtAuthz {
 }
 
 /// What to change for an allowed request; `None` when it is not allowed.
-fn mutations(mapping: &Mapping, mapped: &Mapped, http: &HttpRequest<'_>, answer: &crate::pdp::Answer) -> Option<Mutations> {
+fn mutations(
+    mapping: &Mapping,
+    mapped: &Mapped,
+    http: &HttpRequest<'_>,
+    answer: &crate::pdp::Answer,
+) -> Option<Mutations> {
     let principal = answer.principal.as_ref().filter(|_| answer.is_allowed())?;
     let facts = Facts {
         decision_id: answer.id,
@@ -181,9 +191,7 @@ fn connection(attributes: &AttributeContext) -> Connection<'_> {
         destination_address,
         destination_port,
         sni: attributes.tls_session.as_ref().map_or("", |tls| &tls.sni),
-        peer_spiffe_id: source
-            .and_then(|peer| crate::presenter::parse_spiffe_id(&peer.principal))
-            .unwrap_or_default(),
+        peer_spiffe_id: source.and_then(|peer| crate::spiffe::parse_spiffe_id(&peer.principal)).unwrap_or_default(),
         context_extensions: attributes
             .context_extensions
             .iter()

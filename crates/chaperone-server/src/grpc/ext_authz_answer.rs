@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use chaperone_api::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use chaperone_api::envoy::config::core::v3::{HeaderValue, HeaderValueOption, QueryParameter};
-use chaperone_api::envoy::r#type::v3::HttpStatus;
 use chaperone_api::envoy::service::auth::v3::check_response::HttpResponse;
 use chaperone_api::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use chaperone_api::envoy::r#type::v3::HttpStatus;
 use chaperone_api::google::rpc;
 use chaperone_policy::Reason;
 use chaperone_policy::mapping::{HeaderMutation, Mutations, OnFailure};
@@ -62,8 +62,13 @@ pub(super) fn deny(answer: &Answer, traffic: Traffic) -> CheckResponse {
     let sentence = answer.decision.sentence();
     let body = match traffic {
         Traffic::Http => {
-            let problem =
-                Problem { title: "Denied", status: http, code: reason.code(), reason: sentence, decision_id: Some(id.clone()) };
+            let problem = Problem {
+                title: "Denied",
+                status: http,
+                code: reason.code(),
+                reason: sentence,
+                decision_id: Some(id.clone()),
+            };
             problem_json(&problem)
         }
         // Envoy makes the body the `grpc-message`.
@@ -97,10 +102,7 @@ pub(super) fn no_decision(failure: NoDecision, traffic: Traffic, on_failure: OnF
         Traffic::Grpc | Traffic::Tcp => format!("{failure} [{}]", failure.code()),
     };
     let response = denied(503, body_headers(traffic), body);
-    let fields = BTreeMap::from([
-        ("outcome".to_owned(), text("none")),
-        ("code".to_owned(), text(failure.code())),
-    ]);
+    let fields = BTreeMap::from([("outcome".to_owned(), text("none")), ("code".to_owned(), text(failure.code()))]);
     CheckResponse {
         status: Some(status(Code::Unavailable, failure.to_string())),
         http_response: Some(match on_failure {
@@ -235,7 +237,8 @@ mod tests {
 
     #[test]
     fn only_an_allow_has_status_zero() {
-        let allowed = Decision { outcome: Outcome::Allow, reason: Reason::Permitted, policies: Vec::new(), detail: None };
+        let allowed =
+            Decision { outcome: Outcome::Allow, reason: Reason::Permitted, policies: Vec::new(), detail: None };
         assert_eq!(allow(&answer(allowed), Mutations::default()).status.expect("a status").code, 0);
         for traffic in TRAFFIC {
             for reason in [Reason::NoPermit, Reason::Permitted, Reason::Undecodable, Reason::SessionUnknown] {

@@ -91,8 +91,7 @@ fn has_failed(response: &Response<Body>) -> bool {
 }
 
 fn denial(failure: NoDecision) -> Response<Body> {
-    let message =
-        no_decision(failure, Traffic::Http, chaperone_policy::mapping::OnFailure::Deny).encode_to_vec();
+    let message = no_decision(failure, Traffic::Http, chaperone_policy::mapping::OnFailure::Deny).encode_to_vec();
     // gRPC's length-prefixed message: not compressed, then the length in four bytes.
     let mut frame = BytesMut::with_capacity(message.len() + 5);
     frame.put_u8(0);

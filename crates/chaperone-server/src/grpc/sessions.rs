@@ -120,7 +120,10 @@ impl SessionService for SessionApi {
                     next = next_change(&mut changes, &sessions, &filter) => next,
                 };
                 let ended = next.is_err();
-                Some((next.map(|view| api::SessionServiceWatchResponse { session: Some(session_to_api(&view)) }), (changes, ended)))
+                Some((
+                    next.map(|view| api::SessionServiceWatchResponse { session: Some(session_to_api(&view)) }),
+                    (changes, ended),
+                ))
             }
         });
         Ok(Response::new(Box::pin(stream)))
@@ -142,8 +145,8 @@ impl SessionApi {
         };
         Ok(SessionFilter {
             principal: filter.principal.map(|it| convert::entity_ref("filter.principal", Some(it))).transpose()?,
-            owner: convert::non_empty(filter.owner),
-            task_id: convert::non_empty(filter.task_id),
+            owner: convert::name("filter.owner", filter.owner)?,
+            task_id: convert::name("filter.task_id", filter.task_id)?,
             tree: convert::non_empty(filter.tree_id).map(|id| session_id("filter.tree_id", &id)).transpose()?,
             life: life.map(|life| (life, self.clock.now())),
         })
@@ -219,7 +222,8 @@ fn new_scope(scope: Option<api::Scope>) -> Result<NewScope, AdminError> {
                 return Err(invalid("scope.grants", "must have at least one grant"));
             }
             let grant = |grant: api::ScopeGrant| {
-                let resources = grant.resources.into_iter().map(|it| convert::entity_ref("scope.grants.resources", Some(it)));
+                let resources =
+                    grant.resources.into_iter().map(|it| convert::entity_ref("scope.grants.resources", Some(it)));
                 Ok(Grant { actions: grant.actions, resources: resources.collect::<Result<_, AdminError>>()? })
             };
             Ok(NewScope::Grants(grants.grants.into_iter().map(grant).collect::<Result<_, AdminError>>()?))
@@ -235,9 +239,12 @@ fn revoke_target(target: Option<api::session_service_revoke_request::Target>) ->
         Some(Target::Principal(principal)) => {
             Ok(RevokeTarget::Principal(convert::entity_ref("principal", Some(principal))?))
         }
-        Some(Target::Owner(owner)) if !owner.is_empty() => Ok(RevokeTarget::Owner(owner)),
-        Some(Target::TaskId(id)) if !id.is_empty() => Ok(RevokeTarget::Task(id)),
-        Some(Target::Owner(_) | Target::TaskId(_)) => Err(invalid("target", "must not be empty")),
+        Some(Target::Owner(owner)) => {
+            convert::name("owner", owner)?.map(RevokeTarget::Owner).ok_or_else(|| invalid("owner", "must not be empty"))
+        }
+        Some(Target::TaskId(id)) => {
+            convert::name("task_id", id)?.map(RevokeTarget::Task).ok_or_else(|| invalid("task_id", "must not be empty"))
+        }
         None => Err(invalid("target", "is required")),
     }
 }

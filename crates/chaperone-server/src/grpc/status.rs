@@ -16,10 +16,9 @@ pub const DOMAIN: &str = "chaperone";
 impl From<NoDecision> for Status {
     fn from(failure: NoDecision) -> Self {
         let code = match failure {
-            NoDecision::Stale
-            | NoDecision::StoreUnavailable
-            | NoDecision::NoBundle
-            | NoDecision::BundleUnusable => Code::Unavailable,
+            NoDecision::Stale | NoDecision::StoreUnavailable | NoDecision::NoBundle | NoDecision::BundleUnusable => {
+                Code::Unavailable
+            }
             NoDecision::Deadline => Code::DeadlineExceeded,
             NoDecision::Overloaded => Code::ResourceExhausted,
             NoDecision::Unreadable => Code::InvalidArgument,
@@ -49,7 +48,9 @@ impl From<AdminError> for Status {
 fn store_status(error: &StoreError) -> Status {
     match error {
         StoreError::SessionConflict { .. } => with_reason(Code::Aborted, "contention", error.to_string()),
-        StoreError::BundleConflict { .. } => with_reason(Code::FailedPrecondition, "bundle_conflict", error.to_string()),
+        StoreError::BundleConflict { .. } => {
+            with_reason(Code::FailedPrecondition, "bundle_conflict", error.to_string())
+        }
         StoreError::NotFound { .. } => with_reason(Code::NotFound, "not_found", error.to_string()),
         StoreError::FeedGap | StoreError::Unavailable(_) => {
             tracing::error!(error = error as &dyn std::error::Error, "the store did not do what was asked");

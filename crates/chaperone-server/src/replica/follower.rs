@@ -219,9 +219,8 @@ async fn compile(
 ) -> Policies {
     let compiled = tokio::task::spawn_blocking(move || {
         let bundle = bundle().map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let entities = bundle
-            .entities(&stored)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let entities =
+            bundle.entities(&stored).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         Ok::<_, Vec<String>>(Snapshot { number, bundle, entities })
     });
     match compiled.await {

@@ -4,10 +4,8 @@ use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// How long a SPIFFE ID may be, in bytes (SPIFFE-ID section 2.3).
-const SPIFFE_ID_BYTES_MAX: usize = 2048;
-/// How long a trust domain may be, in bytes (SPIFFE-ID section 2.1).
-const TRUST_DOMAIN_BYTES_MAX: usize = 255;
+use crate::spiffe::parse_spiffe_id;
+
 /// How long a DNS name may be, in bytes.
 const DNS_NAME_BYTES_MAX: usize = 253;
 
@@ -44,7 +42,7 @@ impl PeerIdentity {
 
 /// The name of a client as a list of allowed clients may have it: a SPIFFE ID in its canonical form, or a DNS name.
 pub fn canonical_client_name(text: &str) -> Option<&str> {
-    if text.starts_with("spiffe:") { canonical_spiffe_id(text) } else { dns_name(text) }
+    if text.starts_with("spiffe:") { parse_spiffe_id(text) } else { dns_name(text) }
 }
 
 fn names(certificate: &CertificateDer<'_>) -> Option<(Option<String>, Vec<String>)> {
@@ -61,25 +59,10 @@ fn names(certificate: &CertificateDer<'_>) -> Option<(Option<String>, Vec<String
     }
     // More than one URI is no X.509-SVID (X.509-SVID section 2).
     let spiffe_id = match uris.as_slice() {
-        [uri] => canonical_spiffe_id(uri).map(str::to_owned),
+        [uri] => parse_spiffe_id(uri).map(str::to_owned),
         _ => None,
     };
     Some((spiffe_id, dns_names))
-}
-
-/// Accepts a SPIFFE ID in its one canonical form, so that ids can be compared as text (SPIFFE-ID section 2).
-fn canonical_spiffe_id(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix("spiffe://")?;
-    let (domain, path) = rest.split_once('/').map_or((rest, None), |(domain, path)| (domain, Some(path)));
-    let domain_is_valid = !domain.is_empty()
-        && domain.len() <= TRUST_DOMAIN_BYTES_MAX
-        && domain.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'.' | b'-' | b'_'));
-    let segment_is_valid = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_'))
-    };
-    let path_is_valid = path.is_none_or(|path| path.split('/').all(segment_is_valid));
-    (text.len() <= SPIFFE_ID_BYTES_MAX && domain_is_valid && path_is_valid).then_some(text)
 }
 
 /// Accepts a DNS name without wildcards: a client is not many hosts.

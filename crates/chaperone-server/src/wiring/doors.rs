@@ -10,7 +10,7 @@ use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
 use chaperone_api::envoy::service::auth::v3::authorization_server::AuthorizationServer;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -29,7 +29,7 @@ use crate::grpc::sessions::SessionApi;
 use crate::listener::{ListenOptions, Listener};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
-use crate::tls::{Protocols, RELOAD_INTERVAL, Tls, TlsFiles};
+use crate::tls::{Protocols, Tls, TlsFiles};
 
 /// How often the health service and the gauges look at the state.
 const STATE_INTERVAL: Duration = Duration::from_millis(200);
@@ -45,6 +45,24 @@ pub(super) struct Sockets {
     data: Vec<Listener>,
     admin: Listener,
     http: Listener,
+}
+
+/// Doors that are served on.
+#[derive(Debug)]
+pub(super) struct Doors {
+    /// The data and the admin plane. They end when shutdown has closed them and what was in flight has ended.
+    pub(super) planes: JoinSet<()>,
+    http: JoinHandle<()>,
+    stop_http: CancellationToken,
+}
+
+impl Doors {
+    /// Closes the HTTP door, which is the last: while the planes drain, probes and scrapes still see it.
+    pub(super) async fn close_http(self) {
+        self.stop_http.cancel();
+        // It bounds itself, and has no result.
+        let _ = self.http.await;
+    }
 }
 
 impl Sockets {
@@ -66,8 +84,8 @@ impl Sockets {
     }
 
     /// Serves on them until shutdown closes the doors. The returned tasks end when what was in flight has ended.
-    pub(super) fn open(self, config: &ServeConfig, parts: &Parts, telemetry: &Telemetry) -> anyhow::Result<JoinSet<()>> {
-        let mut doors = JoinSet::new();
+    pub(super) fn open(self, config: &ServeConfig, parts: &Parts, telemetry: &Telemetry) -> anyhow::Result<Doors> {
+        let mut planes = JoinSet::new();
         let reporter = HealthReporter::new();
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         tokio::spawn(report(parts.clone(), reporter));
@@ -75,35 +93,37 @@ impl Sockets {
         let tls = load_tls(config.data.tls(), Protocols::Grpc).context("data plane TLS")?;
         let options =
             ListenOptions::new("data", tls, config.data.max_connections).allowing(&config.data.allowed_clients);
-        watch_tls(&options);
         for listener in self.data {
-            let door = DataDoor { config: config.clone(), parts: parts.clone(), options: options.clone(), health: health.clone() };
+            let door = DataDoor {
+                config: config.clone(),
+                parts: parts.clone(),
+                options: options.clone(),
+                health: health.clone(),
+            };
             match config.data.runtime {
                 RuntimeMode::Shared => {
-                    doors.spawn(door.serve(listener));
+                    planes.spawn(door.serve(listener));
                 }
                 RuntimeMode::PerCore => {
-                    doors.spawn(on_own_thread(move || door.serve(listener))?);
+                    planes.spawn(on_own_thread(move || door.serve(listener))?);
                 }
             }
         }
 
         let tls = load_tls(config.admin.tls(), Protocols::Grpc).context("admin plane TLS")?;
         let options = ListenOptions::new("admin", tls, config.admin.max_connections);
-        watch_tls(&options);
         let incoming = self.admin.incoming(options)?;
         let auth = AdminAuth::new(&config.admin).context("admin plane authentication")?;
         tokio::spawn(auth.clone().watch());
-        doors.spawn(serve_admin(config.clone(), parts.clone(), auth, health, incoming));
+        planes.spawn(serve_admin(config.clone(), parts.clone(), auth, health, incoming));
 
         let tls = load_tls(config.http.tls(), Protocols::Http).context("HTTP TLS")?;
         let options = ListenOptions::new("http", tls, config.http.max_connections);
-        watch_tls(&options);
         let incoming = self.http.incoming(options)?;
         let router = crate::http::router(Arc::new(parts.clone()), Arc::clone(&telemetry.metrics));
-        let shutdown = parts.shutdown.clone();
-        doors.spawn(async move { crate::http::serve(incoming, router, shutdown.closing()).await });
-        Ok(doors)
+        let stop_http = CancellationToken::new();
+        let http = tokio::spawn(crate::http::serve(incoming, router, stop_http.clone().cancelled_owned()));
+        Ok(Doors { planes, http, stop_http })
     }
 }
 
@@ -190,7 +210,8 @@ async fn closing(shutdown: Shutdown) {
     shutdown.closing().await;
 }
 
-fn reflection() -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
+fn reflection()
+-> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
     let service = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -200,12 +221,6 @@ fn reflection() -> Option<tonic_reflection::server::v1::ServerReflectionServer<i
 
 fn load_tls(files: Option<TlsFiles>, protocols: Protocols) -> anyhow::Result<Option<Tls>> {
     Ok(files.map(|files| Tls::load(files, protocols)).transpose()?)
-}
-
-fn watch_tls(options: &ListenOptions) {
-    if let Some(tls) = &options.tls {
-        tokio::spawn(Arc::clone(tls).watch(RELOAD_INTERVAL));
-    }
 }
 
 /// Runs a door on a thread with a runtime of its own: its connections then never move between cores.

@@ -14,7 +14,6 @@ use crate::replica::Follower;
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-
 /// The migrations that `migrate` applied, by name; none when the schema was current.
 pub type AppliedMigrations = Vec<String>;
 
