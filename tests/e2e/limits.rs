@@ -10,7 +10,7 @@ use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::client::Request;
 use chaperone_e2e::raw::UnaryBytes;
 use chaperone_e2e::world::World;
-use chaperone_e2e::{admin, frame, wait};
+use chaperone_e2e::{admin, frame};
 use prost::Message as _;
 use tonic::Code;
 
@@ -125,23 +125,18 @@ async fn overload_is_shed_as_denials_with_503_and_as_resource_exhausted() {
         ..Default::default()
     };
     let direct = CheckRequest { session_handle: handle.clone(), action: Some(action), ..Default::default() };
-    // From now on the session is in memory, where bounded checks find it.
-    let mut client = DecisionServiceClient::new(channel.clone());
-    client.check(direct.clone()).await.expect("a decision");
-    // A strict check reads it from the store, where it now has to wait.
+    // Strict checks read the session from the store, where they now have to wait: one of two gets the only place and stands in it.
     let lock = world.database.lock_table("sessions").await;
-    let strict = CheckRequest { consistency: Consistency::Strict.into(), ..direct.clone() };
-    let mut waiter = client.clone();
-    let waiting = tokio::spawn(async move {
-        loop {
-            // One of the others may be in its way for a moment.
-            match waiter.check(strict.clone()).await {
-                Err(status) if status.code() == Code::ResourceExhausted => tokio::task::yield_now().await,
-                answer => return answer,
-            }
-        }
+    let strict = CheckRequest { consistency: Consistency::Strict.into(), ..direct };
+    let [mut first, mut second] = [0; 2].map(|_| {
+        let (mut client, strict) = (DecisionServiceClient::new(channel.clone()), strict.clone());
+        tokio::spawn(async move { client.check(strict).await })
     });
-    let status = wait::until("direct checks are shed", async || client.check(direct.clone()).await.err()).await;
+    let (shed, waiting) = tokio::select! {
+        shed = &mut first => (shed, second),
+        shed = &mut second => (shed, first),
+    };
+    let status = shed.expect("the call ends").expect_err("there is one place");
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     let mut client = AuthorizationClient::new(channel);
     let answer = client.check(frame::check(&handle, "/documents/42")).await.expect("Envoy is always answered");
