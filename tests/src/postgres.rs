@@ -178,6 +178,31 @@ impl Database {
         &self.server
     }
 
+    /// Locks a table against every reader and writer, as a migration gone wrong does, until the returned process is dropped.
+    pub async fn lock_table(&self, table: &str) -> Process {
+        let mut command = self.server.command("psql");
+        command.arg("--no-psqlrc").arg(self.url());
+        for sql in [
+            // So that the lock ends with the process.
+            "SET client_connection_check_interval = '50ms'",
+            "BEGIN",
+            &format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"),
+            "SELECT pg_sleep(600)",
+        ] {
+            command.args(["--command", sql]);
+        }
+        let mut process = Process::spawn("psql", &mut command);
+        let locks = format!(
+            "SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND mode = 'AccessExclusiveLock' AND granted"
+        );
+        wait::until(format!("{table} is locked"), async || {
+            process.assert_running();
+            (self.sql(&locks) == "1").then_some(())
+        })
+        .await;
+        process
+    }
+
     /// Runs SQL, and returns its rows as text.
     pub fn sql(&self, sql: &str) -> String {
         self.server.psql(&self.name, sql).unwrap_or_else(|error| panic!("`{sql}` failed: {error}"))
