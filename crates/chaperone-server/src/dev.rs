@@ -19,7 +19,7 @@ use crate::wiring::Server;
 /// Who acts from here, in records.
 const BY: &str = "dev";
 /// How long the sample session lasts.
-const SESSION_LIFETIME: Duration = Duration::from_secs(8 * 3600);
+const SESSION_LIFETIME: Duration = Duration::from_hours(8);
 
 /// The sample bundle: `deploy/sample-bundle`, as it was when this was built.
 const SAMPLE: [(&str, &str); 5] = [

@@ -34,6 +34,9 @@ pub fn caller<T>(request: &tonic::Request<T>) -> String {
 }
 
 /// An entity's identity that must be there.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn entity_ref(field: &str, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
     match entity {
         Some(entity) if is_name(&entity.r#type) && is_name(&entity.id) => Ok(EntityRef::new(entity.r#type, entity.id)),
@@ -48,6 +51,9 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A name, or nothing when it is empty.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn name(field: &str, text: String) -> Result<Option<String>, AdminError> {
     match text.as_str() {
         "" => Ok(None),
@@ -62,6 +68,9 @@ pub fn entity_ref_to_api(entity: &EntityRef) -> api::EntityRef {
 }
 
 /// Named values, within limits.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn attributes(
     field: &str,
     values: impl IntoIterator<Item = (String, api::Value)>,
@@ -138,6 +147,9 @@ pub fn timestamp_to_api(at: Timestamp) -> prost_types::Timestamp {
 }
 
 /// A length of time that is not negative.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn duration(field: &str, duration: Option<prost_types::Duration>) -> Result<Option<Duration>, AdminError> {
     duration.map(|value| Duration::try_from(value).map_err(|_| invalid(field, "must not be negative"))).transpose()
 }
@@ -151,6 +163,9 @@ pub fn duration_to_api(duration: Duration) -> prost_types::Duration {
 }
 
 /// A SHA-256 digest, or nothing.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn digest(field: &str, bytes: &[u8]) -> Result<Option<[u8; 32]>, AdminError> {
     if bytes.is_empty() {
         return Ok(None);
@@ -165,6 +180,9 @@ pub fn non_empty(text: String) -> Option<String> {
 }
 
 /// How many elements a page has.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn page_size(asked: u32) -> Result<u32, AdminError> {
     match asked {
         0 => Ok(PAGE_DEFAULT),
@@ -174,6 +192,9 @@ pub fn page_size(asked: u32) -> Result<u32, AdminError> {
 }
 
 /// Where a page begins: after the element that the last page ended with.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
 pub fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, AdminError> {
     if token.is_empty() {
         return Ok(None);

@@ -86,7 +86,7 @@ impl Decisions {
     }
 
     async fn check_one(&self, call: &Call, request: api::CheckRequest) -> Result<api::Decision, Status> {
-        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent.clone())?;
+        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let presented = call.presenter(request.presenter)?;
         let action = action_request(&check.snapshot.bundle, "action", request.action)?;
         let question = Question {
@@ -104,7 +104,7 @@ impl Decisions {
             let message = format!("must have 1 to {BATCH_MAX} elements, not {count}");
             return Err(convert::invalid("actions", message).into());
         }
-        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent.clone())?;
+        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let presented = call.presenter(request.presenter)?;
         let actions = request.actions.into_iter().enumerate().map(|(index, action)| {
             action_request(&check.snapshot.bundle, &format!("actions[{index}]"), Some(action)).map(Ok)

@@ -256,8 +256,8 @@ mod tests {
         assert_eq!(read("5000u"), Some(Duration::from_millis(5)));
         assert_eq!(read("1S"), Some(Duration::from_secs(1)));
         assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
-        assert_eq!(read("2M"), Some(Duration::from_secs(120)));
-        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(read("2M"), Some(Duration::from_mins(2)));
+        assert_eq!(read("1H"), Some(Duration::from_hours(1)));
         for bad in ["", "m", "10", "-1m", "123456789m", "1x"] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -116,7 +116,7 @@ pub(super) fn no_decision(failure: NoDecision, traffic: Traffic, on_failure: OnF
 /// The gRPC code for Envoy's statistics, and the HTTP status for the client.
 ///
 /// gRPC clients see the HTTP status through Envoy's table: 400 would become INTERNAL, 401 UNAUTHENTICATED, and 429 the retryable
-/// UNAVAILABLE. Only 403 becomes PERMISSION_DENIED.
+/// UNAVAILABLE. Only 403 becomes `PERMISSION_DENIED`.
 fn denied_codes(reason: Reason, traffic: Traffic) -> (Code, u16) {
     let (code, http) = match reason {
         Reason::SessionUnknown | Reason::Unauthenticated => (Code::Unauthenticated, 401),

@@ -69,7 +69,7 @@ pub fn with_reason(code: Code, reason: &str, message: String) -> Status {
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
 }
 
-/// INVALID_ARGUMENT with every problem of a bundle, as a `PolicyServiceValidateResponse` in the details.
+/// `INVALID_ARGUMENT` with every problem of a bundle, as a `PolicyServiceValidateResponse` in the details.
 fn with_problems(problems: &[Problem], message: String) -> Status {
     // Details travel in a header, and headers are small. Validate lists all of them.
     const LISTED_BYTES_MAX: usize = 4096;

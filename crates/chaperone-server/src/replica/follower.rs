@@ -16,9 +16,9 @@ const BATCH: u32 = 1_000;
 /// How many uses are stored at once.
 const TOUCH_BATCH: usize = 500;
 /// How long changes stay in the feed. A replica that was away for longer loads everything again.
-const FEED_RETENTION: Duration = Duration::from_secs(3600);
+const FEED_RETENTION: Duration = Duration::from_hours(1);
 /// How often old changes are removed.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(300);
+const PRUNE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// When a [`Follower`] does what.
 #[derive(Clone, Copy, Debug)]
@@ -204,8 +204,8 @@ impl Follower {
             return;
         }
         self.pruned_at = Some(Instant::now());
-        let Some(before) = self.clock.now().as_micros().checked_sub(FEED_RETENTION.as_micros() as i64) else { return };
-        if let Err(error) = self.replica.store.prune_changes(chaperone_policy::Timestamp::from_micros(before)).await {
+        let before = self.clock.now().minus(FEED_RETENTION);
+        if let Err(error) = self.replica.store.prune_changes(before).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "old changes stay in the feed for now");
         }
     }

@@ -122,7 +122,7 @@ impl Replica {
             key: id.to_string(),
             message: "its ancestors do not lead to its root".into(),
         })?;
-        Ok(Some(self.sessions.insert(*handle, chain, &ticket)))
+        Ok(Some(self.sessions.insert(*handle, chain, ticket)))
     }
 
     /// Waits until everything was loaded once.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chaperone_policy::{HandleHash, Life, Session, SessionChain, SessionId, Timestamp};
 
 /// How long a change is remembered for loads that began before it. Longer than any load can take.
-const CHANGE_MEMORY: Duration = Duration::from_secs(60);
+const CHANGE_MEMORY: Duration = Duration::from_mins(1);
 /// How many changes are remembered before the old ones are looked for.
 const CHANGES_BEFORE_PRUNING: usize = 8192;
 
@@ -122,11 +122,11 @@ impl SessionCache {
 
     /// Keeps what was loaded, unless one of its sessions changed since the load began: then what was loaded is good for the check
     /// that asked for it, which began before the change was applied here, and for no later one.
-    pub fn insert(&self, handle: HandleHash, chain: SessionChain, ticket: &LoadTicket) -> Arc<CachedChain> {
+    pub fn insert(&self, handle: HandleHash, chain: SessionChain, ticket: LoadTicket) -> Arc<CachedChain> {
         let cached = Arc::new(CachedChain::new(chain));
         let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
         let changes = self.changes();
-        if cached.chain.iter().any(|session| changes.has_changed(session.id, *ticket)) {
+        if cached.chain.iter().any(|session| changes.has_changed(session.id, ticket)) {
             return cached;
         }
         drop(changes);
@@ -147,7 +147,7 @@ impl SessionCache {
     pub fn fold_uses(&self, handle: &HandleHash) -> Option<Arc<CachedChain>> {
         let ticket = self.begin_load();
         let cached = self.find(handle)?;
-        Some(self.insert(*handle, cached.with_uses(), &ticket))
+        Some(self.insert(*handle, cached.with_uses(), ticket))
     }
 
     /// Drops a session that the store does not have.
@@ -245,5 +245,109 @@ impl RecentChanges {
 
     fn has_changed(&self, id: SessionId, since: LoadTicket) -> bool {
         since.0 < self.forgotten || self.by_session.get(&id).is_some_and(|(tick, _)| *tick > since.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chaperone_policy::{Binding, EntityRef, Scope, Task};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(number: u128) -> SessionId {
+        SessionId::new(Uuid::from_u128(number))
+    }
+
+    fn handle(number: u8) -> HandleHash {
+        HandleHash::from_bytes([number; 32])
+    }
+
+    fn session(number: u128, parent: Option<u128>) -> Arc<Session> {
+        Arc::new(Session {
+            id: id(number),
+            tree: id(parent.unwrap_or(number)),
+            parent: parent.map(id),
+            depth: u32::from(parent.is_some()),
+            principal: EntityRef::new("Agent", "a"),
+            owner: "o".into(),
+            task: Task::default(),
+            labels: BTreeSet::new(),
+            scope: Scope::Unrestricted,
+            binding: Binding::default(),
+            opened_at: Timestamp::from_micros(0),
+            expires_at: Timestamp::from_micros(i64::MAX),
+            idle_timeout: Some(Duration::from_secs(1)),
+            last_used_at: Timestamp::from_micros(0),
+            ended: None,
+            version: 1,
+        })
+    }
+
+    fn chain(sessions: &[Arc<Session>]) -> SessionChain {
+        SessionChain::new(sessions.to_vec()).expect("a whole chain")
+    }
+
+    fn child_of_1() -> SessionChain {
+        chain(&[session(2, Some(1)), session(1, None)])
+    }
+
+    #[test]
+    fn change_of_an_ancestor_drops_its_descendants() {
+        let cache = SessionCache::new(10);
+        cache.insert(handle(2), child_of_1(), cache.begin_load());
+        cache.insert(handle(3), chain(&[session(3, None)]), cache.begin_load());
+        cache.apply_change(id(1));
+        assert!(cache.find(&handle(2)).is_none());
+        assert!(cache.find(&handle(3)).is_some());
+    }
+
+    #[test]
+    fn what_was_loaded_before_a_change_is_not_kept_after_it() {
+        let cache = SessionCache::new(10);
+        let before = cache.begin_load();
+        cache.apply_change(id(1));
+        cache.insert(handle(2), child_of_1(), before);
+        assert!(cache.find(&handle(2)).is_none());
+        cache.insert(handle(2), child_of_1(), cache.begin_load());
+        assert!(cache.find(&handle(2)).is_some());
+        let before = cache.begin_load();
+        cache.clear();
+        cache.insert(handle(2), child_of_1(), before);
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn full_cache_makes_room_and_loses_no_use() {
+        let cache = SessionCache::new(2);
+        for number in 1..=5_u8 {
+            let cached = cache.insert(handle(number), chain(&[session(u128::from(number), None)]), cache.begin_load());
+            cached.note_use(Timestamp::from_micros(i64::from(number)));
+        }
+        assert_eq!(cache.len(), 2);
+        let mut uses = cache.take_uses();
+        uses.sort_unstable();
+        let expected: Vec<_> = (1..=5_u8).map(|n| (id(n.into()), Timestamp::from_micros(n.into()))).collect();
+        assert_eq!(uses, expected);
+        assert!(cache.take_uses().is_empty(), "each use is handed over once");
+        cache.return_uses(uses);
+        assert_eq!(cache.take_uses().len(), 2, "what is given back is bounded by the capacity");
+    }
+
+    #[test]
+    fn use_of_a_child_keeps_its_parent_from_being_idle() {
+        let cache = SessionCache::new(10);
+        let now = Timestamp::from_micros(5_000_000);
+        let cached = cache.insert(handle(2), child_of_1(), cache.begin_load());
+        assert!(cached.looks_idle(now));
+        cached.note_use(Timestamp::from_micros(4_500_000));
+        let folded = cache.fold_uses(&handle(2)).expect("it is there");
+        assert!(!folded.looks_idle(now));
+        assert!(cache.find(&handle(2)).is_some_and(|found| !found.looks_idle(now)));
+        let mut uses = cache.take_uses();
+        uses.sort_unstable();
+        assert_eq!(uses.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id(1), id(2)]);
     }
 }
