@@ -19,8 +19,6 @@ use crate::value::{Attributes, EntityRef, Value};
 
 /// The path of the mapping.
 const MAPPING_PATH: &str = "mapping.toml";
-/// The one code of the mapping's problems that does not depend on the schema.
-const MAPPING_SYNTAX: &str = "mapping_syntax";
 
 /// A valid bundle, ready to decide. Immutable.
 #[derive(Debug)]
@@ -205,11 +203,12 @@ fn compile_policies(source: &BundleSource, schema: Option<&CompiledSchema>, prob
 
 fn compile_mapping(text: &str, schema: Option<&CompiledSchema>) -> Result<Mapping, Vec<Problem>> {
     let Some(schema) = schema else {
-        // Every action is unknown then, so that only the syntax can be judged.
-        return Mapping::parse(text, &Shapes::new()).map_err(|mut problems| {
-            problems.retain(|problem| problem.code == MAPPING_SYNTAX);
-            problems
-        });
+        // Every action is unknown then, so that only what does not hang on the schema can be judged. What comes of the mapping does not
+        // matter: a bundle whose schema is broken is refused.
+        return match Mapping::check_syntax(text) {
+            problems if problems.is_empty() => Ok(Mapping::default()),
+            problems => Err(problems),
+        };
     };
     Mapping::parse(text, schema.shapes())
 }

@@ -62,7 +62,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     let mut figures = BTreeMap::new();
     measure(&load, CROWD, plan.requests, plan.rounds, [&floor, &chaperone])?.record("", &mut figures);
     measure(&load, (1, 1), LONE_REQUESTS, plan.rounds, [&floor, &chaperone])?.record("lone_", &mut figures);
-    run_command(cargo(&["bench", "--package", "chaperone-policy"]))?;
+    // The whole workspace, as it was built: another selection has other features, and rebuilds Cedar.
+    run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
     criterion::record(&target().join("criterion"), &mut figures)?;
 
     figures::print(&figures);
