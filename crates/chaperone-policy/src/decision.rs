@@ -42,9 +42,9 @@ pub enum Reason {
     SessionCompleted,
     /// The session, or an ancestor, was revoked.
     SessionRevoked,
-    /// The principal's entity says `suspended`.
+    /// The entity of the principal, or of an ancestor's, says `suspended`.
     PrincipalSuspended,
-    /// The presenter is not who the session, or an ancestor, is bound to.
+    /// The presenter is not who the session is bound to. Ancestors are bound to presenters of their own.
     BindingMismatch,
     /// Outside the session's scope, or an ancestor's.
     OutOfScope,

@@ -92,7 +92,7 @@ pub struct Problem {
     #[prost(string, tag = "7")]
     pub help: ::prost::alloc::string::String,
 }
-/// Who presents a session: what the enforcement point vouches for.
+/// Who presents a session: what the enforcement point vouches for. Whoever reaches the data plane is believed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Presenter {
     /// The peer's SPIFFE ID, such as `spiffe://example.org/ci`.
@@ -121,7 +121,7 @@ pub struct CheckRequest {
     /// The session's handle. Empty: the presenter acts for itself, where the mapping allows that.
     #[prost(string, tag = "1")]
     pub session_handle: ::prost::alloc::string::String,
-    /// Who presents it.
+    /// Who presents it. Absent: the caller itself, by the certificate of its connection.
     #[prost(message, optional, tag = "2")]
     pub presenter: ::core::option::Option<Presenter>,
     /// The action.
@@ -821,7 +821,7 @@ pub mod scope {
 /// A short scope.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScopeGrants {
-    /// What any of them covers is in scope. At least one.
+    /// What any of them covers is in scope. At least one. They are checked against the active bundle, so one must be active.
     #[prost(message, repeated, tag = "1")]
     pub grants: ::prost::alloc::vec::Vec<ScopeGrant>,
 }
@@ -966,7 +966,7 @@ pub struct SessionFilter {
     /// In this tree.
     #[prost(string, tag = "4")]
     pub tree_id: ::prost::alloc::string::String,
-    /// In this state.
+    /// In this state by its own record: a session whose ancestor has ended counts as active. ANCESTOR_ENDED cannot be asked for.
     #[prost(enumeration = "SessionState", tag = "5")]
     pub state: i32,
 }
@@ -999,7 +999,7 @@ pub struct SessionServiceRenewRequest {
     /// The session.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// How long it lasts from now.
+    /// How long it lasts from now. Never beyond the parent's end.
     #[prost(message, optional, tag = "2")]
     pub lifetime: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1048,7 +1048,7 @@ pub mod session_service_revoke_request {
         /// Every session of the tree with this root.
         #[prost(string, tag = "2")]
         TreeId(::prost::alloc::string::String),
-        /// Every session of this principal.
+        /// Every session of this principal. One that is opened while the call runs may be missed; so with the two below.
         #[prost(message, tag = "3")]
         Principal(super::EntityRef),
         /// Every session of this owner.
@@ -1976,7 +1976,7 @@ pub struct PolicyServiceValidateRequest {
 /// What is wrong with it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PolicyServiceValidateResponse {
-    /// Every problem; empty when there is none.
+    /// Every problem, at most 500 and a note that there are more; empty when there is none.
     #[prost(message, repeated, tag = "1")]
     pub problems: ::prost::alloc::vec::Vec<Problem>,
     /// Its digest.
@@ -2132,7 +2132,8 @@ pub mod policy_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Stores a bundle under the next number. A bundle with problems is refused, with all of them; the same bundle again returns its number.
+        /// Stores a bundle under the next number; the same bundle again returns its number. A bundle with problems is refused with
+        /// INVALID_ARGUMENT, whose details hold a PolicyServiceValidateResponse with as many of them as fit; Validate returns them all.
         pub async fn upload(
             &mut self,
             request: impl tonic::IntoRequest<super::PolicyServiceUploadRequest>,
@@ -2272,7 +2273,8 @@ pub mod policy_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with PolicyServiceServer.
     #[async_trait]
     pub trait PolicyService: std::marker::Send + std::marker::Sync + 'static {
-        /// Stores a bundle under the next number. A bundle with problems is refused, with all of them; the same bundle again returns its number.
+        /// Stores a bundle under the next number; the same bundle again returns its number. A bundle with problems is refused with
+        /// INVALID_ARGUMENT, whose details hold a PolicyServiceValidateResponse with as many of them as fit; Validate returns them all.
         async fn upload(
             &self,
             request: tonic::Request<super::PolicyServiceUploadRequest>,

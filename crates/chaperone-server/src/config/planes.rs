@@ -89,7 +89,7 @@ pub struct DataConfig {
     /// Whether all threads share the work, or each has its own connections
     #[arg(id = "data-runtime", long, env = "CHAPERONE_DATA_RUNTIME", value_name = "MODE", default_value = "shared")]
     pub runtime: RuntimeMode,
-    /// Threads that answer checks; 0 is one per core
+    /// Threads that answer checks when each has its own connections (per-core); 0 is one per core
     #[arg(id = "data-workers", long, env = "CHAPERONE_DATA_WORKERS", value_name = "THREADS", default_value = "0")]
     pub workers: usize,
 }
