@@ -89,6 +89,16 @@ async fn request_and_response_are_changed_as_the_mapping_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn query_parameter_that_is_set_is_the_only_one_of_its_name() {
+    let world = World::start().await;
+    let handle = world.session().await.handle;
+    let read = |query: &str| Request::get(format!("/documents/42?{query}")).session(&handle);
+    let echo = world.send(read("tenant=forged")).await.json();
+    assert_eq!(echo["target"], "/documents/42?tenant=team-docs", "{echo}");
+    assert_denied(&world.send(read("t%65nant=forged")).await, 400, "undecodable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn handle_as_bearer_token_is_taken_and_stripped() {
     let world = World::start().await;
     let handle = world.session().await.handle;
