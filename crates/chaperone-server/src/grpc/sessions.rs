@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::convert::{self, invalid};
-use super::status::with_reason;
+use super::status::{draining, with_reason};
 use crate::admin::AdminError;
 use crate::admin::sessions::{NewScope, NewSession, SessionState, SessionView, Sessions};
 use crate::clock::Clock;
@@ -116,7 +116,7 @@ impl SessionService for SessionApi {
                     return None;
                 }
                 let next = tokio::select! {
-                    () = stop.cancelled() => Err(with_reason(Code::Unavailable, "draining", "the server is stopping".into())),
+                    () = stop.cancelled() => Err(draining()),
                     next = next_change(&mut changes, &sessions, &filter) => next,
                 };
                 let ended = next.is_err();
@@ -170,9 +170,7 @@ async fn next_change(
                 let message = format!("{missed} changes were missed; list the sessions and watch again");
                 return Err(with_reason(Code::DataLoss, "watch_lagged", message));
             }
-            Err(RecvError::Closed) => {
-                return Err(with_reason(Code::Unavailable, "draining", "the server is stopping".into()));
-            }
+            Err(RecvError::Closed) => return Err(draining()),
         }
     }
 }
