@@ -199,7 +199,12 @@ async fn expired_and_completed_sessions_are_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bundle_that_ships_as_an_example_is_valid() {
-    let world = World::start().await;
-    world.admin.push(&Bundle::sample()).await;
+async fn bundle_that_ships_as_an_example_works_with_the_proxy_that_ships() {
+    let world = World::builder().bundle(Bundle::sample()).start().await;
+    let mut bot = admin::agent("report-bot");
+    bot.owner = "ann@example.org".to_owned();
+    let opened = world.open(bot).await;
+    let export = Request::get("/documents/welcome/export?format=csv&rows=5").session(&opened.handle);
+    let response = world.send(export).await;
+    assert_eq!(response.status, 200, "{}", response.text());
 }
