@@ -154,25 +154,28 @@ impl SessionApi {
 }
 
 async fn next_change(
-    changes: &mut tokio::sync::broadcast::Receiver<SessionId>,
+    changes: &mut tokio::sync::broadcast::Receiver<Option<SessionId>>,
     sessions: &Sessions,
     filter: &SessionFilter,
 ) -> Result<SessionView, Status> {
     loop {
         match changes.recv().await {
-            Ok(id) => {
+            Ok(Some(id)) => {
                 let view = sessions.get(id).await?;
                 if matches(filter, &view) {
                     return Ok(view);
                 }
             }
-            Err(RecvError::Lagged(missed)) => {
-                let message = format!("{missed} changes were missed; list the sessions and watch again");
-                return Err(with_reason(Code::DataLoss, "watch_lagged", message));
-            }
+            Ok(None) => return Err(lagged("some")),
+            Err(RecvError::Lagged(missed)) => return Err(lagged(&missed.to_string())),
             Err(RecvError::Closed) => return Err(draining()),
         }
     }
+}
+
+fn lagged(missed: &str) -> Status {
+    let message = format!("{missed} changes were missed; list the sessions and watch again");
+    with_reason(Code::DataLoss, "watch_lagged", message)
 }
 
 fn matches(filter: &SessionFilter, view: &SessionView) -> bool {
