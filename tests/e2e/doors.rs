@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
-use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, SessionServiceListRequest};
+use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, CheckStreamRequest, SessionServiceListRequest};
 use chaperone_e2e::admin::entity;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli;
@@ -114,6 +114,31 @@ async fn no_check_in_flight_is_lost_when_a_replica_is_asked_to_end() {
         let end = caller.await.expect("the caller runs");
         assert!(never_sent(&end), "lost: {end:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_streams_do_not_hold_up_the_end() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+    // Longer than any test waits.
+    let mut world = World::builder().serve(&["--drain-timeout=1h"]).start().await;
+    let session_handle = world.session().await.handle;
+    let channel = world.replicas[0].data_channel().await;
+    let action =
+        ActionRequest { action: "read".to_owned(), resource: Some(entity("Document", "42")), ..Default::default() };
+    let check = CheckRequest { session_handle, action: Some(action), ..Default::default() };
+    let asked = tokio_stream::once(CheckStreamRequest { request_id: 1, check: Some(check) });
+    let asked = tokio_stream::StreamExt::chain(asked, tokio_stream::pending());
+    let mut answers =
+        DecisionServiceClient::new(channel.clone()).check_stream(asked).await.expect("a stream").into_inner();
+    answers.message().await.expect("an answer").expect("one answer");
+    let mut health =
+        HealthClient::new(channel).watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
+    health.message().await.expect("a status").expect("one status");
+    let status = world.replicas[0].terminate().await;
+    assert!(status.success(), "{status}\n{}", world.replicas[0].process().output());
+    let end = answers.message().await.expect_err("it ended before its questions did");
+    assert_eq!((end.code(), end.message()), (tonic::Code::Unavailable, "the server is stopping"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,6 +89,16 @@ async fn request_and_response_are_changed_as_the_mapping_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn query_parameter_that_is_set_is_the_only_one_of_its_name() {
+    let world = World::start().await;
+    let handle = world.session().await.handle;
+    let read = |query: &str| Request::get(format!("/documents/42?{query}")).session(&handle);
+    let echo = world.send(read("tenant=forged")).await.json();
+    assert_eq!(echo["target"], "/documents/42?tenant=team-docs", "{echo}");
+    assert_denied(&world.send(read("t%65nant=forged")).await, 400, "undecodable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn handle_as_bearer_token_is_taken_and_stripped() {
     let world = World::start().await;
     let handle = world.session().await.handle;
@@ -189,7 +199,12 @@ async fn expired_and_completed_sessions_are_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bundle_that_ships_as_an_example_is_valid() {
-    let world = World::start().await;
-    world.admin.push(&Bundle::sample()).await;
+async fn bundle_that_ships_as_an_example_works_with_the_proxy_that_ships() {
+    let world = World::builder().bundle(Bundle::sample()).start().await;
+    let mut bot = admin::agent("report-bot");
+    bot.owner = "ann@example.org".to_owned();
+    let opened = world.open(bot).await;
+    let export = Request::get("/documents/welcome/export?format=csv&rows=5").session(&opened.handle);
+    let response = world.send(export).await;
+    assert_eq!(response.status, 200, "{}", response.text());
 }

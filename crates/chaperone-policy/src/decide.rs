@@ -174,9 +174,11 @@ fn by_policies(evaluation: &Evaluation<'_>, request: &Request, authority: Author
     } else {
         return Decision::deny(Reason::NoPermit);
     };
+    // A reason speaks for what its policy says; one that failed says nothing, and a failed permit's reason would sound like an allow.
+    let speaks = reason != Reason::PolicyError;
     let explain = |policy: &&Policy| DeterminingPolicy {
         id: policy.id.to_string(),
-        reason: policy.reason.as_ref().map(|reason| reason.render(request, authority)),
+        reason: policy.reason.as_ref().filter(|_| speaks).map(|reason| reason.render(request, authority)),
     };
     Decision { outcome, reason, policies: determining.iter().map(explain).collect(), detail: None }
 }

@@ -57,6 +57,14 @@ fn policy_that_fails_denies_even_beside_a_forbid() {
 }
 
 #[test]
+fn failed_permit_does_not_give_its_reason_for_the_denial() {
+    let policies = "@id(\"broken\") @reason(\"agents may read\") permit (principal, action == Action::\"read\", resource) \
+                    when { resource.owner == \"ann\" };";
+    let decision = decide_in(&bundle(policies), &chain([root()]), &read("unknown"));
+    assert_eq!((decision.reason, decision.sentence()), (Reason::PolicyError, "a policy could not be evaluated"));
+}
+
+#[test]
 fn ended_session_is_denied_with_its_reason() {
     let bundle = bundle(READ);
     let revoked = decide_in(&bundle, &chain([ended(root(), EndingAct::Revoked, "token seen elsewhere")]), &read("1"));

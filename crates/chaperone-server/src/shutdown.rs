@@ -71,6 +71,11 @@ impl Shutdown {
         self.draining.cancelled().await;
     }
 
+    /// Whether the doors are to close.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Waits until the doors are to close: the signal for a server's graceful end.
     pub async fn closing(&self) {
         self.closing.cancelled().await;

@@ -150,7 +150,25 @@ fn check_sends_what_it_was_given() {
 fn attribute_given_twice_is_not_guessed_at() {
     let output = run(&check("http://127.0.0.1:1", "Document::a", &["--attr", "a=1", "--attr", "a=2"]));
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("given twice"), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "error: the attribute `a` is given twice\n");
+}
+
+#[test]
+fn empty_handle_is_not_taken_for_none() {
+    let check = ["check", "--data", "http://127.0.0.1:1", "--action", "read", "--resource", "Document::a"];
+    let given = run(&[check.as_slice(), &["--session", " "]].concat());
+    let unset = chaperone(&check).env("CHAPERONE_SESSION", "").output().expect("the program runs");
+    for output in [given, unset] {
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains("handle is empty"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn refused_store_url_ends_its_line() {
+    let output = run(&["migrate", "--store-url", "nonsense"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).ends_with("`embedded::memory:`\n"), "{}", stderr(&output));
 }
 
 #[test]

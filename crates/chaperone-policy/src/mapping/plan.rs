@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::Undecodable;
 use super::answer::{Facts, HeaderMutation, Mutations};
 use super::reading::{Reading, RequestField, View};
@@ -11,6 +13,9 @@ use super::template::Template;
 
 /// How long a rendered value may be, in bytes.
 const VALUE_BYTES_MAX: usize = 8 * 1024;
+/// What is percent-encoded in a query parameter's value: all but what RFC 3986 section 2.3 calls unreserved. Envoy writes the value
+/// into the path as it is, where `&` would begin another parameter.
+const QUERY_ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What a placeholder of an answer stands for. `R` is a part of the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -117,8 +122,12 @@ impl AnswerPlan {
     /// Reads the parts of the request that the answer will speak of.
     ///
     /// # Errors
-    /// When one is there more than once: after the decision it is too late to refuse.
+    /// When one is there more than once, or a query parameter that is to be changed is there under a name that the proxy would not
+    /// find: after the decision it is too late to refuse.
     pub(super) fn read(&self, view: &View<'_>) -> Result<Vec<Option<Box<str>>>, Undecodable> {
+        if let Some(name) = self.query.keys().find(|name| view.query.is_disguised(name)) {
+            return Err(Undecodable::new(format!("the query parameter `{name}` is written with escapes")));
+        }
         let read = |field: &RequestField| match view.read(field) {
             Reading::One(text) => Ok(Some(Box::from(text))),
             Reading::Absent => Ok(None),
@@ -148,6 +157,7 @@ impl AnswerPlan {
             let value = match change {
                 Change::Set(template) | Change::Append(template) => {
                     rendered(template, |field| fact(field, values, facts).map_or(Reading::Absent, Reading::One))
+                        .map(|text| utf8_percent_encode(&text, &QUERY_ENCODED).to_string())
                 }
                 Change::Remove => None,
             };

@@ -81,6 +81,15 @@ impl<'a> Query<'a> {
             (Some(_), Some(_)) => Reading::Ambiguous,
         }
     }
+
+    /// Whether a parameter is there under another spelling of `name`, which a proxy that compares names as they are written does
+    /// not take for it, while the upstream does.
+    pub(super) fn is_disguised(self, name: &str) -> bool {
+        self.raw.split('&').any(|parameter| {
+            let key = parameter.split_once('=').map_or(parameter, |(key, _)| key);
+            key != name && decode(key) == name
+        })
+    }
 }
 
 /// Decodes a part of a query that was checked as a whole.

@@ -70,7 +70,7 @@ response_headers = { x-decision-id = \"{decision.id} {bundle}\" }";
             ],
             headers_to_remove: vec!["x-internal".into(), "x-chaperone-session".into()],
             response_headers: vec![set("x-decision-id", &format!("{DECISION_ID} 7"))],
-            query_to_set: vec![("tenant".into(), "ada@example.com".into())],
+            query_to_set: vec![("tenant".into(), "ada%40example.com".into())],
             query_to_remove: vec!["debug".into()],
         }
     );
@@ -108,6 +108,27 @@ set_headers = { x-document = \"{path.id}\", x-both = \"{path.id}/{query.v}\", x-
     );
     let error = mapping.map_http(&get("/documents/a?v=1&v=2")).map(|_| ()).expect_err("two readings");
     assert_eq!(error.message, "`{query.v}` is there more than once, or is no text");
+}
+
+#[test]
+fn value_of_a_query_parameter_cannot_add_another_one() {
+    let more = "[route.on_allow]\nset_query = { tenant = \"{session.owner}\", document = \"{path.id}/{query.v}\" }";
+    let mapping = reading("/documents/{id}", "{path.id}", more);
+    let session = Session { owner: "a&admin=1 +%#".into(), ..session() };
+    let mutations = answer(&mapping, &get("/documents/a%26b%3Dc?v=%0d%0a%C3%A4"), "a", Some(&session));
+    let expected = [("document", "a%26b%3Dc%2F%0D%0A%C3%A4"), ("tenant", "a%26admin%3D1%20%2B%25%23")];
+    assert_eq!(mutations.query_to_set, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn parameter_that_is_changed_cannot_hide_behind_escapes() {
+    let more = "[route.on_allow]\nset_query = { tenant = \"{session.owner}\" }\nremove_query = [\"debug\"]";
+    let mapping = reading("/documents/{id}", "{path.id}", more);
+    for query in ["t%65nant=evil", "tenant=a&%74enant=evil", "x=1&debu%67"] {
+        let error = mapping.map_http(&get(&format!("/documents/a?{query}"))).map(|_| ()).expect_err(query);
+        assert!(error.message.ends_with("is written with escapes"), "{}", error.message);
+    }
+    assert!(mapping.map_http(&get("/documents/a?tenant=a&debug=1&o%74her=1")).is_ok());
 }
 
 #[test]

@@ -20,6 +20,8 @@ use super::failure::Failure;
 use super::refusal::Refusal;
 use super::{files, parse};
 
+/// The longest deadline that a server is told; `grpc-timeout` has eight digits, and cannot say every duration.
+const DEADLINE_MAX: Duration = Duration::from_hours(24);
 /// A whole bundle comes back in one message, and a little around it.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The problems of a bundle come back in a trailer.
@@ -93,7 +95,7 @@ impl Interceptor for Credentials {
             request.metadata_mut().insert("authorization", authorization.clone());
         }
         if let Some(deadline) = self.deadline {
-            request.set_timeout(deadline);
+            request.set_timeout(deadline.min(DEADLINE_MAX));
         }
         Ok(request)
     }
@@ -305,6 +307,14 @@ mod tests {
         for text in ["127.0.0.1:7401", "pdp", "ftp://pdp", "http://pdp/path", "http://pdp?x", "http://u:p@pdp", ""] {
             assert!(url(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn longest_timeout_is_told_to_the_server_as_far_as_it_can_be() {
+        let deadline = Some(parse::duration("213503982334d").expect("a duration"));
+        let mut credentials = Credentials { authorization: None, deadline };
+        let request = credentials.call(Request::new(())).expect("a request");
+        assert!(request.metadata().contains_key("grpc-timeout"));
     }
 
     #[test]

@@ -50,8 +50,12 @@ impl Refusal {
         let name = self.reason.clone().unwrap_or_else(|| format!("{:?}", self.code));
         let mut out = format!("{} {}\n", paint(BAD, &format!("error[{}]:", plain(&name))), plain(&self.message));
         for (field, description) in &self.violations {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "  {}: {}", plain(field), plain(description));
+            let line = format!("{field}: {description}");
+            // The sentence of a request with one bad field is that line.
+            if line != self.message {
+                // Writing to a String cannot fail.
+                let _ = writeln!(out, "  {}", plain(&line));
+            }
         }
         if let Some(help) = help(self.code) {
             let _ = writeln!(out, "  help: {help}");
@@ -110,6 +114,15 @@ mod tests {
             shown,
             "error[invalid_request]: the request is not valid\n  principal.type: `Robot` is not in the schema\n"
         );
+    }
+
+    #[test]
+    fn field_that_the_sentence_names_is_not_repeated() {
+        let mut details = ErrorDetails::with_error_info("INVALID_FIELD", "chaperone", [] as [(String, String); 0]);
+        details.add_bad_request_violation("owner", "is required");
+        let status = Status::with_error_details(Code::InvalidArgument, "owner: is required", details);
+        let shown = anstream::adapter::strip_str(&Refusal::of(&status).render()).to_string();
+        assert_eq!(shown, "error[INVALID_FIELD]: owner: is required\n");
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl TypedValueParser for StoreUrlParser {
 
     fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<StoreUrl, clap::Error> {
         value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            let message = format!("invalid value for '--store-url <URL>': {StoreUrlError}");
+            let message = format!("invalid value for '--store-url <URL>': {StoreUrlError}\n");
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }

@@ -8,15 +8,17 @@ use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::decision_service_server::DecisionService;
 use chaperone_policy::mapping::Credential;
 use chaperone_policy::{Bundle, Request};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Response, Status, Streaming};
 
 use super::convert;
 use super::ext_authz::grpc_timeout;
+use super::status::draining;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
 use crate::pdp::{Answer, Consistency, Pdp, Protocol, Question};
 use crate::presenter::{Certificate, Evidence};
+use crate::shutdown::Shutdown;
 use crate::telemetry::ParentContext;
 
 /// How many actions one batch may have.
@@ -28,6 +30,7 @@ const STREAM_IN_FLIGHT: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Decisions {
     pdp: Arc<Pdp>,
+    shutdown: Shutdown,
 }
 
 /// What belongs to a call and not to its message.
@@ -80,9 +83,9 @@ impl Presented {
 }
 
 impl Decisions {
-    /// An adapter over a PDP.
-    pub fn new(pdp: Arc<Pdp>) -> Self {
-        Self { pdp }
+    /// An adapter over a PDP. Streams end when `shutdown` closes the doors, so that they do not hold up a drain.
+    pub fn new(pdp: Arc<Pdp>, shutdown: Shutdown) -> Self {
+        Self { pdp, shutdown }
     }
 
     async fn check_one(&self, call: &Call, request: api::CheckRequest) -> Result<api::Decision, Status> {
@@ -143,7 +146,10 @@ impl DecisionService for Decisions {
         // The deadline of the call is the stream's, not that of each check in it.
         let call = Call { timeout: None, ..Call::of(&request) };
         let this = self.clone();
-        let answers = request.into_inner().map(move |asked| {
+        let (closing, ending) = (self.shutdown.clone(), self.shutdown.clone());
+        // What was read before the doors close is still answered.
+        let asked = request.into_inner().take_until(async move { closing.closing().await });
+        let answers = asked.map(move |asked| {
             let (this, call) = (this.clone(), call.clone());
             async move {
                 let asked = asked?;
@@ -151,7 +157,9 @@ impl DecisionService for Decisions {
                 Ok(stream_answer(asked.request_id, this.check_one(&call, check).await))
             }
         });
-        Ok(Response::new(Box::pin(answers.buffer_unordered(STREAM_IN_FLIGHT))))
+        let end = stream::once(async move { ending.is_closing().then(|| Err(draining())) });
+        let end = end.filter_map(std::future::ready);
+        Ok(Response::new(Box::pin(answers.buffer_unordered(STREAM_IN_FLIGHT).chain(end))))
     }
 }
 

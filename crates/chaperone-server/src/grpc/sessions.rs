@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::convert::{self, invalid};
-use super::status::with_reason;
+use super::status::{draining, with_reason};
 use crate::admin::AdminError;
 use crate::admin::sessions::{NewScope, NewSession, SessionState, SessionView, Sessions};
 use crate::clock::Clock;
@@ -116,7 +116,7 @@ impl SessionService for SessionApi {
                     return None;
                 }
                 let next = tokio::select! {
-                    () = stop.cancelled() => Err(with_reason(Code::Unavailable, "draining", "the server is stopping".into())),
+                    () = stop.cancelled() => Err(draining()),
                     next = next_change(&mut changes, &sessions, &filter) => next,
                 };
                 let ended = next.is_err();
@@ -154,27 +154,28 @@ impl SessionApi {
 }
 
 async fn next_change(
-    changes: &mut tokio::sync::broadcast::Receiver<SessionId>,
+    changes: &mut tokio::sync::broadcast::Receiver<Option<SessionId>>,
     sessions: &Sessions,
     filter: &SessionFilter,
 ) -> Result<SessionView, Status> {
     loop {
         match changes.recv().await {
-            Ok(id) => {
+            Ok(Some(id)) => {
                 let view = sessions.get(id).await?;
                 if matches(filter, &view) {
                     return Ok(view);
                 }
             }
-            Err(RecvError::Lagged(missed)) => {
-                let message = format!("{missed} changes were missed; list the sessions and watch again");
-                return Err(with_reason(Code::DataLoss, "watch_lagged", message));
-            }
-            Err(RecvError::Closed) => {
-                return Err(with_reason(Code::Unavailable, "draining", "the server is stopping".into()));
-            }
+            Ok(None) => return Err(lagged("some")),
+            Err(RecvError::Lagged(missed)) => return Err(lagged(&missed.to_string())),
+            Err(RecvError::Closed) => return Err(draining()),
         }
     }
+}
+
+fn lagged(missed: &str) -> Status {
+    let message = format!("{missed} changes were missed; list the sessions and watch again");
+    with_reason(Code::DataLoss, "watch_lagged", message)
 }
 
 fn matches(filter: &SessionFilter, view: &SessionView) -> bool {

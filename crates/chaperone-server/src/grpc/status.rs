@@ -69,6 +69,11 @@ pub fn with_reason(code: Code, reason: &str, message: String) -> Status {
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
 }
 
+/// The end of a stream that stopping cuts short.
+pub fn draining() -> Status {
+    with_reason(Code::Unavailable, "draining", "the server is stopping".into())
+}
+
 /// `INVALID_ARGUMENT` with every problem of a bundle, as a `PolicyServiceValidateResponse` in the details.
 fn with_problems(problems: &[Problem], message: String) -> Status {
     // Details travel in a header, and headers are small. Validate lists all of them.

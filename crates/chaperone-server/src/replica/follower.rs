@@ -120,6 +120,8 @@ impl Follower {
         // The end of the feed first: what changes while the rest is loaded is then read from the feed afterwards.
         let cursor = self.replica.store.feed_end().await?;
         self.replica.sessions.clear();
+        // Those who watch cannot be told what changed, but that something may have.
+        let _ = self.replica.session_changes.send(None);
         self.load_policies(&Work { bundle: true, entities: true }).await?;
         self.advance(cursor);
         Ok(true)
@@ -133,7 +135,7 @@ impl Follower {
                 Changed::Session(id) => {
                     self.replica.sessions.apply_change(*id);
                     // Nobody watching is no error.
-                    let _ = self.replica.session_changes.send(*id);
+                    let _ = self.replica.session_changes.send(Some(*id));
                 }
                 Changed::ActiveBundle => work.bundle = true,
                 Changed::Entity(_) => work.entities = true,
@@ -237,5 +239,38 @@ async fn compile(
             tracing::error!(bundle.number = number.get(), %error, "compiling the active bundle failed");
             Policies::Unusable(number)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaperone_policy::{EntityRef, Timestamp};
+    use chaperone_store::{EmbeddedStore, Store};
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    use super::*;
+    use crate::replica::StalenessLimits;
+
+    #[tokio::test]
+    async fn those_who_watch_are_told_of_a_gap() {
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(None).await.expect("a store in memory"));
+        let limits = StalenessLimits { max: Duration::from_secs(1), grace: Duration::ZERO };
+        let replica = Arc::new(Replica::new(Arc::clone(&store), 10, limits));
+        let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
+        let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
+        let times = FollowerTimes { poll_interval: Duration::from_secs(1), touch_interval: Duration::from_secs(1) };
+        let mut follower = Follower::new(Arc::clone(&replica), clock.clone(), metrics, times);
+        while follower.turn().await {}
+        let mut changes = replica.watch_sessions();
+        assert_eq!(changes.try_recv(), Err(TryRecvError::Empty));
+        let entity = Entity {
+            uid: EntityRef::new("A", "a"),
+            attributes: std::collections::BTreeMap::new(),
+            parents: Vec::new(),
+        };
+        store.put_entities(&[entity], clock.now()).await.expect("it is stored");
+        store.prune_changes(clock.now().plus(Duration::from_secs(1))).await.expect("it is pruned");
+        while follower.turn().await {}
+        assert_eq!(changes.try_recv(), Ok(None));
     }
 }

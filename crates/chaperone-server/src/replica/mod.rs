@@ -54,7 +54,8 @@ pub struct Replica {
     freshness: Freshness,
     /// How far the feed was applied; `None` before everything was loaded once.
     applied: watch::Sender<Option<Cursor>>,
-    session_changes: broadcast::Sender<SessionId>,
+    /// `None` where some were missed.
+    session_changes: broadcast::Sender<Option<SessionId>>,
 }
 
 impl Replica {
@@ -90,8 +91,8 @@ impl Replica {
         &self.store
     }
 
-    /// The ids of sessions that change from now on.
-    pub fn watch_sessions(&self) -> broadcast::Receiver<SessionId> {
+    /// The ids of sessions that change from now on; `None` where the feed had a gap, so that any may have changed.
+    pub fn watch_sessions(&self) -> broadcast::Receiver<Option<SessionId>> {
         self.session_changes.subscribe()
     }
 

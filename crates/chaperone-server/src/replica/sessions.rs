@@ -3,14 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use chaperone_policy::{HandleHash, Life, Session, SessionChain, SessionId, Timestamp};
 
-/// How long a change is remembered for loads that began before it. Longer than any load can take.
-const CHANGE_MEMORY: Duration = Duration::from_mins(1);
-/// How many changes are remembered before the old ones are looked for.
-const CHANGES_BEFORE_PRUNING: usize = 8192;
+/// How many changed sessions are told apart. After so many, all are forgotten at once, and loads under way are not kept.
+const CHANGES_MAX: usize = 8192;
 
 /// A bounded cache. When it is full, any one session makes room: it is only a copy.
 #[derive(Debug)]
@@ -35,7 +32,7 @@ struct RecentChanges {
     tick: u64,
     /// Ticks up to this one are forgotten, or everything changed at it.
     forgotten: u64,
-    by_session: HashMap<SessionId, (u64, Instant)>,
+    by_session: HashMap<SessionId, u64>,
 }
 
 /// A session with its ancestors, and when it was last used here.
@@ -223,18 +220,12 @@ impl SessionCache {
 
 impl RecentChanges {
     fn note(&mut self, id: SessionId) {
-        self.tick += 1;
-        let now = Instant::now();
-        self.by_session.insert(id, (self.tick, now));
-        if self.by_session.len() > CHANGES_BEFORE_PRUNING {
-            let mut forgotten = self.forgotten;
-            self.by_session.retain(|_, (tick, at)| {
-                let keep = now.duration_since(*at) < CHANGE_MEMORY;
-                forgotten = if keep { forgotten } else { forgotten.max(*tick) };
-                keep
-            });
-            self.forgotten = forgotten;
+        // All at once: to look for the old ones at every change would take ever longer while many sessions end together.
+        if self.by_session.len() >= CHANGES_MAX {
+            self.note_everything();
         }
+        self.tick += 1;
+        self.by_session.insert(id, self.tick);
     }
 
     fn note_everything(&mut self) {
@@ -244,13 +235,14 @@ impl RecentChanges {
     }
 
     fn has_changed(&self, id: SessionId, since: LoadTicket) -> bool {
-        since.0 < self.forgotten || self.by_session.get(&id).is_some_and(|(tick, _)| *tick > since.0)
+        since.0 < self.forgotten || self.by_session.get(&id).is_some_and(|tick| *tick > since.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use chaperone_policy::{Binding, EntityRef, Scope, Task};
     use uuid::Uuid;
@@ -349,5 +341,19 @@ mod tests {
         let mut uses = cache.take_uses();
         uses.sort_unstable();
         assert_eq!(uses.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id(1), id(2)]);
+    }
+
+    #[test]
+    fn changes_are_remembered_within_bounds_and_still_keep_old_state_out() {
+        let cache = SessionCache::new(10);
+        let before = cache.begin_load();
+        for number in 1..=4 * CHANGES_MAX as u128 {
+            cache.apply_change(id(number));
+        }
+        assert!(cache.changes().by_session.len() <= CHANGES_MAX);
+        cache.insert(handle(1), chain(&[session(1, None)]), before);
+        assert!(cache.find(&handle(1)).is_none(), "its change is forgotten, but not that there were changes");
+        cache.insert(handle(1), chain(&[session(1, None)]), cache.begin_load());
+        assert!(cache.find(&handle(1)).is_some());
     }
 }

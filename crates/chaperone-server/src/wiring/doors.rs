@@ -147,8 +147,8 @@ impl DataDoor {
         let limit = config.data.max_message_bytes;
         let authorization =
             AuthorizationServer::new(ExtAuthz::new(Arc::clone(&parts.pdp))).max_decoding_message_size(limit);
-        let decisions =
-            DecisionServiceServer::new(Decisions::new(Arc::clone(&parts.pdp))).max_decoding_message_size(limit);
+        let decisions = Decisions::new(Arc::clone(&parts.pdp), parts.shutdown.clone());
+        let decisions = DecisionServiceServer::new(decisions).max_decoding_message_size(limit);
         let served = server(config.data.max_streams)
             .layer(FailClosedLayer::new(Arc::clone(&parts.pdp)))
             .add_service(authorization)
@@ -241,7 +241,7 @@ where
 }
 
 /// Keeps the health service and the gauges as the state is.
-async fn report(parts: Parts, reporter: HealthReporter) {
+async fn report(parts: Parts, mut reporter: HealthReporter) {
     const SERVICES: [&str; 6] = [
         "",
         "envoy.service.auth.v3.Authorization",
@@ -252,13 +252,20 @@ async fn report(parts: Parts, reporter: HealthReporter) {
     ];
     let mut last = None;
     loop {
-        let ready = parts.is_ready();
-        if last != Some(ready) {
+        let status = match (parts.shutdown.is_closing(), parts.is_ready()) {
+            // Those who watch a status would hold up the drain; they stop when there is none any more.
+            (true, _) => None,
+            (false, true) => Some(ServingStatus::Serving),
+            (false, false) => Some(ServingStatus::NotServing),
+        };
+        if last != Some(status) {
             for service in SERVICES {
-                let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-                reporter.set_service_status(service, status).await;
+                match status {
+                    Some(status) => reporter.set_service_status(service, status).await,
+                    None => reporter.clear_service_status(service).await,
+                }
             }
-            last = Some(ready);
+            last = Some(status);
         }
         parts.note_gauges();
         tokio::time::sleep(STATE_INTERVAL).await;

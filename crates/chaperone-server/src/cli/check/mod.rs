@@ -2,6 +2,7 @@
 
 mod view;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -90,6 +91,12 @@ impl CheckArgs {
     fn request(&self) -> Result<CheckRequest, Failure> {
         let session_handle = match (&self.session_file, &self.session) {
             (Some(path), _) => files::read_secret(path)?,
+            // Without one the presenter acts for itself. That is asked for by leaving it out, not by an unset variable.
+            (None, Some(handle)) if handle.trim().is_empty() => {
+                return Err(Failure::Input(
+                    "the session's handle is empty; to ask without a session, leave it out".to_owned(),
+                ));
+            }
             (None, Some(handle)) => handle.trim().to_owned(),
             (None, None) => String::new(),
         };
@@ -112,8 +119,9 @@ impl CheckArgs {
             attributes: attributes.iter().cloned().collect(),
         };
         // Of two values for one name, guessing which was meant could turn a denial into an allow.
-        if action.attributes.len() < attributes.len() {
-            return Err(Failure::Input("an attribute is given twice".to_owned()));
+        let mut names = HashSet::new();
+        if let Some((name, _)) = attributes.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(Failure::Input(format!("the attribute `{name}` is given twice")));
         }
         let presenter = Presenter {
             spiffe_id: self.spiffe_id.clone(),
