@@ -7,18 +7,13 @@ use chaperone_policy::{Bundle, Entity, Problem};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
 
+use super::upkeep::Upkeep;
 use super::{Policies, Replica, Snapshot, stored_entities};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
 /// How many changes are read at once.
 const BATCH: u32 = 1_000;
-/// How many uses are stored at once.
-const TOUCH_BATCH: usize = 500;
-/// How long changes stay in the feed. A replica that was away for longer loads everything again.
-const FEED_RETENTION: Duration = Duration::from_secs(3600);
-/// How often old changes are removed.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(300);
 
 /// When a [`Follower`] does what.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +34,6 @@ pub struct Follower {
     /// `None` until everything was loaded once, and again after a gap.
     cursor: Option<Cursor>,
     failing: bool,
-    pruned_at: Option<Instant>,
 }
 
 /// What a batch of changes asks for.
@@ -52,19 +46,24 @@ struct Work {
 impl Follower {
     /// A follower that has loaded nothing yet.
     pub fn new(replica: Arc<Replica>, clock: Clock, metrics: Arc<Metrics>, times: FollowerTimes) -> Self {
-        Self { replica, clock, metrics, times, cursor: None, failing: false, pruned_at: None }
+        Self { replica, clock, metrics, times, cursor: None, failing: false }
     }
 
     /// Follows until `stop`, then stores the last uses.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut touched_at = Instant::now();
+        let upkeep = Upkeep {
+            replica: Arc::clone(&self.replica),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            touch_interval: self.times.touch_interval,
+        };
+        // Beside the feed, not between two reads of it: a write that has to wait must not make the state stale.
+        tokio::join!(self.follow_until(&stop), upkeep.run(&stop));
+    }
+
+    async fn follow_until(&mut self, stop: &CancellationToken) {
         loop {
-            let more = self.turn().await;
-            if touched_at.elapsed() >= self.times.touch_interval {
-                self.store_uses().await;
-                touched_at = Instant::now();
-            }
-            if more && !stop.is_cancelled() {
+            if self.turn().await && !stop.is_cancelled() {
                 continue;
             }
             let store = Arc::clone(self.replica.store());
@@ -74,7 +73,6 @@ impl Follower {
                 () = tokio::time::sleep(self.times.poll_interval) => {}
             }
         }
-        self.store_uses().await;
     }
 
     /// Reads the feed once and applies what it says. Says whether there is more to read at once.
@@ -97,7 +95,6 @@ impl Follower {
                     self.replica.freshness.note_read(began);
                     self.metrics.feed_was_read();
                 }
-                self.prune_sometimes().await;
                 more
             }
             Err(StoreError::FeedGap) => {
@@ -182,32 +179,6 @@ impl Follower {
         // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.
         self.replica.policies.store(Arc::new(policies));
         Ok(())
-    }
-
-    async fn store_uses(&self) {
-        let mut uses = self.replica.sessions.take_uses();
-        while !uses.is_empty() {
-            let rest = uses.split_off(uses.len().min(TOUCH_BATCH));
-            if let Err(error) = self.replica.store.touch_sessions(&uses).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "uses of sessions are kept for later");
-                self.replica.sessions.return_uses(uses);
-                self.replica.sessions.return_uses(rest);
-                return;
-            }
-            self.metrics.touched(uses.len() as u64);
-            uses = rest;
-        }
-    }
-
-    async fn prune_sometimes(&mut self) {
-        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_INTERVAL) {
-            return;
-        }
-        self.pruned_at = Some(Instant::now());
-        let Some(before) = self.clock.now().as_micros().checked_sub(FEED_RETENTION.as_micros() as i64) else { return };
-        if let Err(error) = self.replica.store.prune_changes(chaperone_policy::Timestamp::from_micros(before)).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "old changes stay in the feed for now");
-        }
     }
 }
 
