@@ -31,6 +31,8 @@ pub struct EnvoyOptions {
     pub joined_headers: bool,
     /// Instead of the shipped 0.25s, in both filters.
     pub check_timeout: Option<String>,
+    /// A failed check is an allow, in both filters: what nobody should configure, and some do.
+    pub failure_mode_allow: bool,
 }
 
 /// A running Envoy.
@@ -61,6 +63,7 @@ impl EnvoyOptions {
             version: EnvoyVersion::default(),
             joined_headers: false,
             check_timeout: None,
+            failure_mode_allow: false,
         }
     }
 
@@ -100,6 +103,9 @@ impl EnvoyOptions {
         }
         if let Some(timeout) = &self.check_timeout {
             replacements.push(("timeout: 0.25s".to_owned(), 2, format!("timeout: {timeout}")));
+        }
+        if self.failure_mode_allow {
+            replacements.push(("failure_mode_allow: false".to_owned(), 2, "failure_mode_allow: true".to_owned()));
         }
         replacements.into_iter().fold(shipped, |text, (from, times, to)| {
             assert_eq!(text.matches(&from).count(), times, "`{from}` in deploy/envoy.yaml");
