@@ -43,6 +43,20 @@ struct Work {
     entities: bool,
 }
 
+impl Work {
+    fn and(&self, other: &Self) -> Self {
+        Self { bundle: self.bundle || other.bundle, entities: self.entities || other.entities }
+    }
+}
+
+/// A page of the feed, whose changes of sessions are applied.
+#[derive(Debug)]
+struct Page {
+    work: Work,
+    cursor: Cursor,
+    more: bool,
+}
+
 impl Follower {
     /// A follower that has loaded nothing yet.
     pub fn new(replica: Arc<Replica>, clock: Clock, metrics: Arc<Metrics>, times: FollowerTimes) -> Self {
@@ -123,6 +137,33 @@ impl Follower {
     }
 
     async fn follow(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
+        let mut page = self.read(cursor).await?;
+        while page.work.bundle || page.work.entities {
+            // The old bundle decides until the new one is compiled, which for a large one takes seconds: longer than the state may be
+            // old. Sessions stay current meanwhile. Entities do not, and may say who is suspended: with those the state gets old.
+            let work = std::mem::take(&mut page.work);
+            let load = self.load_policies(&work);
+            tokio::pin!(load);
+            loop {
+                tokio::select! {
+                    loaded = &mut load => break loaded?,
+                    () = tokio::time::sleep(self.times.poll_interval) => {}
+                }
+                let began = Instant::now();
+                let next = self.read(&page.cursor).await?;
+                page = Page { work: page.work.and(&next.work), ..next };
+                if !(page.more || work.entities || page.work.entities) {
+                    self.replica.freshness.note_read(began);
+                    self.metrics.feed_was_read();
+                }
+            }
+        }
+        self.advance(page.cursor);
+        Ok(page.more)
+    }
+
+    /// Reads a page of the feed, and applies what it says of sessions.
+    async fn read(&self, cursor: &Cursor) -> Result<Page, StoreError> {
         let Changes { changed, cursor, more } = self.replica.store.changes(cursor, BATCH).await?;
         let mut work = Work::default();
         for change in &changed {
@@ -136,11 +177,7 @@ impl Follower {
                 Changed::Entity(_) => work.entities = true,
             }
         }
-        if work.bundle || work.entities {
-            self.load_policies(&work).await?;
-        }
-        self.advance(cursor);
-        Ok(more)
+        Ok(Page { work, cursor, more })
     }
 
     fn advance(&mut self, cursor: Cursor) {
