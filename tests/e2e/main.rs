@@ -19,6 +19,7 @@ mod mtls;
 mod outage;
 mod paths;
 mod replicas;
+mod sessions;
 mod swap;
 mod tcp;
 mod traces;
