@@ -12,6 +12,7 @@ mod cli;
 mod configuration;
 mod doors;
 mod envoys;
+mod failure_mode;
 mod grpc;
 mod http;
 mod limits;
