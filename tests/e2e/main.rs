@@ -24,3 +24,4 @@ mod sessions;
 mod swap;
 mod tcp;
 mod traces;
+mod watch;
