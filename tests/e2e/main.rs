@@ -8,9 +8,11 @@
     reason = "test code: a panic is the report"
 )]
 
+mod bundles;
 mod cli;
 mod configuration;
 mod doors;
+mod entities;
 mod envoys;
 mod failure_mode;
 mod grpc;
