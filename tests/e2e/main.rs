@@ -18,6 +18,7 @@ mod failure_mode;
 mod grpc;
 mod http;
 mod limits;
+mod liveness;
 mod mtls;
 mod outage;
 mod paths;
