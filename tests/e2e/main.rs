@@ -22,6 +22,7 @@ mod liveness;
 mod mtls;
 mod outage;
 mod paths;
+mod presenters;
 mod replicas;
 mod sessions;
 mod swap;
