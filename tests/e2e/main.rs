@@ -24,6 +24,7 @@ mod outage;
 mod paths;
 mod presenters;
 mod replicas;
+mod secrets;
 mod sessions;
 mod swap;
 mod tcp;
