@@ -12,6 +12,7 @@ mod bundles;
 mod cli;
 mod configuration;
 mod doors;
+mod embedded;
 mod entities;
 mod envoys;
 mod failure_mode;
