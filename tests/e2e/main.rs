@@ -23,6 +23,7 @@ mod liveness;
 mod mtls;
 mod outage;
 mod paths;
+mod planes_tls;
 mod presenters;
 mod replicas;
 mod secrets;
