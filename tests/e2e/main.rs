@@ -10,6 +10,7 @@
 
 mod bundles;
 mod cli;
+mod commands;
 mod configuration;
 mod doors;
 mod embedded;
