@@ -27,6 +27,7 @@ mod paths;
 mod planes_tls;
 mod presenters;
 mod replicas;
+mod runtimes;
 mod secrets;
 mod sessions;
 mod swap;
