@@ -95,7 +95,7 @@ async fn large_bundle_is_compiled_while_decisions_and_revocations_go_on() {
     assert_eq!(direct.read(&revoked.handle).await, "permitted");
     let admin = world.admin.clone();
     // Compiling it takes longer than the state may be old.
-    let push = tokio::spawn(async move { admin.push(&Bundle::many_policies(3000)).await });
+    let push = tokio::spawn(async move { admin.push(&Bundle::many_policies(2000)).await });
     let decide = async || direct.check(read("42", &kept.handle)).await.expect("a decision");
     while !push.is_finished() {
         assert_eq!(decide().await.code, "permitted");

@@ -128,6 +128,8 @@ impl Envoy {
                 .arg(&configuration)
                 .arg("--admin-address-path")
                 .arg(&admin_file)
+                // Tests wait for access log lines, which Envoy otherwise writes every ten seconds.
+                .args(["--file-flush-interval-msec", "100"])
                 // Many run side by side, each with one worker.
                 .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1"]),
         );
