@@ -8,17 +8,29 @@
     reason = "test code: a panic is the report"
 )]
 
+mod bundles;
 mod cli;
+mod commands;
 mod configuration;
 mod doors;
+mod embedded;
+mod entities;
 mod envoys;
+mod failure_mode;
 mod grpc;
 mod http;
 mod limits;
+mod liveness;
 mod mtls;
 mod outage;
 mod paths;
+mod planes_tls;
+mod presenters;
 mod replicas;
+mod runtimes;
+mod secrets;
+mod sessions;
 mod swap;
 mod tcp;
 mod traces;
+mod watch;

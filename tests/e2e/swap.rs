@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::client::{Request, Response};
+use chaperone_e2e::direct::{Direct, read};
 use chaperone_e2e::upstream::received;
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
@@ -84,6 +85,30 @@ async fn not_one_answer_is_wrong_or_missing_while_bundles_are_exchanged() {
     assert!(total > 100, "only {total} answers");
     let stats = world.envoy.stats("ext_authz.error").await;
     assert_eq!(stats["http.ingress.ext_authz.error"], 0, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bundle_is_compiled_while_decisions_and_revocations_go_on() {
+    let world = World::builder().replicas(2).start().await;
+    let direct = Direct::to(&world.replicas[1]).await;
+    let (kept, revoked) = (world.session().await, world.session().await);
+    assert_eq!(direct.read(&revoked.handle).await, "permitted");
+    let admin = world.admin.clone();
+    // Compiling it takes longer than the state may be old.
+    let push = tokio::spawn(async move { admin.push(&Bundle::many_policies(2000)).await });
+    let decide = async || direct.check(read("42", &kept.handle)).await.expect("a decision");
+    while !push.is_finished() {
+        assert_eq!(decide().await.code, "permitted");
+    }
+    let number = push.await.expect("it is active");
+    world.admin.revoke(&revoked.session.id).await;
+    wait::until("the revocation and the large bundle have arrived", async || {
+        let decision = decide().await;
+        assert_eq!(decision.code, "permitted");
+        let is_revoked = direct.read(&revoked.handle).await == "session_revoked";
+        (is_revoked && decision.bundle_number == number).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,11 @@ pub struct Opened {
 impl Admin {
     /// Connects in plain text.
     pub async fn connect(address: SocketAddr, token: &str) -> Self {
-        let channel = client::channel(address).await;
+        Self::over(client::channel(address).await, token)
+    }
+
+    /// Over a connection.
+    pub fn over(channel: Channel, token: &str) -> Self {
         let token = Token(format!("Bearer {token}").parse().expect("a token in ASCII"));
         Self {
             sessions: SessionServiceClient::with_interceptor(channel.clone(), token.clone()),
@@ -152,6 +156,12 @@ impl From<&str> for Member {
 impl From<i64> for Member {
     fn from(number: i64) -> Self {
         Self(value::Kind::Long(number))
+    }
+}
+
+impl From<bool> for Member {
+    fn from(truth: bool) -> Self {
+        Self(value::Kind::Bool(truth))
     }
 }
 

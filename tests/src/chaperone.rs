@@ -40,7 +40,12 @@ impl Chaperone {
             .args(["--http-listen", &http.to_string(), "--log-format", "json"])
             .args(["--admin-token-file", &admin_token_file()])
             .args(options);
-        Self { data, admin, http, process: Process::spawn("chaperone", &mut command) }
+        Self::spawn_command(&mut command, [data, admin, http])
+    }
+
+    /// Runs a command that serves on these addresses: data plane, admin plane, HTTP door.
+    pub fn spawn_command(command: &mut Command, [data, admin, http]: [SocketAddr; 3]) -> Self {
+        Self { data, admin, http, process: Process::spawn("chaperone", command) }
     }
 
     /// Starts a replica and waits until it is alive. It may have no bundle yet, and so not be ready.

@@ -31,6 +31,8 @@ pub struct EnvoyOptions {
     pub joined_headers: bool,
     /// Instead of the shipped 0.25s, in both filters.
     pub check_timeout: Option<String>,
+    /// A failed check is an allow, in both filters: what nobody should configure, and some do.
+    pub failure_mode_allow: bool,
 }
 
 /// A running Envoy.
@@ -61,6 +63,7 @@ impl EnvoyOptions {
             version: EnvoyVersion::default(),
             joined_headers: false,
             check_timeout: None,
+            failure_mode_allow: false,
         }
     }
 
@@ -101,6 +104,9 @@ impl EnvoyOptions {
         if let Some(timeout) = &self.check_timeout {
             replacements.push(("timeout: 0.25s".to_owned(), 2, format!("timeout: {timeout}")));
         }
+        if self.failure_mode_allow {
+            replacements.push(("failure_mode_allow: false".to_owned(), 2, "failure_mode_allow: true".to_owned()));
+        }
         replacements.into_iter().fold(shipped, |text, (from, times, to)| {
             assert_eq!(text.matches(&from).count(), times, "`{from}` in deploy/envoy.yaml");
             text.replace(&from, &to)
@@ -122,6 +128,8 @@ impl Envoy {
                 .arg(&configuration)
                 .arg("--admin-address-path")
                 .arg(&admin_file)
+                // Tests wait for access log lines, which Envoy otherwise writes every ten seconds.
+                .args(["--file-flush-interval-msec", "100"])
                 // Many run side by side, each with one worker.
                 .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1"]),
         );

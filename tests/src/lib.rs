@@ -16,6 +16,7 @@ pub mod bundles;
 pub mod chaperone;
 pub mod cli;
 pub mod client;
+pub mod direct;
 pub mod envoy;
 pub mod frame;
 pub mod otlp;

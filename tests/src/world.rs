@@ -42,6 +42,7 @@ pub struct WorldBuilder {
     version: EnvoyVersion,
     joined_headers: bool,
     check_timeout: Option<String>,
+    failure_mode_allow: bool,
 }
 
 impl World {
@@ -60,6 +61,7 @@ impl World {
             version: EnvoyVersion::default(),
             joined_headers: false,
             check_timeout: None,
+            failure_mode_allow: false,
         }
     }
 
@@ -144,6 +146,13 @@ impl WorldBuilder {
         self
     }
 
+    /// An Envoy that takes a failed check for an allow.
+    #[must_use]
+    pub fn failure_mode_allow(mut self) -> Self {
+        self.failure_mode_allow = true;
+        self
+    }
+
     /// Starts it all.
     pub async fn start(self) -> World {
         let server = if self.own_postgres { Postgres::start() } else { Postgres::shared() };
@@ -169,6 +178,7 @@ impl WorldBuilder {
         envoy_options.version = self.version;
         envoy_options.joined_headers = self.joined_headers;
         envoy_options.check_timeout = self.check_timeout;
+        envoy_options.failure_mode_allow = self.failure_mode_allow;
         let envoy = Envoy::start(&envoy_options, &pki).await;
         World { replicas, envoy, upstream, grpc_upstream, tcp_upstream, admin, pki, database }
     }

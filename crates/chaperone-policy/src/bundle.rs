@@ -1,6 +1,7 @@
 //! Bundles, compiled: what one replica decides with.
 
 use cedar_policy_core::ast::Entity as CoreEntity;
+use sha2::{Digest as _, Sha256};
 
 use crate::convert;
 use crate::diagnostics::{File, PROBLEMS_MAX};
@@ -25,6 +26,7 @@ const MAPPING_PATH: &str = "mapping.toml";
 pub struct Bundle {
     manifest: Manifest,
     schema: CompiledSchema,
+    schema_digest: [u8; 32],
     policies: PolicySet,
     entities: Vec<CoreEntity>,
     mapping: Mapping,
@@ -62,7 +64,8 @@ impl Bundle {
         };
         match (problems.0.is_empty(), manifest, schema, entities, mapping) {
             (true, Some(manifest), Some(schema), Some(entities), Some(mapping)) => {
-                Ok(Self { manifest, schema, policies, entities, mapping })
+                let schema_digest = Sha256::digest(file(source, schema::PATH).unwrap_or_default()).into();
+                Ok(Self { manifest, schema, schema_digest, policies, entities, mapping })
             }
             _ => Err(problems.in_order()),
         }
@@ -71,6 +74,11 @@ impl Bundle {
     /// What it says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// SHA-256 of its schema's text: equal for bundles that differ in other things.
+    pub(crate) fn schema_digest(&self) -> [u8; 32] {
+        self.schema_digest
     }
 
     /// How many policies it has.

@@ -71,7 +71,7 @@ pub fn decide(
         Ok(situation) => situation,
         Err(denial) => return denial,
     };
-    if let Some(denial) = out_of_scope(&situation, authority) {
+    if let Some(denial) = out_of_scope(bundle, &situation, authority) {
         return denial;
     }
     if !applies(bundle, request, authority) {
@@ -150,8 +150,12 @@ fn situation<'a>(
     Ok(Situation::new(entities, principal, action, resource, context))
 }
 
-/// The scope of the session, or of one that it was delegated from, does not allow this by itself.
-fn out_of_scope(situation: &Situation<'_>, authority: Authority<'_>) -> Option<Decision> {
+/// The scope of the session, or of one that it was delegated from, does not allow this by itself, or is for another schema.
+fn out_of_scope(bundle: &Bundle, situation: &Situation<'_>, authority: Authority<'_>) -> Option<Decision> {
+    if !authority.sessions().all(|session| session.scope.fits(bundle)) {
+        let detail = Some("the session's scope does not fit the active policies; open a new session".to_owned());
+        return Some(Decision { detail, ..Decision::deny(Reason::OutOfScope) });
+    }
     let covered = authority.sessions().all(|session| session.scope.allows(situation));
     (!covered).then(|| Decision::deny(Reason::OutOfScope))
 }

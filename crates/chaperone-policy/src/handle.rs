@@ -83,6 +83,8 @@ impl HandleHash {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -102,6 +104,22 @@ mod tests {
             let mut changed = text.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             assert!(SessionHandle::parse(std::str::from_utf8(&changed).expect("ASCII")).is_err(), "at {place}");
+        }
+    }
+
+    proptest! {
+        /// What is no handle has no hash, and so nothing that the store could be asked for.
+        #[test]
+        fn no_text_is_a_handle_but_what_one_reveals(text in "\\PC*|chp_[A-Za-z0-9_=+/-]{40,60}") {
+            let revealed = SessionHandle::parse(&text).map(|handle| handle.reveal()).ok();
+            prop_assert!(revealed.is_none_or(|revealed| revealed == text));
+        }
+
+        #[test]
+        fn nothing_can_be_added_to_a_handle(secret: [u8; 32], before in "\\PC{0,3}", after in "\\PC{0,3}") {
+            let text = SessionHandle::from_random(secret).reveal();
+            let longer = format!("{before}{text}{after}");
+            prop_assert_eq!(SessionHandle::parse(&longer).is_ok(), longer == text);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Scopes: what a session may ever do, whatever the policies grant.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy_core::ast::Policy as CorePolicy;
 
@@ -34,6 +34,9 @@ pub struct ScopePolicies {
     source: String,
     policies: Vec<CorePolicy>,
     set: PolicySet,
+    /// The digest of the schema that was asked about last, and whether the scope fits it: a memo, so that the question is answered
+    /// once and not at every decision.
+    fits: Mutex<Option<([u8; 32], bool)>>,
 }
 
 /// One line of a short scope: actions, and what they may act on.
@@ -70,7 +73,7 @@ impl Scope {
             core: core.clone(),
         });
         let set = PolicySet::new(parsed.collect());
-        Ok(Self::Policies(Arc::new(ScopePolicies { source: source.to_owned(), policies, set })))
+        Ok(Self::Policies(Arc::new(ScopePolicies { source: source.to_owned(), policies, set, fits: Mutex::new(None) })))
     }
 
     /// A scope of what any of `grants` covers, as the Cedar policies that say so.
@@ -96,6 +99,21 @@ impl Scope {
         match self {
             Self::Unrestricted => None,
             Self::Policies(policies) => Some(&policies.source),
+        }
+    }
+
+    /// Whether it still fits the bundle's schema. One that was written for another schema may name an action or a type that is now called
+    /// otherwise, and a forbid in it would silently forbid nothing.
+    pub(crate) fn fits(&self, bundle: &Bundle) -> bool {
+        let Self::Policies(policies) = self else { return true };
+        let mut memo = policies.fits.lock().unwrap_or_else(PoisonError::into_inner);
+        match *memo {
+            Some((digest, fits)) if digest == bundle.schema_digest() => fits,
+            _ => {
+                let fits = bundle.check_scope(self).is_ok();
+                *memo = Some((bundle.schema_digest(), fits));
+                fits
+            }
         }
     }
 

@@ -162,6 +162,20 @@ fn scope_that_forbids_fails_or_is_empty_covers_nothing() {
     }
 }
 
+/// A forbid on an action that is now called otherwise would forbid nothing.
+#[test]
+fn scope_for_another_schema_covers_nothing() {
+    let bundle = bundle("@id(\"all\") permit (principal, action, resource);");
+    for renamed in ["Action::\"erase\"", "Old::Action::\"read\""] {
+        let text = format!("permit (principal, action, resource); forbid (principal, action == {renamed}, resource);");
+        let session = Session { scope: Scope::parse(&text).expect("it parses"), ..root() };
+        let chain = chain([session.clone(), child(&session)]);
+        for _ in 0..2 {
+            assert_eq!(decide_in(&bundle, &chain, &read("1")).reason, Reason::OutOfScope, "{renamed}");
+        }
+    }
+}
+
 #[test]
 fn built_in_rules_come_in_their_order() {
     let bundle = bundle(READ);

@@ -202,10 +202,14 @@ pub fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, AdminE
     token.parse().map(Some).map_err(|_| invalid("page_token", "is not one that a page before this came with"))
 }
 
-/// The token for the page after `page`; empty when it is not full, and so the last.
-pub fn next_page_token<T>(page: &[T], limit: u32, token: impl Fn(&T) -> String) -> String {
-    match page.last() {
-        Some(last) if page.len() >= limit as usize => token(last),
-        _ => String::new(),
-    }
+/// How many elements to read for a page: one more, which tells whether there is a page behind it.
+pub fn read_limit(page_size: u32) -> u32 {
+    page_size.saturating_add(1)
+}
+
+/// Cuts what was read down to the page, and makes the token for the next one; empty when this is the last.
+pub fn next_page_token<T>(page: &mut Vec<T>, page_size: u32, token: impl Fn(&T) -> String) -> String {
+    let has_more = page.len() > page_size as usize;
+    page.truncate(page_size as usize);
+    page.last().filter(|_| has_more).map(token).unwrap_or_default()
 }

@@ -48,12 +48,14 @@ impl EntityService for EntityApi {
         request: Request<api::EntityServiceListRequest>,
     ) -> Result<Response<api::EntityServiceListResponse>, Status> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size)?;
+        let page_size = convert::page_size(request.page_size)?;
+        let limit = convert::read_limit(page_size);
         let kind = convert::name("type", request.r#type)?;
         let after = convert::page_token::<Token>(&request.page_token)?;
-        let entities = self.entities.list(kind.as_deref(), after.as_ref().map(|token| &token.0), limit).await?;
-        let next_page_token =
-            convert::next_page_token(&entities, limit, |entity| format!("{} {}", entity.uid.kind, entity.uid.id));
+        let mut entities = self.entities.list(kind.as_deref(), after.as_ref().map(|token| &token.0), limit).await?;
+        let next_page_token = convert::next_page_token(&mut entities, page_size, |entity| {
+            format!("{} {}", entity.uid.kind, entity.uid.id)
+        });
         let entities = entities.iter().map(entity_to_api).collect();
         Ok(Response::new(api::EntityServiceListResponse { entities, next_page_token }))
     }

@@ -79,10 +79,11 @@ impl PolicyService for PolicyApi {
         request: Request<api::PolicyServiceListRequest>,
     ) -> Result<Response<api::PolicyServiceListResponse>, Status> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size)?;
+        let page_size = convert::page_size(request.page_size)?;
+        let limit = convert::read_limit(page_size);
         let before = convert::page_token(&request.page_token)?.map(BundleNumber::new);
-        let infos = self.bundles.list(before, limit).await?;
-        let next_page_token = convert::next_page_token(&infos, limit, |info| info.number.to_string());
+        let mut infos = self.bundles.list(before, limit).await?;
+        let next_page_token = convert::next_page_token(&mut infos, page_size, |info| info.number.to_string());
         let bundles = infos.iter().map(bundle_to_api).collect();
         Ok(Response::new(api::PolicyServiceListResponse { bundles, next_page_token }))
     }

@@ -62,9 +62,10 @@ impl SessionService for SessionApi {
     ) -> Result<Response<api::SessionServiceListResponse>, Status> {
         let request = request.into_inner();
         let filter = self.filter(request.filter.unwrap_or_default())?;
-        let limit = convert::page_size(request.page_size)?;
-        let views = self.sessions.list(&filter, convert::page_token(&request.page_token)?, limit).await?;
-        let next_page_token = convert::next_page_token(&views, limit, |view| view.session.id.to_string());
+        let page_size = convert::page_size(request.page_size)?;
+        let limit = convert::read_limit(page_size);
+        let mut views = self.sessions.list(&filter, convert::page_token(&request.page_token)?, limit).await?;
+        let next_page_token = convert::next_page_token(&mut views, page_size, |view| view.session.id.to_string());
         let sessions = views.iter().map(session_to_api).collect();
         Ok(Response::new(api::SessionServiceListResponse { sessions, next_page_token }))
     }

@@ -7,18 +7,13 @@ use chaperone_policy::{Bundle, Entity, Problem};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
 
+use super::upkeep::Upkeep;
 use super::{Policies, Replica, Snapshot, stored_entities};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
 /// How many changes are read at once.
 const BATCH: u32 = 1_000;
-/// How many uses are stored at once.
-const TOUCH_BATCH: usize = 500;
-/// How long changes stay in the feed. A replica that was away for longer loads everything again.
-const FEED_RETENTION: Duration = Duration::from_hours(1);
-/// How often old changes are removed.
-const PRUNE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// When a [`Follower`] does what.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +34,6 @@ pub struct Follower {
     /// `None` until everything was loaded once, and again after a gap.
     cursor: Option<Cursor>,
     failing: bool,
-    pruned_at: Option<Instant>,
 }
 
 /// What a batch of changes asks for.
@@ -49,22 +43,41 @@ struct Work {
     entities: bool,
 }
 
+impl Work {
+    fn and(&self, other: &Self) -> Self {
+        Self { bundle: self.bundle || other.bundle, entities: self.entities || other.entities }
+    }
+}
+
+/// A page of the feed, whose changes of sessions are applied.
+#[derive(Debug)]
+struct Page {
+    work: Work,
+    cursor: Cursor,
+    more: bool,
+}
+
 impl Follower {
     /// A follower that has loaded nothing yet.
     pub fn new(replica: Arc<Replica>, clock: Clock, metrics: Arc<Metrics>, times: FollowerTimes) -> Self {
-        Self { replica, clock, metrics, times, cursor: None, failing: false, pruned_at: None }
+        Self { replica, clock, metrics, times, cursor: None, failing: false }
     }
 
     /// Follows until `stop`, then stores the last uses.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut touched_at = Instant::now();
+        let upkeep = Upkeep {
+            replica: Arc::clone(&self.replica),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            touch_interval: self.times.touch_interval,
+        };
+        // Beside the feed, not between two reads of it: a write that has to wait must not make the state stale.
+        tokio::join!(self.follow_until(&stop), upkeep.run(&stop));
+    }
+
+    async fn follow_until(&mut self, stop: &CancellationToken) {
         loop {
-            let more = self.turn().await;
-            if touched_at.elapsed() >= self.times.touch_interval {
-                self.store_uses().await;
-                touched_at = Instant::now();
-            }
-            if more && !stop.is_cancelled() {
+            if self.turn().await && !stop.is_cancelled() {
                 continue;
             }
             let store = Arc::clone(self.replica.store());
@@ -74,7 +87,6 @@ impl Follower {
                 () = tokio::time::sleep(self.times.poll_interval) => {}
             }
         }
-        self.store_uses().await;
     }
 
     /// Reads the feed once and applies what it says. Says whether there is more to read at once.
@@ -97,7 +109,6 @@ impl Follower {
                     self.replica.freshness.note_read(began);
                     self.metrics.feed_was_read();
                 }
-                self.prune_sometimes().await;
                 more
             }
             Err(StoreError::FeedGap) => {
@@ -128,6 +139,33 @@ impl Follower {
     }
 
     async fn follow(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
+        let mut page = self.read(cursor).await?;
+        while page.work.bundle || page.work.entities {
+            // The old bundle decides until the new one is compiled, which for a large one takes seconds: longer than the state may be
+            // old. Sessions stay current meanwhile. Entities do not, and may say who is suspended: with those the state gets old.
+            let work = std::mem::take(&mut page.work);
+            let load = self.load_policies(&work);
+            tokio::pin!(load);
+            loop {
+                tokio::select! {
+                    loaded = &mut load => break loaded?,
+                    () = tokio::time::sleep(self.times.poll_interval) => {}
+                }
+                let began = Instant::now();
+                let next = self.read(&page.cursor).await?;
+                page = Page { work: page.work.and(&next.work), ..next };
+                if !(page.more || work.entities || page.work.entities) {
+                    self.replica.freshness.note_read(began);
+                    self.metrics.feed_was_read();
+                }
+            }
+        }
+        self.advance(page.cursor);
+        Ok(page.more)
+    }
+
+    /// Reads a page of the feed, and applies what it says of sessions.
+    async fn read(&self, cursor: &Cursor) -> Result<Page, StoreError> {
         let Changes { changed, cursor, more } = self.replica.store.changes(cursor, BATCH).await?;
         let mut work = Work::default();
         for change in &changed {
@@ -141,11 +179,7 @@ impl Follower {
                 Changed::Entity(_) => work.entities = true,
             }
         }
-        if work.bundle || work.entities {
-            self.load_policies(&work).await?;
-        }
-        self.advance(cursor);
-        Ok(more)
+        Ok(Page { work, cursor, more })
     }
 
     fn advance(&mut self, cursor: Cursor) {
@@ -184,32 +218,6 @@ impl Follower {
         // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.
         self.replica.policies.store(Arc::new(policies));
         Ok(())
-    }
-
-    async fn store_uses(&self) {
-        let mut uses = self.replica.sessions.take_uses();
-        while !uses.is_empty() {
-            let rest = uses.split_off(uses.len().min(TOUCH_BATCH));
-            if let Err(error) = self.replica.store.touch_sessions(&uses).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "uses of sessions are kept for later");
-                self.replica.sessions.return_uses(uses);
-                self.replica.sessions.return_uses(rest);
-                return;
-            }
-            self.metrics.touched(uses.len() as u64);
-            uses = rest;
-        }
-    }
-
-    async fn prune_sometimes(&mut self) {
-        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_INTERVAL) {
-            return;
-        }
-        self.pruned_at = Some(Instant::now());
-        let before = self.clock.now().minus(FEED_RETENTION);
-        if let Err(error) = self.replica.store.prune_changes(before).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "old changes stay in the feed for now");
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod follower;
 mod freshness;
 mod sessions;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
