@@ -160,7 +160,7 @@ impl Server {
     /// # Errors
     /// When the store's schema is not this program's, or signals cannot be listened for.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let signals = tokio::spawn(self.shutdown.clone().on_signal(self.config.process.drain_delay));
+        let mut signals = tokio::spawn(self.shutdown.clone().on_signal(self.config.process.drain_delay));
         let mut ended_early = None;
         let doors = async { while self.doors.planes.join_next().await.is_some() {} };
         tokio::select! {
@@ -170,6 +170,7 @@ impl Server {
                 }
             }
             ended = &mut self.follower => ended_early = Some(ended),
+            Ok(Err(error)) = &mut signals => return Err(error).context("signals cannot be listened for"),
         }
         signals.abort();
         self.stop_follower.cancel();
