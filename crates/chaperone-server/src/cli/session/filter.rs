@@ -27,7 +27,7 @@ pub struct FilterOptions {
 /// A session's state, as an option.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum StateOption {
-    /// It has authority
+    /// It has authority by its own record, whatever became of its ancestors
     Active,
     /// Its time is over
     Expired,
@@ -37,8 +37,6 @@ pub enum StateOption {
     Completed,
     /// It was revoked
     Revoked,
-    /// An ancestor has ended
-    AncestorEnded,
 }
 
 impl FilterOptions {
@@ -65,7 +63,6 @@ impl From<StateOption> for SessionState {
             StateOption::Idle => Self::Idle,
             StateOption::Completed => Self::Completed,
             StateOption::Revoked => Self::Revoked,
-            StateOption::AncestorEnded => Self::AncestorEnded,
         }
     }
 }
