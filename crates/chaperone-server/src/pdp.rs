@@ -186,7 +186,7 @@ impl Check<'_> {
         outcome
     }
 
-    /// Decides each of several questions of one presenter and session, on one snapshot of both.
+    /// Decides each of several actions of one presenter and session, on one snapshot of both.
     ///
     /// # Errors
     /// When no decision can be made for one of them: then there is none for any.
@@ -195,25 +195,32 @@ impl Check<'_> {
         credential: Credential,
         evidence: Evidence<'_>,
         consistency: Consistency,
-        questions: &[Result<Request, Undecodable>],
+        requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
-        let _permit = self.admit().inspect_err(|failure| self.record_failure(*failure))?;
-        let resolved = self.resolve(credential, evidence, consistency).await;
-        let subjects = resolved.inspect_err(|failure| self.record_failure(*failure))?;
-        let mut answers = Vec::with_capacity(questions.len());
-        for (place, question) in questions.iter().enumerate() {
+        let outcome = self.try_decide_each(credential, evidence, consistency, requests).await;
+        outcome.inspect_err(|failure| self.record_failure(*failure))
+    }
+
+    async fn try_decide_each(
+        &self,
+        credential: Credential,
+        evidence: Evidence<'_>,
+        consistency: Consistency,
+        requests: &[Request],
+    ) -> Result<Vec<Answer>, NoDecision> {
+        let _permit = self.admit()?;
+        let subjects = self.resolve(credential, evidence, consistency).await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for (place, request) in requests.iter().enumerate() {
             if place % BATCH_TURN == BATCH_TURN - 1 {
                 // A long batch must not keep others from being answered, nor outlive its caller's patience.
                 tokio::task::yield_now().await;
                 if tokio::time::Instant::now() >= self.deadline {
-                    self.record_failure(NoDecision::Deadline);
                     return Err(NoDecision::Deadline);
                 }
             }
-            let requests = question.as_ref().map(std::slice::from_ref).map_err(Clone::clone);
-            let asked = requests.as_ref().ok().copied().unwrap_or_default();
-            let answer =
-                self.judge(&subjects, evidence, &requests).inspect_err(|failure| self.record_failure(*failure))?;
+            let asked = std::slice::from_ref(request);
+            let answer = self.judge(&subjects, evidence, &Ok(asked))?;
             self.pdp.recorder.decided(&answer, &self.subject(asked), self.parent.as_ref());
             answers.push(answer);
         }

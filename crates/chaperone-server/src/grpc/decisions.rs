@@ -109,9 +109,10 @@ impl Decisions {
         }
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let presented = call.presenter(request.presenter)?;
-        let actions = request.actions.into_iter().enumerate().map(|(index, action)| {
-            action_request(&check.snapshot.bundle, &format!("actions[{index}]"), Some(action)).map(Ok)
-        });
+        let actions =
+            request.actions.into_iter().enumerate().map(|(index, action)| {
+                action_request(&check.snapshot.bundle, &format!("actions[{index}]"), Some(action))
+            });
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
         let consistency = consistency(request.consistency)?;
         let answers =
