@@ -17,6 +17,9 @@ pub(crate) enum ConvertError {
     /// An entity type that is not a Cedar name.
     #[error("`{0}` is not an entity type")]
     EntityType(SmolStr),
+    /// An attribute that the schema does not have.
+    #[error("the schema has no attribute `{0}`")]
+    Attribute(SmolStr),
     /// The text of an extension value that its constructor refuses.
     #[error("`{text}` is not a valid {kind}: {message}")]
     Extension { kind: &'static str, text: SmolStr, message: String },

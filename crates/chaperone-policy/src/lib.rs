@@ -3,6 +3,7 @@
 //! Cedar's types stop at this crate's edge.
 
 mod bundle;
+mod compiled;
 mod context;
 mod convert;
 mod decide;

@@ -1,8 +1,10 @@
 //! The schema that a bundle is validated against: its own, combined with the one that Chaperone supplies.
 
+mod names;
 mod shapes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaError, SchemaFragment};
 use cedar_policy_core::ast::{EntityType, EntityUID};
@@ -10,6 +12,7 @@ use cedar_policy_core::validator::types::Type as CedarType;
 use cedar_policy_core::validator::{Validator, ValidatorActionId, ValidatorSchema};
 use smol_str::{SmolStr, ToSmolStr as _};
 
+use crate::compiled::Symbols;
 use crate::convert;
 use crate::diagnostics::File;
 use crate::nesting::{self, Language};
@@ -33,6 +36,7 @@ pub(crate) struct CompiledSchema {
     actions: HashMap<EntityRef, Action>,
     types: HashMap<SmolStr, EntityType>,
     shapes: Shapes,
+    symbols: Arc<Symbols>,
 }
 
 /// An action that applies to something.
@@ -113,12 +117,18 @@ impl CompiledSchema {
             return Err(problems);
         }
         let types = schema.entity_type_names().map(|kind| (kind.to_smolstr(), kind.clone())).collect();
-        Ok(Self { validator: Validator::new(schema), actions, types, shapes })
+        let symbols = Arc::new(Symbols::new(names::of(&schema)));
+        Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols })
     }
 
     /// Cedar's validator against this schema.
     pub(crate) fn validator(&self) -> &Validator {
         &self.validator
+    }
+
+    /// The numbers of its attributes' names.
+    pub(crate) fn symbols(&self) -> &Arc<Symbols> {
+        &self.symbols
     }
 
     /// The action of this name, when there is one and it applies to anything.

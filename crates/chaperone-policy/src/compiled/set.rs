@@ -1,0 +1,131 @@
+//! Sets: sorted, and hashed where that finds faster.
+
+use std::cmp::Ordering;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+
+use hashbrown::HashTable;
+
+use super::data::{Datum, Operand};
+
+/// From how many members a set of strings is hashed.
+const HASHED_MIN: usize = 16;
+
+static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// A set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Set {
+    /// Sorted and distinct.
+    members: Box<[Datum]>,
+    /// The places of the members that are strings, by hash; empty in small sets.
+    strings: HashTable<u32>,
+}
+
+impl Set {
+    /// Whether it has this member.
+    pub(crate) fn contains(&self, member: Operand<'_>) -> bool {
+        match member {
+            Operand::String(text) if !self.strings.is_empty() => {
+                let is_it = |place: &u32| self.members.get(*place as usize).is_some_and(|found| *found == *text);
+                self.strings.find(hash(text), is_it).is_some()
+            }
+            _ => self.members.binary_search_by(|found| found.as_operand().cmp(&member)).is_ok(),
+        }
+    }
+
+    /// How many members it has.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether it has none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Its members, sorted.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Datum> {
+        self.members.iter()
+    }
+
+    /// Whether every member of this is one of `other`.
+    pub(crate) fn is_subset(&self, other: &Self) -> bool {
+        self.len() <= other.len() && self.iter().all(|member| other.contains(member.as_operand()))
+    }
+
+    /// Whether no member of this is one of `other`.
+    pub(crate) fn is_disjoint(&self, other: &Self) -> bool {
+        let (few, many) = if self.len() <= other.len() { (self, other) } else { (other, self) };
+        !few.iter().any(|member| many.contains(member.as_operand()))
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    STATE.hash_one(text)
+}
+
+impl FromIterator<Datum> for Set {
+    fn from_iter<I: IntoIterator<Item = Datum>>(members: I) -> Self {
+        let mut members: Vec<_> = members.into_iter().collect();
+        members.sort_unstable();
+        members.dedup();
+        let mut strings = HashTable::new();
+        if members.len() >= HASHED_MIN {
+            for (place, member) in (0_u32..).zip(&members) {
+                if let Datum::String(text) = member {
+                    let rehash = |place: &u32| match members.get(*place as usize) {
+                        Some(Datum::String(text)) => hash(text),
+                        _ => 0,
+                    };
+                    strings.insert_unique(hash(text), place, rehash);
+                }
+            }
+        }
+        Self { members: members.into_boxed_slice(), strings }
+    }
+}
+
+impl PartialEq for Set {
+    fn eq(&self, other: &Self) -> bool {
+        self.members == other.members
+    }
+}
+
+impl Eq for Set {}
+
+impl Ord for Set {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.members.cmp(&other.members)
+    }
+}
+
+impl PartialOrd for Set {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_large_sets_find_the_same() {
+        for count in [0, 1, HASHED_MIN - 1, HASHED_MIN, 10 * HASHED_MIN] {
+            let set: Set = (0..count).map(|number| Datum::String(number.to_string().into())).collect();
+            assert_eq!(set.len(), count);
+            assert!((0..count).all(|number| set.contains(Operand::String(&number.to_string()))));
+            assert!(!set.contains(Operand::String("x")) && !set.contains(Operand::Long(0)));
+        }
+    }
+
+    #[test]
+    fn members_of_several_types_stand_beside_each_other() {
+        let strings = (0..HASHED_MIN).map(|number| Datum::String(number.to_string().into()));
+        let set: Set = strings.chain([Datum::Long(1), Datum::Bool(true), Datum::Long(1)]).collect();
+        assert_eq!(set.len(), HASHED_MIN + 2);
+        assert!(set.contains(Operand::Long(1)) && set.contains(Operand::String("1")) && set.contains(Operand::Bool(true)));
+        assert!(!set.contains(Operand::Bool(false)) && !set.contains(Operand::Decimal(1)));
+    }
+}
