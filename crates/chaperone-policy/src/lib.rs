@@ -23,6 +23,7 @@ mod policy_set;
 mod policy_text;
 mod problem;
 mod reason;
+mod reference;
 mod request;
 mod schema;
 mod scope;
