@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::context;
-use crate::decision::{Decision, DeterminingPolicy, Outcome, Reason};
+use crate::decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 use crate::entities::EntityStore;
 use crate::evaluate::Situation;
 use crate::policy_set::{Evaluation, Policy};
+use crate::reference;
 use crate::request::{Presenter, Request};
 use crate::session::{Life, Session, SessionChain};
 use crate::timestamp::Timestamp;
@@ -61,13 +62,43 @@ pub fn decide(
     presenter: &Presenter,
     now: Timestamp,
 ) -> Decision {
+    decide_with(Evaluator::Compiled, bundle, entities, request, authority, presenter, now)
+}
+
+/// The same decision, with every policy evaluated by Cedar's own authorizer: slow, and what [`decide`] is held to.
+pub fn decide_by_cedar(
+    bundle: &Bundle,
+    entities: &EntityStore,
+    request: &Request,
+    authority: Authority<'_>,
+    presenter: &Presenter,
+    now: Timestamp,
+) -> Decision {
+    decide_with(Evaluator::Cedar, bundle, entities, request, authority, presenter, now)
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Evaluator {
+    Compiled,
+    Cedar,
+}
+
+fn decide_with(
+    evaluator: Evaluator,
+    bundle: &Bundle,
+    entities: &EntityStore,
+    request: &Request,
+    authority: Authority<'_>,
+    presenter: &Presenter,
+    now: Timestamp,
+) -> Decision {
     if let Some(denial) = ended(authority, now)
         .or_else(|| suspended(bundle, entities, authority))
         .or_else(|| bound_elsewhere(authority, presenter))
     {
         return denial;
     }
-    let situation = match situation(bundle, entities, request, authority, now) {
+    let situation = match situation(evaluator, bundle, entities, request, authority, now) {
         Ok(situation) => situation,
         Err(denial) => return denial,
     };
@@ -135,6 +166,7 @@ fn bound_elsewhere(authority: Authority<'_>, presenter: &Presenter) -> Option<De
 
 /// The request in Cedar's terms. What the schema does not know, no policy can permit.
 fn situation<'a>(
+    evaluator: Evaluator,
     bundle: &'a Bundle,
     entities: &'a EntityStore,
     request: &Request,
@@ -147,7 +179,19 @@ fn situation<'a>(
     let resource = bundle.schema().uid(&request.resource).ok_or_else(no_permit)?;
     let context = context::build(action, request, authority.chain(), now)
         .map_err(|error| Decision { detail: Some(error.to_string()), ..Decision::deny(Reason::PolicyError) })?;
-    Ok(Situation::new(entities, principal, action, resource, context))
+    let by_cedar = reference::Situation::new(
+        bundle.schema(),
+        entities,
+        principal.clone(),
+        action.uid.clone(),
+        resource.clone(),
+        context.clone(),
+    );
+    let situation = Situation::new(entities, principal, action, resource, context);
+    Ok(match evaluator {
+        Evaluator::Compiled => situation,
+        Evaluator::Cedar => situation.by_cedar(by_cedar),
+    })
 }
 
 /// The scope of the session, or of one that it was delegated from, does not allow this by itself, or is for another schema.
@@ -169,20 +213,27 @@ fn applies(bundle: &Bundle, request: &Request, authority: Authority<'_>) -> bool
 
 fn by_policies(evaluation: &Evaluation<'_>, request: &Request, authority: Authority<'_>) -> Decision {
     // Cedar alone skips a policy that fails to evaluate; a skipped forbid would fail open.
-    let (outcome, reason, determining) = if !evaluation.failures.is_empty() {
-        (Outcome::Deny, Reason::PolicyError, &evaluation.failures)
-    } else if !evaluation.forbids.is_empty() {
+    if !evaluation.failures.is_empty() {
+        // A reason speaks for what its policy says; one that failed says nothing, and a failed permit's reason would sound like an allow.
+        let explain = |(policy, failure): &(&Policy, Failure)| DeterminingPolicy {
+            id: policy.id.to_string(),
+            reason: None,
+            failure: Some(*failure),
+        };
+        let policies = evaluation.failures.iter().map(explain).collect();
+        return Decision { policies, ..Decision::deny(Reason::PolicyError) };
+    }
+    let (outcome, reason, determining) = if !evaluation.forbids.is_empty() {
         (Outcome::Deny, Reason::Forbidden, &evaluation.forbids)
     } else if !evaluation.permits.is_empty() {
         (Outcome::Allow, Reason::Permitted, &evaluation.permits)
     } else {
         return Decision::deny(Reason::NoPermit);
     };
-    // A reason speaks for what its policy says; one that failed says nothing, and a failed permit's reason would sound like an allow.
-    let speaks = reason != Reason::PolicyError;
     let explain = |policy: &&Policy| DeterminingPolicy {
         id: policy.id.to_string(),
-        reason: policy.reason.as_ref().filter(|_| speaks).map(|reason| reason.render(request, authority)),
+        reason: policy.reason.as_ref().map(|reason| reason.render(request, authority)),
+        failure: None,
     };
     Decision { outcome, reason, policies: determining.iter().map(explain).collect(), detail: None }
 }

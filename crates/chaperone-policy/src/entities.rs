@@ -112,7 +112,8 @@ impl EntityStore {
         matches!(attribute, Some(PartialValue::Value(value)) if *value.value_kind() == ValueKind::Lit(Literal::Bool(true)))
     }
 
-    fn find(&self, uid: &EntityUID) -> Option<&CoreEntity> {
+    /// An entity that is known.
+    pub(crate) fn find(&self, uid: &EntityUID) -> Option<&CoreEntity> {
         match self.entities.entity(uid) {
             Dereference::Data(entity) => Some(entity),
             Dereference::NoSuchEntity | Dereference::Residual(_) => None,

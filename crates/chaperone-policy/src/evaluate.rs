@@ -10,16 +10,14 @@ use cedar_policy_core::entities::Entities;
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
+use crate::decision::Failure;
 use crate::entities::EntityStore;
 use crate::index::Member;
+use crate::reference;
 use crate::schema::Action;
 
 /// No slots: there are no templates.
 static NO_SLOTS: LazyLock<SlotEnv> = LazyLock::new(HashMap::new);
-
-/// A condition that failed to evaluate, or whose value is no `Bool`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Failed;
 
 /// One request in Cedar's terms, with the entities that it is decided with.
 pub(crate) struct Situation<'a> {
@@ -30,6 +28,7 @@ pub(crate) struct Situation<'a> {
     resource: EntityUID,
     resource_ancestors: Vec<&'a EntityUID>,
     evaluator: Evaluator<'a>,
+    by_cedar: Option<reference::Situation<'a>>,
 }
 
 impl<'a> Situation<'a> {
@@ -56,7 +55,18 @@ impl<'a> Situation<'a> {
             resource_ancestors: entities.ancestors(&resource),
             resource,
             evaluator: Evaluator::new(request, core, Extensions::all_available()),
+            by_cedar: None,
         }
+    }
+
+    /// The same, to be evaluated by Cedar's own authorizer.
+    pub(crate) fn by_cedar(self, by_cedar: reference::Situation<'a>) -> Self {
+        Self { by_cedar: Some(by_cedar), ..self }
+    }
+
+    /// How Cedar's own authorizer sees it, where that is to evaluate it.
+    pub(crate) fn as_reference(&self) -> Option<&reference::Situation<'a>> {
+        self.by_cedar.as_ref()
     }
 
     /// Action, principal and resource with the groups that they are in.
@@ -69,14 +79,14 @@ impl<'a> Situation<'a> {
     }
 
     /// Whether a condition holds; the absent one does.
-    pub(crate) fn holds(&self, condition: Option<&Expr>) -> Result<bool, Failed> {
+    pub(crate) fn holds(&self, condition: Option<&Expr>) -> Result<bool, Failure> {
         let Some(condition) = condition else { return Ok(true) };
         match self.evaluator.interpret(condition, &NO_SLOTS) {
             Ok(value) => match value.value_kind() {
                 ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
-                _ => Err(Failed),
+                _ => Err(Failure::WrongType),
             },
-            Err(_) => Err(Failed),
+            Err(error) => Err(Failure::from(&error)),
         }
     }
 }

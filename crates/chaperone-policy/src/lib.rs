@@ -34,8 +34,8 @@ mod timestamp;
 mod value;
 
 pub use bundle::{Bundle, RequestError};
-pub use decide::{Authority, decide};
-pub use decision::{Decision, DeterminingPolicy, Outcome, Reason};
+pub use decide::{Authority, decide, decide_by_cedar};
+pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 pub use entities::{Entity, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};

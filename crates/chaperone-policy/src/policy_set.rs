@@ -5,15 +5,18 @@ use std::sync::Arc;
 use cedar_policy_core::ast::{Effect, Expr, Policy as CorePolicy};
 use smol_str::SmolStr;
 
+use crate::decision::Failure;
 use crate::evaluate::Situation;
 use crate::index::Index;
 use crate::reason::ReasonTemplate;
+use crate::reference::{self, Reference};
 
 /// Policies in the order of their ids, with an index over their scopes.
 #[derive(Debug)]
 pub(crate) struct PolicySet {
     policies: Vec<Policy>,
     index: Index,
+    reference: Reference,
 }
 
 /// One policy without its scope, which the index holds.
@@ -35,7 +38,7 @@ pub(crate) struct Evaluation<'a> {
     /// The forbids that apply.
     pub(crate) forbids: Vec<&'a Policy>,
     /// The policies that failed to evaluate.
-    pub(crate) failures: Vec<&'a Policy>,
+    pub(crate) failures: Vec<(&'a Policy, Failure)>,
 }
 
 /// A policy that was read from a bundle or a scope.
@@ -54,8 +57,9 @@ impl PolicySet {
     pub(crate) fn new(mut parsed: Vec<ParsedPolicy>) -> Self {
         parsed.sort_by(|a, b| a.id.cmp(&b.id));
         let index = Index::new(parsed.iter().map(|policy| &policy.core));
+        let reference = Reference::new(parsed.iter().map(|policy| &policy.core));
         let policies = parsed.into_iter().map(Policy::from).collect();
-        Self { policies, index }
+        Self { policies, index, reference }
     }
 
     /// How many there are.
@@ -70,6 +74,9 @@ impl PolicySet {
 
     /// Evaluates those whose scope the situation satisfies.
     pub(crate) fn evaluate(&self, situation: &Situation<'_>) -> Evaluation<'_> {
+        if let Some(situation) = situation.as_reference() {
+            return self.evaluate_by_cedar(situation);
+        }
         let (action, principal, resource) = situation.members();
         let mut evaluation = Evaluation::default();
         for policy in
@@ -79,10 +86,25 @@ impl PolicySet {
                 (Ok(true), Effect::Permit) => evaluation.permits.push(policy),
                 (Ok(true), Effect::Forbid) => evaluation.forbids.push(policy),
                 (Ok(false), _) => {}
-                (Err(_), _) => evaluation.failures.push(policy),
+                (Err(failure), _) => evaluation.failures.push((policy, failure)),
             }
         }
         evaluation
+    }
+
+    /// The same by Cedar's own authorizer, which evaluates all of them.
+    fn evaluate_by_cedar(&self, situation: &reference::Situation<'_>) -> Evaluation<'_> {
+        let verdict = self.reference.evaluate(situation);
+        let policies = |places: Vec<usize>| places.into_iter().filter_map(|place| self.policies.get(place)).collect();
+        Evaluation {
+            permits: policies(verdict.permits),
+            forbids: policies(verdict.forbids),
+            failures: verdict
+                .failures
+                .into_iter()
+                .filter_map(|(place, failure)| Some((self.policies.get(place)?, failure)))
+                .collect(),
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaError, SchemaFragment};
-use cedar_policy_core::ast::{EntityType, EntityUID};
+use cedar_policy_core::ast::{Entity as CoreEntity, EntityType, EntityUID};
+use cedar_policy_core::entities::Schema as _;
 use cedar_policy_core::validator::types::Type as CedarType;
-use cedar_policy_core::validator::{Validator, ValidatorActionId, ValidatorSchema};
+use cedar_policy_core::validator::{CoreSchema, Validator, ValidatorActionId, ValidatorSchema};
 use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::compiled::Symbols;
@@ -37,6 +38,7 @@ pub(crate) struct CompiledSchema {
     types: HashMap<SmolStr, EntityType>,
     shapes: Shapes,
     symbols: Arc<Symbols>,
+    action_entities: HashMap<EntityUID, Arc<CoreEntity>>,
 }
 
 /// An action that applies to something.
@@ -118,7 +120,9 @@ impl CompiledSchema {
         }
         let types = schema.entity_type_names().map(|kind| (kind.to_smolstr(), kind.clone())).collect();
         let symbols = Arc::new(Symbols::new(names::of(&schema)));
-        Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols })
+        let action_entities =
+            CoreSchema::new(&schema).action_entities().map(|entity| (entity.uid().clone(), entity)).collect();
+        Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols, action_entities })
     }
 
     /// Cedar's validator against this schema.
@@ -134,6 +138,11 @@ impl CompiledSchema {
     /// The action of this name, when there is one and it applies to anything.
     pub(crate) fn action(&self, name: &EntityRef) -> Option<&Action> {
         self.actions.get(name)
+    }
+
+    /// An action or a group of actions in Cedar's own form, with the groups that it is in.
+    pub(crate) fn action_entity(&self, uid: &EntityUID) -> Option<&Arc<CoreEntity>> {
+        self.action_entities.get(uid)
     }
 
     /// The identity of an action or a group of actions of this name.
