@@ -35,7 +35,7 @@ mod value;
 pub use bundle::{Bundle, RequestError};
 pub use decide::{Authority, decide};
 pub use decision::{Decision, DeterminingPolicy, Outcome, Reason};
-pub use entities::{Entity, EntityError, EntityStore};
+pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::Manifest;

@@ -125,7 +125,9 @@ mod tests {
         let strings = (0..HASHED_MIN).map(|number| Datum::String(number.to_string().into()));
         let set: Set = strings.chain([Datum::Long(1), Datum::Bool(true), Datum::Long(1)]).collect();
         assert_eq!(set.len(), HASHED_MIN + 2);
-        assert!(set.contains(Operand::Long(1)) && set.contains(Operand::String("1")) && set.contains(Operand::Bool(true)));
+        assert!(
+            set.contains(Operand::Long(1)) && set.contains(Operand::String("1")) && set.contains(Operand::Bool(true))
+        );
         assert!(!set.contains(Operand::Bool(false)) && !set.contains(Operand::Decimal(1)));
     }
 }
