@@ -1,6 +1,5 @@
 //! Bundles, compiled: what one replica decides with.
 
-use cedar_policy_core::ast::Entity as CoreEntity;
 use sha2::{Digest as _, Sha256};
 
 use crate::convert;
@@ -28,7 +27,7 @@ pub struct Bundle {
     schema: CompiledSchema,
     schema_digest: [u8; 32],
     policies: PolicySet,
-    entities: Vec<CoreEntity>,
+    entities: EntityStore,
     mapping: Mapping,
 }
 
@@ -56,7 +55,7 @@ impl Bundle {
         let policies = compile_policies(source, schema.as_ref(), &mut problems);
         let entities = match file(source, entity_text::PATH) {
             Some(text) => problems.keep_all(entity_text::parse(text, schema.as_ref())),
-            None => Some(Vec::new()),
+            None => Some(schema.as_ref().map(EntityStore::of_schema).unwrap_or_default()),
         };
         let mapping = match file(source, MAPPING_PATH) {
             Some(text) => problems.keep_all(compile_mapping(text, schema.as_ref())),
@@ -128,9 +127,16 @@ impl Bundle {
     /// The bundle's own entities with `stored` before them.
     ///
     /// # Errors
-    /// With every entity that the schema does not allow.
+    /// As [`EntityChanges::finish`](crate::EntityChanges::finish).
     pub fn entities<'a>(&self, stored: impl IntoIterator<Item = &'a Entity>) -> Result<EntityStore, Vec<EntityError>> {
-        EntityStore::new(&self.schema, &self.entities, stored)
+        let mut changes = self.entities.change();
+        changes.put(self, stored);
+        changes.finish()
+    }
+
+    /// The bundle's own entities, with the schema's actions.
+    pub fn own_entities(&self) -> &EntityStore {
+        &self.entities
     }
 
     pub(crate) fn schema(&self) -> &CompiledSchema {

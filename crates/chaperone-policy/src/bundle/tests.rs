@@ -163,7 +163,8 @@ fn stored_entities_stand_before_the_bundle_s_own() {
     let uid = EntityRef::new("Agent", "a");
     let is_suspended = |store: &EntityStore| store.is_suspended(&convert::uid(&uid).expect("valid type"));
     assert!(is_suspended(&bundle.entities([]).expect("valid")));
-    let stored = Entity { uid: uid.clone(), attributes: Attributes::default(), parents: Vec::new() };
+    let stored =
+        Entity { uid: uid.clone(), attributes: Attributes::new(), tags: Attributes::new(), parents: Vec::new() };
     assert!(!is_suspended(&bundle.entities([&stored]).expect("valid")));
 }
 
@@ -173,6 +174,7 @@ fn stored_entities_are_checked_all_at_once() {
     let entity = |kind: &str, name: &str, value: Value| Entity {
         uid: EntityRef::new(kind, "x"),
         attributes: Attributes::from([(name.into(), value)]),
+        tags: Attributes::new(),
         parents: Vec::new(),
     };
     let stored = [

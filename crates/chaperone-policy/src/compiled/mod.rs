@@ -7,8 +7,8 @@ mod set;
 mod symbol;
 mod uid;
 
-pub(crate) use data::{Datum, Operand};
+pub(crate) use data::{Datum, Operand, record};
 pub(crate) use record::Record;
 pub(crate) use set::Set;
 pub(crate) use symbol::{Symbol, Symbols};
-pub(crate) use uid::{Uid, UidHasher, UidSet};
+pub(crate) use uid::{Uid, UidHasher, UidMap, UidSet};

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::diagnostics::File;
-use crate::entities::{Entity, EntityStore};
+use crate::entities::{Entity, EntityError, EntityStore};
 use crate::policy_text;
 use crate::schema::CompiledSchema;
 use crate::value::{Attributes, EntityRef, Value as PlainValue};
@@ -113,11 +113,18 @@ fn entities() -> impl Strategy<Value = Vec<Entity>> {
                     .filter(|_| has_level)
                     .map(|level| Attributes::from([("level".into(), PlainValue::Long(level))]))
                     .unwrap_or_default(),
+                tags: Attributes::new(),
                 parents: groups.into_iter().map(|(kind, id)| EntityRef::new(kind, id)).collect(),
             })
         })
     };
     all.into_iter().map(one).collect::<Vec<_>>().prop_map(|entities| entities.into_iter().flatten().collect())
+}
+
+fn store_of(stored: &[Entity]) -> Result<EntityStore, Vec<EntityError>> {
+    let mut changes = EntityStore::of_schema(&SCHEMA).change();
+    changes.put_by(&SCHEMA, stored);
+    changes.finish()
 }
 
 fn uid(literal: &str) -> cedar_policy_core::ast::EntityUID {
@@ -136,7 +143,7 @@ proptest! {
     ) {
         let text = texts.concat();
         let core = policy_text::parse(File { path: "test", text: &text }).expect("they parse");
-        let store = EntityStore::new(&SCHEMA, &[], &stored).expect("valid entities");
+        let store = store_of(&stored).expect("valid entities");
         let action = SCHEMA.action(&EntityRef::action(action)).expect("declared");
         let context = Context::Value(Arc::new(BTreeMap::from([("number".into(), Value::from(number))])));
 
@@ -172,7 +179,7 @@ proptest! {
 
     #[test]
     fn closure_of_the_hierarchy_is_cedar_s(stored in entities()) {
-        let store = EntityStore::new(&SCHEMA, &[], &stored).expect("valid entities");
+        let store = store_of(&stored).expect("valid entities");
         let expected = cedar_policy_core::entities::Entities::from_entities(
             stored.iter().map(|entity| crate::entities::to_core(entity).expect("valid")),
             Some(&cedar_policy_core::validator::CoreSchema::new(SCHEMA.validator().schema())),

@@ -47,6 +47,7 @@ pub fn entity(kind: &str, id: &str, attributes: &[(&str, Value)], parents: &[(&s
     Entity {
         uid: EntityRef::new(kind, id),
         attributes: attributes.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
+        tags: Attributes::new(),
         parents: parents.iter().map(|(kind, id)| EntityRef::new(*kind, *id)).collect(),
     }
 }

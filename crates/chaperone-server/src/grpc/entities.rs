@@ -2,7 +2,7 @@
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::entity_service_server::EntityService;
-use chaperone_policy::{Entity, EntityRef};
+use chaperone_policy::{Attributes, Entity, EntityRef};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -78,6 +78,7 @@ fn read(index: usize, entity: api::Entity) -> Result<Entity, AdminError> {
     Ok(Entity {
         uid: convert::entity_ref(&format!("entities[{index}].uid"), entity.uid)?,
         attributes: convert::attributes(&format!("entities[{index}].attributes"), entity.attributes)?,
+        tags: Attributes::new(),
         parents: parents.collect::<Result<_, _>>()?,
     })
 }
