@@ -65,11 +65,41 @@ pub enum Consistency {
     Strict,
 }
 
+/// The session that is claimed, without the secret that claims it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// The one with this handle.
+    Session(HandleHash),
+    /// Something that is no handle.
+    NoHandle,
+    /// It can be read in more than one way.
+    Ambiguous,
+    /// None: whoever presents nothing acts for itself.
+    Absent,
+}
+
+impl Claim {
+    /// From the text that is presented as a handle.
+    pub fn of_handle(text: &str) -> Self {
+        SessionHandle::parse(text).map_or(Self::NoHandle, |handle| Self::Session(handle.hash()))
+    }
+}
+
+impl From<Credential> for Claim {
+    fn from(credential: Credential) -> Self {
+        match credential {
+            Credential::Handle(text) => Self::of_handle(&text),
+            Credential::Ambiguous => Self::Ambiguous,
+            Credential::Absent => Self::Absent,
+        }
+    }
+}
+
 /// What a check is about, once its request was understood.
 #[derive(Debug)]
 pub struct Question<'a> {
     /// What is presented as the session.
-    pub credential: Credential,
+    pub claim: Claim,
     /// Who presents it.
     pub evidence: Evidence<'a>,
     /// What is asked for: every one must be allowed. Or why that cannot be read.
@@ -208,9 +238,9 @@ impl Check<'_> {
 
     /// As [`Check::decide`], at once. `None` when the store must be asked first: nothing has been decided or recorded then.
     pub fn decide_from_memory(&self, question: &Question<'_>) -> Option<Result<Answer, NoDecision>> {
-        let Question { credential, evidence, requests, consistency } = question;
+        let Question { claim, evidence, requests, consistency } = question;
         let outcome = match self.admit() {
-            Ok(()) => match self.resolve(credential, *evidence, *consistency) {
+            Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
                 Resolved::Known(subjects) => self.judge(&subjects, *evidence, requests, self.began.at),
                 Resolved::Unknown(_) => return None,
             },
@@ -225,9 +255,9 @@ impl Check<'_> {
     /// # Errors
     /// As [`Check::decide`].
     pub async fn decide_with_store(&self, question: Question<'_>) -> Result<Answer, NoDecision> {
-        let Question { credential, evidence, requests, consistency } = question;
+        let Question { claim, evidence, requests, consistency } = question;
         let outcome = async {
-            let subjects = self.load_subjects(&credential, evidence, consistency).await?;
+            let subjects = self.load_subjects(claim, evidence, consistency).await?;
             self.judge(&subjects, evidence, &requests, self.pdp.clock.now())
         };
         let outcome = outcome.await;
@@ -247,24 +277,24 @@ impl Check<'_> {
     /// When no decision can be made for one of them: then there is none for any.
     pub async fn decide_each(
         &self,
-        credential: Credential,
+        claim: Claim,
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
-        let outcome = self.try_decide_each(credential, evidence, consistency, requests).await;
+        let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
         outcome.inspect_err(|failure| self.record_failure(*failure))
     }
 
     async fn try_decide_each(
         &self,
-        credential: Credential,
+        claim: Claim,
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
         self.admit()?;
-        let subjects = self.load_subjects(&credential, evidence, consistency).await?;
+        let subjects = self.load_subjects(claim, evidence, consistency).await?;
         let mut answers = Vec::with_capacity(requests.len());
         for turn in requests.chunks(BATCH_TURN) {
             if !answers.is_empty() {
@@ -323,12 +353,14 @@ impl Check<'_> {
     }
 
     /// Finds out on whose authority the action is asked for, as far as memory tells.
-    fn resolve(&self, credential: &Credential, evidence: Evidence<'_>, consistency: Consistency) -> Resolved {
+    fn resolve(&self, claim: Claim, evidence: Evidence<'_>, consistency: Consistency) -> Resolved {
         let nobody = |reason| Resolved::Known(Subjects::Nobody(reason));
-        let text = match credential {
-            Credential::Handle(text) => text,
-            Credential::Ambiguous => return nobody(Reason::Undecodable),
-            Credential::Absent => {
+        let hash = match claim {
+            Claim::Session(hash) => hash,
+            // What is presented and is no session is denied; it never falls back to who presents it.
+            Claim::NoHandle => return nobody(Reason::SessionUnknown),
+            Claim::Ambiguous => return nobody(Reason::Undecodable),
+            Claim::Absent => {
                 let peer = evidence.spiffe_id().filter(|_| self.snapshot.bundle.mapping().allows_peer());
                 return match peer {
                     Some(id) => Resolved::Known(Subjects::Peer(EntityRef::new(WORKLOAD, id))),
@@ -336,9 +368,6 @@ impl Check<'_> {
                 };
             }
         };
-        // What is presented and is no session is denied; it never falls back to who presents it.
-        let Ok(handle) = SessionHandle::parse(text) else { return nobody(Reason::SessionUnknown) };
-        let hash = handle.hash();
         let sessions = self.pdp.replica.sessions();
         match consistency {
             Consistency::Strict => None,
@@ -352,11 +381,11 @@ impl Check<'_> {
     /// As [`Check::resolve`], with what the store says where memory does not.
     async fn load_subjects(
         &self,
-        credential: &Credential,
+        claim: Claim,
         evidence: Evidence<'_>,
         consistency: Consistency,
     ) -> Result<Subjects, NoDecision> {
-        let hash = match self.resolve(credential, evidence, consistency) {
+        let hash = match self.resolve(claim, evidence, consistency) {
             Resolved::Known(subjects) => return Ok(subjects),
             Resolved::Unknown(hash) => hash,
         };

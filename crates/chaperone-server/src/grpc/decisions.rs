@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::decision_service_server::DecisionService;
-use chaperone_policy::mapping::Credential;
 use chaperone_policy::{Bundle, Request};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt as _};
@@ -20,7 +19,7 @@ use super::ext_authz::grpc_timeout;
 use super::status::draining;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
-use crate::pdp::{Answer, Consistency, Pdp, Protocol, Question};
+use crate::pdp::{Answer, Claim, Consistency, Pdp, Protocol, Question};
 use crate::presenter::{Certificate, Evidence};
 use crate::shutdown::Shutdown;
 use crate::telemetry::ParentContext;
@@ -88,28 +87,52 @@ impl Presented {
 
 /// A question, read: what [`Question`] borrows from.
 struct Asked {
-    credential: Credential,
+    claim: Claim,
     presented: Presented,
     action: Request,
     consistency: Consistency,
 }
 
 impl Asked {
-    fn read(bundle: &Bundle, call: &Call, request: api::CheckRequest) -> Result<Self, AdminError> {
+    fn read(
+        bundle: &Bundle,
+        call: &Call,
+        claims: &mut LastClaim,
+        request: api::CheckRequest,
+    ) -> Result<Self, AdminError> {
         Ok(Self {
             presented: call.presenter(request.presenter)?,
             action: action_request(bundle, "action", request.action)?,
-            credential: credential(request.session_handle),
+            claim: claims.read(request.session_handle),
             consistency: consistency(request.consistency)?,
         })
     }
 
     fn question(&self) -> Question<'_> {
         Question {
-            credential: self.credential.clone(),
+            claim: self.claim,
             evidence: self.presented.evidence(),
             requests: Ok(std::slice::from_ref(&self.action)),
             consistency: self.consistency,
+        }
+    }
+}
+
+/// What the last question of a stream claimed. Most streams speak for one session, whose handle has to be hashed only once.
+///
+/// Only the hash is remembered, which is the same whenever it is computed: what the session is, is looked up for every question.
+#[derive(Default)]
+struct LastClaim(Option<(String, Claim)>);
+
+impl LastClaim {
+    fn read(&mut self, handle: String) -> Claim {
+        match &self.0 {
+            Some((last, claim)) if *last == handle => *claim,
+            _ => {
+                let claim = claim(&handle);
+                self.0 = Some((handle, claim));
+                claim
+            }
         }
     }
 }
@@ -126,6 +149,7 @@ type WaitingAnswer = Pin<Box<dyn Future<Output = api::CheckStreamResponse> + Sen
 struct Answers {
     decisions: Decisions,
     call: Call,
+    claims: LastClaim,
     /// `None` when no more are read.
     questions: Option<Streaming<api::CheckStreamRequest>>,
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -138,7 +162,15 @@ impl Answers {
     fn new(decisions: Decisions, call: Call, questions: Streaming<api::CheckStreamRequest>) -> Self {
         let shutdown = decisions.shutdown.clone();
         let closing = Box::pin(async move { shutdown.closing().await });
-        Self { decisions, call, questions: Some(questions), closing, waiting: FuturesUnordered::new(), is_over: false }
+        Self {
+            decisions,
+            call,
+            claims: LastClaim::default(),
+            questions: Some(questions),
+            closing,
+            waiting: FuturesUnordered::new(),
+            is_over: false,
+        }
     }
 
     /// The next question that has come; `None` when there will be none.
@@ -171,7 +203,7 @@ impl Stream for Answers {
                 }
             }
             match ready!(this.poll_question(cx)) {
-                Some(Ok(question)) => match this.decisions.answer(&this.call, question) {
+                Some(Ok(question)) => match this.decisions.answer(&this.call, &mut this.claims, question) {
                     StreamAnswer::Ready(answer) => return Poll::Ready(Some(Ok(answer))),
                     StreamAnswer::Waiting(answer) => this.waiting.push(answer),
                 },
@@ -198,23 +230,28 @@ impl Decisions {
 
     async fn check_one(&self, call: &Call, request: api::CheckRequest) -> Result<api::Decision, Status> {
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, call, request)?;
+        let asked = Asked::read(&check.snapshot.bundle, call, &mut LastClaim::default(), request)?;
         Ok(decision_to_api(&check.decide(asked.question()).await?))
     }
 
     /// Answers one question of a stream: at once from memory, or later where the store must be asked.
-    fn answer(&self, call: &Call, question: api::CheckStreamRequest) -> StreamAnswer {
+    fn answer(&self, call: &Call, claims: &mut LastClaim, question: api::CheckStreamRequest) -> StreamAnswer {
         let id = question.request_id;
-        match self.begin_answer(call, question) {
+        match self.begin_answer(call, claims, question) {
             Ok(answer) => answer,
             Err(status) => StreamAnswer::Ready(stream_answer(id, Err(status))),
         }
     }
 
-    fn begin_answer(&self, call: &Call, question: api::CheckStreamRequest) -> Result<StreamAnswer, Status> {
+    fn begin_answer(
+        &self,
+        call: &Call,
+        claims: &mut LastClaim,
+        question: api::CheckStreamRequest,
+    ) -> Result<StreamAnswer, Status> {
         let id = question.request_id;
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, call, question.check.unwrap_or_default())?;
+        let asked = Asked::read(&check.snapshot.bundle, call, claims, question.check.unwrap_or_default())?;
         if let Some(decided) = check.decide_from_memory(&asked.question()) {
             return Ok(StreamAnswer::Ready(stream_answer(id, Ok(decision_to_api(&decided?)))));
         }
@@ -239,7 +276,7 @@ impl Decisions {
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
         let consistency = consistency(request.consistency)?;
         let answers =
-            check.decide_each(credential(request.session_handle), presented.evidence(), consistency, &actions).await?;
+            check.decide_each(claim(&request.session_handle), presented.evidence(), consistency, &actions).await?;
         Ok(answers.iter().map(decision_to_api).collect())
     }
 }
@@ -287,8 +324,8 @@ fn stream_answer(request_id: u64, answer: Result<api::Decision, Status>) -> api:
     api::CheckStreamResponse { request_id, result: Some(result) }
 }
 
-fn credential(handle: String) -> Credential {
-    convert::non_empty(handle).map_or(Credential::Absent, Credential::Handle)
+fn claim(handle: &str) -> Claim {
+    if handle.is_empty() { Claim::Absent } else { Claim::of_handle(handle) }
 }
 
 fn consistency(value: i32) -> Result<Consistency, AdminError> {
