@@ -1,7 +1,7 @@
 //! Which route takes a request, what it becomes, and what is refused.
 
-use chaperone_policy::{EntityRef, Value};
 use chaperone_policy::mapping::{Connection, HttpRequest, OnFailure};
+use chaperone_policy::{EntityRef, Value};
 
 use crate::fixture::{
     self, from_peer, get, get_with, map, map_tcp, mapping, no_mapping, reading, resource, route, route_of,

@@ -19,7 +19,7 @@ use super::ext_authz::grpc_timeout;
 use super::status::draining;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
-use crate::pdp::{Answer, Claim, Consistency, Pdp, Protocol, Question};
+use crate::pdp::{self, Answer, Claim, Consistency, Pdp, Protocol, Question};
 use crate::presenter::{Certificate, Evidence};
 use crate::shutdown::Shutdown;
 use crate::telemetry::ParentContext;
@@ -47,8 +47,8 @@ struct Call {
 impl Call {
     fn of<T>(request: &tonic::Request<T>) -> Self {
         Self {
-            timeout: grpc_timeout(request.metadata()),
-            parent: convert::parent_context(request.metadata()),
+            timeout: grpc_timeout(request.metadata().as_ref()),
+            parent: convert::parent_context(request.metadata().as_ref()),
             peer: request.extensions().get::<PeerInfo>().cloned(),
         }
     }
@@ -108,11 +108,11 @@ impl Asked {
         })
     }
 
-    fn question(&self) -> Question<'_> {
+    fn question(&self) -> Question<'_, '_> {
         Question {
             claim: self.claim,
             evidence: self.presented.evidence(),
-            requests: Ok(std::slice::from_ref(&self.action)),
+            asked: pdp::Asked::Actions(std::slice::from_ref(&self.action)),
             consistency: self.consistency,
         }
     }
@@ -252,7 +252,7 @@ impl Decisions {
         let id = question.request_id;
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let asked = Asked::read(&check.snapshot.bundle, call, claims, question.check.unwrap_or_default())?;
-        if let Some(decided) = check.decide_from_memory(&asked.question()) {
+        if let Some(decided) = check.decide_from_memory(&mut asked.question()) {
             return Ok(StreamAnswer::Ready(stream_answer(id, Ok(decision_to_api(&decided?)))));
         }
         let (pdp, suspended) = (Arc::clone(&self.pdp), check.suspend());
@@ -356,7 +356,7 @@ fn decision_to_api(answer: &Answer) -> api::Decision {
         chaperone_policy::Outcome::Deny => api::Outcome::Deny,
     };
     let policy = |policy: &chaperone_policy::DeterminingPolicy| api::DeterminingPolicy {
-        id: policy.id.clone(),
+        id: policy.id.to_string(),
         reason: policy.reason.clone().unwrap_or_default(),
     };
     api::Decision {
