@@ -1,5 +1,7 @@
 //! What mapping costs on every request.
 
+#![allow(clippy::panic, reason = "a bench program: a panic is the report")]
+
 use std::hint::black_box;
 
 use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Needs};
@@ -58,7 +60,7 @@ fn map(c: &mut Criterion) {
             bench.iter(|| {
                 let mut mapped = mapping.map_http(black_box(&request));
                 black_box(mapped.as_mut().map(|mapped| mapped.read_attributes(Needs::Policies))).is_ok()
-            })
+            });
         });
     }
     let request = request("/");
