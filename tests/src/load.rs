@@ -18,6 +18,17 @@ pub const PATH: &str = "/documents/42?format=csv&rows=250&cost=12.50";
 /// Connections that a load has open.
 pub const CONNECTIONS: usize = 8;
 
+/// How much may be received on a connection and not be read yet, in bytes.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Ends the program at the first panic, of whatever task: one check that fails makes the figures worthless.
+pub fn fail_fast() {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        std::process::exit(1);
+    }));
+}
+
 /// A session that may do what the loads ask for.
 pub fn session() -> SessionServiceOpenRequest {
     SessionServiceOpenRequest {
@@ -39,7 +50,10 @@ impl Caller {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP connection");
-        let (requests, connection) = h2::client::handshake(stream).await.expect("the server speaks HTTP/2");
+        let mut settings = h2::client::Builder::new();
+        // Answers are small, and many may wait to be read: with the default window, h2 takes that for an attack.
+        settings.initial_connection_window_size(CONNECTION_WINDOW);
+        let (requests, connection) = settings.handshake(stream).await.expect("the server speaks HTTP/2");
         // Should it fail, then so do its requests.
         tokio::spawn(connection);
         let uri = format!("http://{address}/envoy.service.auth.v3.Authorization/Check");
@@ -51,7 +65,7 @@ impl Caller {
         let request = http::Request::post(self.uri.clone())
             .header("content-type", "application/grpc")
             .header("te", "trailers")
-            .header("grpc-timeout", "1S")
+            .header("grpc-timeout", "10S")
             .body(())
             .expect("a request");
         let mut requests = self.requests.clone().ready().await.expect("the connection holds");

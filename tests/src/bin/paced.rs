@@ -16,6 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    load::fail_fast();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, frame, rate, checks] = arguments.as_slice() else { panic!("usage: paced DATA FRAME RATE CHECKS") };
     let address: SocketAddr = data.parse().expect("an address such as 127.0.0.1:7401");

@@ -18,6 +18,7 @@ const AT_ONCE: usize = 32;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    load::fail_fast();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [admin, file, count] = arguments.as_slice() else { panic!("usage: sessions ADMIN FILE COUNT") };
     let address: SocketAddr = admin.parse().expect("an address such as 127.0.0.1:7402");

@@ -30,6 +30,7 @@ struct Checks {
 }
 
 fn main() {
+    load::fail_fast();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, frame, handles, sessions, checks] = arguments.as_slice() else {
         panic!("usage: spread DATA FRAME HANDLES SESSIONS CHECKS")

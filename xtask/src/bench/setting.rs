@@ -14,6 +14,8 @@ use crate::tools;
 
 /// The part of the checks that is traced. They bring no trace of their own, so that it is the server's choice.
 const SAMPLE_RATIO: &str = "0.01";
+/// A machine that is busy for a second is no outage of the store.
+const MAX_STALENESS: &str = "30s";
 
 /// The servers beside Chaperone, and what starts it.
 pub struct Setting {
@@ -111,6 +113,7 @@ fn chaperone_arguments(runtime: Runtime, sink: SocketAddr, options: &[(&str, &st
         ("--admin-token-file", &token_file),
         ("--telemetry-otlp-endpoint", &traces),
         ("--telemetry-sample-ratio", SAMPLE_RATIO),
+        ("--feed-max-staleness", MAX_STALENESS),
         ("--data-runtime", runtime.as_str()),
         ("--log-filter", "warn"),
     ];

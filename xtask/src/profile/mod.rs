@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use self::stages::{STAGES, stage_of};
+use self::stages::{OTHER, STAGES, stage_of};
 use crate::bench::{CHECK, CROWD, Requests, Setting};
 use crate::command::{cargo, command, print, run as run_command, target};
 use crate::{Runtime, docs, tools};
@@ -21,6 +21,9 @@ const POLICIES: u32 = 100;
 const FREQUENCY: &str = "997";
 /// How much of a stack is copied for a sample, in bytes: tasks, services and layers are deep.
 const STACK: &str = "dwarf,32768";
+
+/// How many of the functions that belong to no stage are shown.
+const UNNAMED_SHOWN: usize = 12;
 
 /// Records, draws and prints.
 ///
@@ -63,7 +66,11 @@ pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     draw.args(["--minwidth", "0.2", "--hash"]).arg(&folded);
     to_file(draw, &docs::performance("flame.svg")?)?;
 
-    let table = table(&fs::read_to_string(&folded)?)?;
+    let folded = fs::read_to_string(&folded)?;
+    for (function, count) in unnamed(&folded) {
+        eprintln!("in no stage: {count} samples in {function}");
+    }
+    let table = table(&folded)?;
     println!("{table}");
     eprintln!("{:.1} µs of CPU a check while it was recorded", loaded.cpu_us);
     docs::replace("stages", &table)
@@ -101,6 +108,21 @@ fn table(folded: &str) -> anyhow::Result<String> {
     }
     let _ = writeln!(table, "\n{total} samples.");
     Ok(table)
+}
+
+/// The functions in which most of the samples of no stage were: what the stages should come to know.
+fn unnamed(folded: &str) -> Vec<(&str, u64)> {
+    let mut samples: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in folded.lines() {
+        let Some((stack, count)) = line.rsplit_once(' ') else { continue };
+        if stage_of(stack) == OTHER {
+            *samples.entry(stack.rsplit(';').next().unwrap_or_default()).or_default() += count.parse().unwrap_or(0);
+        }
+    }
+    let mut samples: Vec<_> = samples.into_iter().collect();
+    samples.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    samples.truncate(UNNAMED_SHOWN);
+    samples
 }
 
 /// Prints and runs a command whose output goes to a file.

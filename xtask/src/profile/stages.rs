@@ -131,7 +131,8 @@ const DECISION: &str = "decision";
 const RECORDING: &str = "recording";
 const ENCODING: &str = "answer encoding";
 const ALLOCATOR: &str = "allocator";
-const OTHER: &str = "other";
+/// What belongs to none.
+pub const OTHER: &str = "other";
 
 /// The narrower before the wider: `chaperone_policy::mapping::answer` is no mapping, and `h2::hpack::Decoder::decode` no protobuf.
 const PRECEDENCE: [&str; 9] =
