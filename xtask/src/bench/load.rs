@@ -66,7 +66,7 @@ impl Load {
         let [count, connections, streams] =
             [requests.count, requests.connections, requests.streams].map(|number| number.to_string());
         let mut h2load = command(&self.h2load, &["-n", &count, "-c", &connections, "-m", &streams, "-t", "1"]);
-        h2load.args(["-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "grpc-timeout: 250m"]);
+        h2load.args(["-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "grpc-timeout: 10S"]);
         h2load.arg("-d").arg(requests.frame).arg("--log-file").arg(&self.log).arg(uri);
         // h2load appends.
         let _ = fs::remove_file(&self.log);

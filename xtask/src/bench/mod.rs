@@ -48,13 +48,12 @@ pub struct Plan {
 /// When something cannot be built or started, or a check is not allowed.
 pub fn run(plan: &Plan) -> anyhow::Result<()> {
     let mut figures = Figures::new();
+    // The whole workspace, as it is built below: another selection has other features, and rebuilds Cedar.
+    run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
+    criterion::record(&target().join("criterion"), &mut figures)?;
     let setting = Setting::build(plan.runtime)?;
     rounds::measure(&setting, plan, &mut figures)?;
     let curves = if plan.curves { curves::measure(&setting, plan)? } else { Vec::new() };
-    drop(setting);
-    // The whole workspace, as it was built: another selection has other features, and rebuilds Cedar.
-    run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
-    criterion::record(&target().join("criterion"), &mut figures)?;
 
     figures::print(&figures);
     for curve in &curves {

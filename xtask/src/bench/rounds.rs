@@ -84,11 +84,13 @@ impl Loads<'_> {
 
 /// What direct callers pay, against one call of the floor a check.
 fn direct(loads: &Loads<'_>, plan: &Plan, crowd: &[Round], figures: &mut Figures) -> anyhow::Result<()> {
-    let checks = plan.requests * DIRECT_TIMES;
+    // Whole batches, and as many for each stream.
+    let whole = |checks: u32| checks.next_multiple_of(BATCH_CHECKS * STREAM_CROWD.0);
+    let checks = whole(plan.requests * DIRECT_TIMES);
     let floor_us = median(crowd.iter().map(|round| round.floor.cpu_us).collect()).context("there are rounds")?;
     for kind in ["batch", "stream"] {
         let run = |checks| if kind == "batch" { loads.batch(checks) } else { loads.stream(checks) };
-        run(checks / 10)?;
+        run(whole(checks / 10))?;
         let runs: Vec<Run> = (0..plan.rounds).map(|_| run(checks)).collect::<anyhow::Result<_>>()?;
         let of = |figure: fn(&Run) -> f64| median(runs.iter().map(figure).collect()).unwrap_or_default();
         let cpu_us = of(|run| run.cpu_us);

@@ -14,6 +14,8 @@ use crate::tools;
 
 /// The part of the checks that is traced. They bring no trace of their own, so that it is the server's choice.
 const SAMPLE_RATIO: &str = "0.01";
+/// What is wrong, but not that many sessions wait for the one connection of the embedded store while they are loaded at once.
+const LOG_FILTER: &str = "warn,sqlx=error";
 /// A machine that is busy for a second is no outage of the store.
 const MAX_STALENESS: &str = "30s";
 
@@ -115,7 +117,7 @@ fn chaperone_arguments(runtime: Runtime, sink: SocketAddr, options: &[(&str, &st
         ("--telemetry-sample-ratio", SAMPLE_RATIO),
         ("--feed-max-staleness", MAX_STALENESS),
         ("--data-runtime", runtime.as_str()),
-        ("--log-filter", "warn"),
+        ("--log-filter", LOG_FILTER),
     ];
     let pairs = pairs.iter().chain(options);
     let pairs = pairs.flat_map(|(option, value)| [(*option).to_owned(), (*value).to_owned()]);

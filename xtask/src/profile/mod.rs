@@ -32,7 +32,10 @@ const UNNAMED_SHOWN: usize = 12;
 pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     let (perf, inferno) = (tools::perf()?, tools::inferno()?);
     let setting = Setting::build(runtime)?;
-    run_command(with_symbols())?;
+    // The same program, linked once more with its symbols.
+    let with_symbols =
+        ["rustc", "--release", "--package", "chaperone-server", "--bin", "chaperone", "--", "-Cstrip=none"];
+    run_command(cargo(&with_symbols))?;
     let directory = target().join("profile");
     fs::create_dir_all(&directory)?;
     let [data, script, folded] = ["perf.data", "perf.script", "perf.folded"].map(|name| directory.join(name));
@@ -55,7 +58,8 @@ pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     let loaded = loaded?;
     drop(chaperone);
 
-    let mut write_script = command(&perf, &["script", "--input"]);
+    // To look for what was inlined takes perf minutes a thousand samples; what was inlined counts as its caller.
+    let mut write_script = command(&perf, &["script", "--no-inline", "--input"]);
     write_script.arg(&data);
     to_file(write_script, &script)?;
     let mut fold = command(inferno.join("inferno-collapse-perf"), &["--kernel"]);
@@ -74,15 +78,6 @@ pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     println!("{table}");
     eprintln!("{:.1} µs of CPU a check while it was recorded", loaded.cpu_us);
     docs::replace("stages", &table)
-}
-
-/// Builds the same program again with its symbols, and with line tables for our own crates, by which calls that were inlined are told
-/// apart. What others wrote is not built again for it.
-fn with_symbols() -> Command {
-    let mut build = cargo(&["rustc", "--release", "--package", "chaperone-server", "--bin", "chaperone"]);
-    build.args(["--config", "profile.release.debug='line-tables-only'"]);
-    build.args(["--config", "profile.release.package.'*'.debug=false", "--", "-Cstrip=none"]);
-    build
 }
 
 /// The share of each stage, in Markdown.
