@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_api::chaperone::v1::decision_service_server::DecisionService;
 use chaperone_policy::{Bundle, Request};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt as _};
@@ -15,6 +14,7 @@ use tokio::task::coop;
 use tonic::{Response, Status, Streaming};
 
 use super::convert;
+use super::decision_codec::Reply;
 use super::ext_authz::grpc_timeout;
 use super::status::draining;
 use crate::admin::AdminError;
@@ -139,14 +139,14 @@ impl LastClaim {
 
 /// An answer to a question of a stream.
 enum StreamAnswer {
-    Ready(api::CheckStreamResponse),
+    Ready(Reply),
     Waiting(WaitingAnswer),
 }
 
-type WaitingAnswer = Pin<Box<dyn Future<Output = api::CheckStreamResponse> + Send>>;
+type WaitingAnswer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// The answers of one stream. What can be decided from memory is answered where it is read, so that many answers leave together.
-struct Answers {
+pub struct Answers {
     decisions: Decisions,
     call: Call,
     claims: LastClaim,
@@ -189,7 +189,7 @@ impl Answers {
 }
 
 impl Stream for Answers {
-    type Item = Result<api::CheckStreamResponse, Status>;
+    type Item = Result<Reply, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -228,10 +228,34 @@ impl Decisions {
         Self { pdp, shutdown }
     }
 
-    async fn check_one(&self, call: &Call, request: api::CheckRequest) -> Result<api::Decision, Status> {
+    /// Decides one action.
+    ///
+    /// # Errors
+    /// When the question is not as it must be, or no decision can be made.
+    pub async fn check(&self, request: tonic::Request<api::CheckRequest>) -> Result<Response<Reply>, Status> {
+        let call = Call::of(&request);
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, call, &mut LastClaim::default(), request)?;
-        Ok(decision_to_api(&check.decide(asked.question()).await?))
+        let asked = Asked::read(&check.snapshot.bundle, &call, &mut LastClaim::default(), request.into_inner())?;
+        Ok(Response::new(Reply::Check(check.decide(asked.question()).await?)))
+    }
+
+    /// Decides several actions of one session.
+    ///
+    /// # Errors
+    /// As [`Decisions::check`], for any of them.
+    pub async fn check_batch(
+        &self,
+        request: tonic::Request<api::CheckBatchRequest>,
+    ) -> Result<Response<Reply>, Status> {
+        let call = Call::of(&request);
+        Ok(Response::new(Reply::Batch(self.check_each(&call, request.into_inner()).await?)))
+    }
+
+    /// Decides many actions, each by itself.
+    pub fn check_stream(&self, request: tonic::Request<Streaming<api::CheckStreamRequest>>) -> Response<Answers> {
+        // The deadline of the call is the stream's, not that of each check in it.
+        let call = Call { timeout: None, ..Call::of(&request) };
+        Response::new(Answers::new(self.clone(), call, request.into_inner()))
     }
 
     /// Answers one question of a stream: at once from memory, or later where the store must be asked.
@@ -239,7 +263,7 @@ impl Decisions {
         let id = question.request_id;
         match self.begin_answer(call, claims, question) {
             Ok(answer) => answer,
-            Err(status) => StreamAnswer::Ready(stream_answer(id, Err(status))),
+            Err(status) => StreamAnswer::Ready(Reply::Stream(id, Err(failure(&status)))),
         }
     }
 
@@ -253,16 +277,16 @@ impl Decisions {
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let asked = Asked::read(&check.snapshot.bundle, call, claims, question.check.unwrap_or_default())?;
         if let Some(decided) = check.decide_from_memory(&asked.question()) {
-            return Ok(StreamAnswer::Ready(stream_answer(id, Ok(decision_to_api(&decided?)))));
+            return Ok(StreamAnswer::Ready(Reply::Stream(id, Ok(decided?))));
         }
         let (pdp, suspended) = (Arc::clone(&self.pdp), check.suspend());
         Ok(StreamAnswer::Waiting(Box::pin(async move {
             let decided = pdp.resume(suspended).decide_with_store(asked.question()).await;
-            stream_answer(id, decided.map(|answer| decision_to_api(&answer)).map_err(Status::from))
+            Reply::Stream(id, decided.map_err(|no_decision| failure(&no_decision.into())))
         })))
     }
 
-    async fn check_each(&self, call: &Call, request: api::CheckBatchRequest) -> Result<Vec<api::Decision>, Status> {
+    async fn check_each(&self, call: &Call, request: api::CheckBatchRequest) -> Result<Vec<Answer>, Status> {
         let count = request.actions.len();
         if count == 0 || count > BATCH_MAX {
             let message = format!("must have 1 to {BATCH_MAX} elements, not {count}");
@@ -275,53 +299,18 @@ impl Decisions {
         });
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
         let consistency = consistency(request.consistency)?;
-        let answers =
-            check.decide_each(claim(&request.session_handle), presented.evidence(), consistency, &actions).await?;
-        Ok(answers.iter().map(decision_to_api).collect())
-    }
-}
-
-#[tonic::async_trait]
-impl DecisionService for Decisions {
-    type CheckStreamStream = Pin<Box<dyn Stream<Item = Result<api::CheckStreamResponse, Status>> + Send>>;
-
-    async fn check(&self, request: tonic::Request<api::CheckRequest>) -> Result<Response<api::CheckResponse>, Status> {
-        let call = Call::of(&request);
-        let decision = self.check_one(&call, request.into_inner()).await?;
-        Ok(Response::new(api::CheckResponse { decision: Some(decision) }))
-    }
-
-    async fn check_batch(
-        &self,
-        request: tonic::Request<api::CheckBatchRequest>,
-    ) -> Result<Response<api::CheckBatchResponse>, Status> {
-        let call = Call::of(&request);
-        let decisions = self.check_each(&call, request.into_inner()).await?;
-        Ok(Response::new(api::CheckBatchResponse { decisions }))
-    }
-
-    async fn check_stream(
-        &self,
-        request: tonic::Request<Streaming<api::CheckStreamRequest>>,
-    ) -> Result<Response<Self::CheckStreamStream>, Status> {
-        // The deadline of the call is the stream's, not that of each check in it.
-        let call = Call { timeout: None, ..Call::of(&request) };
-        Ok(Response::new(Box::pin(Answers::new(self.clone(), call, request.into_inner()))))
+        let claim = claim(&request.session_handle);
+        Ok(check.decide_each(claim, presented.evidence(), consistency, &actions).await?)
     }
 }
 
 /// One question that cannot be answered does not end the stream for the others.
-fn stream_answer(request_id: u64, answer: Result<api::Decision, Status>) -> api::CheckStreamResponse {
-    use api::check_stream_response::Result as Answer;
-    let result = match answer {
-        Ok(decision) => Answer::Decision(decision),
-        Err(status) => Answer::Failure(api::CheckFailure {
-            status_code: i32::from(status.code()),
-            code: tonic_types::StatusExt::get_details_error_info(&status).map(|info| info.reason).unwrap_or_default(),
-            message: status.message().to_owned(),
-        }),
-    };
-    api::CheckStreamResponse { request_id, result: Some(result) }
+fn failure(status: &Status) -> api::CheckFailure {
+    api::CheckFailure {
+        status_code: i32::from(status.code()),
+        code: tonic_types::StatusExt::get_details_error_info(status).map(|info| info.reason).unwrap_or_default(),
+        message: status.message().to_owned(),
+    }
 }
 
 fn claim(handle: &str) -> Claim {
@@ -347,26 +336,4 @@ fn action_request(
     bundle
         .request(&action.action, resource, attributes)
         .map_err(|error| convert::invalid(format!("{field}.{}", error.field), error.message))
-}
-
-fn decision_to_api(answer: &Answer) -> api::Decision {
-    let decision = &answer.decision;
-    let outcome = match decision.outcome {
-        chaperone_policy::Outcome::Allow => api::Outcome::Allow,
-        chaperone_policy::Outcome::Deny => api::Outcome::Deny,
-    };
-    let policy = |policy: &chaperone_policy::DeterminingPolicy| api::DeterminingPolicy {
-        id: policy.id.clone(),
-        reason: policy.reason.clone().unwrap_or_default(),
-    };
-    api::Decision {
-        outcome: i32::from(outcome),
-        decision_id: answer.id.to_string(),
-        code: decision.reason.code().to_owned(),
-        reason: decision.sentence().to_owned(),
-        policies: decision.policies.iter().map(policy).collect(),
-        session_id: answer.session.as_ref().map(|session| session.id.to_string()).unwrap_or_default(),
-        bundle_number: answer.bundle.get(),
-        decided_at: Some(convert::timestamp_to_api(answer.at)),
-    }
 }

@@ -1,6 +1,8 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
 pub mod convert;
+pub mod decision_codec;
+pub mod decision_server;
 pub mod decisions;
 pub mod entities;
 pub mod ext_authz;

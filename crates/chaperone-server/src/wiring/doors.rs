@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chaperone_api::FILE_DESCRIPTOR_SET;
-use chaperone_api::chaperone::v1::decision_service_server::DecisionServiceServer;
 use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
@@ -20,6 +19,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::{Addresses, Parts};
 use crate::admin_auth::AdminAuth;
 use crate::config::{RuntimeMode, ServeConfig};
+use crate::grpc::decision_server::DecisionServer;
 use crate::grpc::decisions::Decisions;
 use crate::grpc::entities::EntityApi;
 use crate::grpc::ext_authz::ExtAuthz;
@@ -148,7 +148,7 @@ impl DataDoor {
         let authorization =
             AuthorizationServer::new(ExtAuthz::new(Arc::clone(&parts.pdp))).max_decoding_message_size(limit);
         let decisions = Decisions::new(Arc::clone(&parts.pdp), parts.shutdown.clone());
-        let decisions = DecisionServiceServer::new(decisions).max_decoding_message_size(limit);
+        let decisions = DecisionServer::new(decisions, limit);
         let served = server(config.data.max_streams)
             .layer(FailClosedLayer::new(Arc::clone(&parts.pdp)))
             .add_service(authorization)
