@@ -1,22 +1,17 @@
 //! `chaperone.v1.DecisionService`: reads the questions, asks, and builds the answers. It does not judge.
 
 use std::fmt::Display;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Bundle, Request};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{Stream, StreamExt as _};
-use tokio::task::coop;
 use tonic::{Response, Status, Streaming};
 
 use super::convert;
 use super::decision_codec::Reply;
+use super::decision_stream::Answers;
 use super::ext_authz::grpc_timeout;
-use super::status::draining;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
 use crate::pdp::{Answer, Claim, Consistency, Pdp, Protocol, Question};
@@ -26,8 +21,6 @@ use crate::telemetry::ParentContext;
 
 /// How many actions one batch may have.
 const BATCH_MAX: usize = 1_000;
-/// How many checks of one stream are under way at once; further ones wait in the stream's own flow control.
-const STREAM_IN_FLIGHT: usize = 64;
 
 /// Answers direct callers.
 #[derive(Clone, Debug)]
@@ -38,9 +31,9 @@ pub struct Decisions {
 
 /// What belongs to a call and not to its message.
 #[derive(Clone, Debug)]
-struct Call {
-    timeout: Option<Duration>,
-    parent: Option<ParentContext>,
+pub(super) struct Call {
+    pub(super) timeout: Option<Duration>,
+    pub(super) parent: Option<ParentContext>,
     peer: Option<PeerInfo>,
 }
 
@@ -86,7 +79,7 @@ impl Presented {
 }
 
 /// A question, read: what [`Question`] borrows from.
-struct Asked {
+pub(super) struct Asked {
     claim: Claim,
     presented: Presented,
     action: Request,
@@ -94,130 +87,26 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(
+    pub(super) fn read(
         bundle: &Bundle,
         call: &Call,
-        claims: &mut LastClaim,
+        claim: impl FnOnce(String) -> Claim,
         request: api::CheckRequest,
     ) -> Result<Self, AdminError> {
         Ok(Self {
             presented: call.presenter(request.presenter)?,
             action: action_request(bundle, "action", request.action)?,
-            claim: claims.read(request.session_handle),
+            claim: claim(request.session_handle),
             consistency: consistency(request.consistency)?,
         })
     }
 
-    fn question(&self) -> Question<'_> {
+    pub(super) fn question(&self) -> Question<'_> {
         Question {
             claim: self.claim,
             evidence: self.presented.evidence(),
             requests: Ok(std::slice::from_ref(&self.action)),
             consistency: self.consistency,
-        }
-    }
-}
-
-/// What the last question of a stream claimed. Most streams speak for one session, whose handle has to be hashed only once.
-///
-/// Only the hash is remembered, which is the same whenever it is computed: what the session is, is looked up for every question.
-#[derive(Default)]
-struct LastClaim(Option<(String, Claim)>);
-
-impl LastClaim {
-    fn read(&mut self, handle: String) -> Claim {
-        match &self.0 {
-            Some((last, claim)) if *last == handle => *claim,
-            _ => {
-                let claim = claim(&handle);
-                self.0 = Some((handle, claim));
-                claim
-            }
-        }
-    }
-}
-
-/// An answer to a question of a stream.
-enum StreamAnswer {
-    Ready(Reply),
-    Waiting(WaitingAnswer),
-}
-
-type WaitingAnswer = Pin<Box<dyn Future<Output = Reply> + Send>>;
-
-/// The answers of one stream. What can be decided from memory is answered where it is read, so that many answers leave together.
-pub struct Answers {
-    decisions: Decisions,
-    call: Call,
-    claims: LastClaim,
-    /// `None` when no more are read.
-    questions: Option<Streaming<api::CheckStreamRequest>>,
-    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
-    waiting: FuturesUnordered<WaitingAnswer>,
-    /// Whether its end was told.
-    is_over: bool,
-}
-
-impl Answers {
-    fn new(decisions: Decisions, call: Call, questions: Streaming<api::CheckStreamRequest>) -> Self {
-        let shutdown = decisions.shutdown.clone();
-        let closing = Box::pin(async move { shutdown.closing().await });
-        Self {
-            decisions,
-            call,
-            claims: LastClaim::default(),
-            questions: Some(questions),
-            closing,
-            waiting: FuturesUnordered::new(),
-            is_over: false,
-        }
-    }
-
-    /// The next question that has come; `None` when there will be none.
-    fn poll_question(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<api::CheckStreamRequest, Status>>> {
-        let Some(questions) = &mut self.questions else { return Poll::Ready(None) };
-        // A caller who never stops asking must let others have their turn. Answers that are ready leave meanwhile.
-        if let Poll::Ready(turn) = coop::poll_proceed(cx) {
-            turn.made_progress();
-            if let Poll::Ready(question) = questions.poll_next_unpin(cx) {
-                return Poll::Ready(question);
-            }
-        }
-        // Looked at only here: what came before the doors close is still answered.
-        self.closing.as_mut().poll(cx).map(|()| None)
-    }
-}
-
-impl Stream for Answers {
-    type Item = Result<Reply, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            if !this.waiting.is_empty() {
-                if let Poll::Ready(Some(answer)) = this.waiting.poll_next_unpin(cx) {
-                    return Poll::Ready(Some(Ok(answer)));
-                }
-                if this.questions.is_none() || this.waiting.len() >= STREAM_IN_FLIGHT {
-                    return Poll::Pending;
-                }
-            }
-            match ready!(this.poll_question(cx)) {
-                Some(Ok(question)) => match this.decisions.answer(&this.call, &mut this.claims, question) {
-                    StreamAnswer::Ready(answer) => return Poll::Ready(Some(Ok(answer))),
-                    StreamAnswer::Waiting(answer) => this.waiting.push(answer),
-                },
-                Some(Err(status)) => {
-                    (this.questions, this.is_over) = (None, true);
-                    this.waiting.clear();
-                    return Poll::Ready(Some(Err(status)));
-                }
-                None if this.waiting.is_empty() => {
-                    let is_cut = !std::mem::replace(&mut this.is_over, true) && this.decisions.shutdown.is_closing();
-                    return Poll::Ready(is_cut.then(|| Err(draining())));
-                }
-                None => this.questions = None,
-            }
         }
     }
 }
@@ -235,7 +124,7 @@ impl Decisions {
     pub async fn check(&self, request: tonic::Request<api::CheckRequest>) -> Result<Response<Reply>, Status> {
         let call = Call::of(&request);
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, &call, &mut LastClaim::default(), request.into_inner())?;
+        let asked = Asked::read(&check.snapshot.bundle, &call, |handle| claim(&handle), request.into_inner())?;
         Ok(Response::new(Reply::Check(check.decide(asked.question()).await?)))
     }
 
@@ -255,35 +144,8 @@ impl Decisions {
     pub fn check_stream(&self, request: tonic::Request<Streaming<api::CheckStreamRequest>>) -> Response<Answers> {
         // The deadline of the call is the stream's, not that of each check in it.
         let call = Call { timeout: None, ..Call::of(&request) };
-        Response::new(Answers::new(self.clone(), call, request.into_inner()))
-    }
-
-    /// Answers one question of a stream: at once from memory, or later where the store must be asked.
-    fn answer(&self, call: &Call, claims: &mut LastClaim, question: api::CheckStreamRequest) -> StreamAnswer {
-        let id = question.request_id;
-        match self.begin_answer(call, claims, question) {
-            Ok(answer) => answer,
-            Err(status) => StreamAnswer::Ready(Reply::Stream(id, Err(failure(&status)))),
-        }
-    }
-
-    fn begin_answer(
-        &self,
-        call: &Call,
-        claims: &mut LastClaim,
-        question: api::CheckStreamRequest,
-    ) -> Result<StreamAnswer, Status> {
-        let id = question.request_id;
-        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, call, claims, question.check.unwrap_or_default())?;
-        if let Some(decided) = check.decide_from_memory(&asked.question()) {
-            return Ok(StreamAnswer::Ready(Reply::Stream(id, Ok(decided?))));
-        }
-        let (pdp, suspended) = (Arc::clone(&self.pdp), check.suspend());
-        Ok(StreamAnswer::Waiting(Box::pin(async move {
-            let decided = pdp.resume(suspended).decide_with_store(asked.question()).await;
-            Reply::Stream(id, decided.map_err(|no_decision| failure(&no_decision.into())))
-        })))
+        let (pdp, shutdown) = (Arc::clone(&self.pdp), self.shutdown.clone());
+        Response::new(Answers::new(pdp, shutdown, call, request.into_inner()))
     }
 
     async fn check_each(&self, call: &Call, request: api::CheckBatchRequest) -> Result<Vec<Answer>, Status> {
@@ -304,16 +166,7 @@ impl Decisions {
     }
 }
 
-/// One question that cannot be answered does not end the stream for the others.
-fn failure(status: &Status) -> api::CheckFailure {
-    api::CheckFailure {
-        status_code: i32::from(status.code()),
-        code: tonic_types::StatusExt::get_details_error_info(status).map(|info| info.reason).unwrap_or_default(),
-        message: status.message().to_owned(),
-    }
-}
-
-fn claim(handle: &str) -> Claim {
+pub(super) fn claim(handle: &str) -> Claim {
     if handle.is_empty() { Claim::Absent } else { Claim::of_handle(handle) }
 }
 

@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod decision_codec;
 pub mod decision_server;
+mod decision_stream;
 pub mod decisions;
 pub mod entities;
 pub mod ext_authz;
