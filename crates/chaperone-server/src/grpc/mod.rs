@@ -2,6 +2,9 @@
 
 pub mod convert;
 pub mod data_plane;
+pub mod decision_codec;
+pub mod decision_server;
+mod decision_stream;
 pub mod decisions;
 pub mod entities;
 pub mod ext_authz;

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use chaperone_api::chaperone::v1::decision_service_server::DecisionServiceServer;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -19,6 +18,7 @@ use super::Parts;
 use super::doors::{HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, reflection};
 use crate::config::{DataConfig, RuntimeMode};
 use crate::grpc::data_plane::DataPlane;
+use crate::grpc::decision_server::DecisionServer;
 use crate::grpc::decisions::Decisions;
 use crate::grpc::ext_authz::ExtAuthz;
 use crate::listener::{Conn, ListenOptions, Listener, Workers};
@@ -54,7 +54,7 @@ pub(super) fn open(
 
 fn data_plane(config: &DataConfig, parts: &Parts, health: HealthServer<HealthService>) -> DataPlane {
     let decisions = Decisions::new(Arc::clone(&parts.pdp), parts.shutdown.clone());
-    let decisions = DecisionServiceServer::new(decisions).max_decoding_message_size(config.max_message_bytes);
+    let decisions = DecisionServer::new(decisions, config.max_message_bytes);
     let mut routes = Routes::builder();
     routes.add_service(decisions).add_service(health);
     if let Some(reflection) = reflection() {
