@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// What was decided. Being unable to decide is not an outcome.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
@@ -102,6 +104,43 @@ impl fmt::Display for Reason {
     }
 }
 
+/// How a policy failed to evaluate.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Failure {
+    /// It asks for an attribute or a tag of an entity that is not known.
+    EntityUnknown,
+    /// It asks for an attribute or a tag that is not there.
+    AttributeMissing,
+    /// A value is of another type than it needs.
+    WrongType,
+    /// A number does not fit into 64 bits.
+    Overflow,
+    /// A function of an extension type refuses its arguments, such as a datetime that would be too far away.
+    Extension,
+    /// It cannot be evaluated at all.
+    Other,
+}
+
+impl Failure {
+    /// Its stable code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EntityUnknown => "entity_unknown",
+            Self::AttributeMissing => "attribute_missing",
+            Self::WrongType => "wrong_type",
+            Self::Overflow => "overflow",
+            Self::Extension => "extension",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A decision on one action.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Decision {
@@ -119,9 +158,11 @@ pub struct Decision {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DeterminingPolicy {
     /// Its `@id`.
-    pub id: String,
+    pub id: SmolStr,
     /// Its `@reason` with the placeholders filled in.
     pub reason: Option<String>,
+    /// How it failed, where that is what determined the outcome.
+    pub failure: Option<Failure>,
 }
 
 impl Decision {

@@ -4,7 +4,6 @@ mod plain;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use cedar_policy_core::entities::{EntityJsonParser, TCComputation};
 use cedar_policy_core::extensions::Extensions;
@@ -61,7 +60,7 @@ pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Entit
         // An action may be repeated here as the schema has it.
         if !entity.uid().is_action() {
             match plain::entity(&entity) {
-                Ok(plain) => changes.insert(&plain, &Arc::new(entity), schema.symbols()),
+                Ok(plain) => changes.insert(&plain, schema.symbols()),
                 Err(message) => problems.push(problem(message)),
             }
         }

@@ -4,18 +4,15 @@
 
 mod bundle;
 mod compiled;
-mod context;
 mod convert;
 mod decide;
 mod decision;
 mod diagnostics;
 mod entities;
 mod entity_text;
-mod evaluate;
 mod handle;
 mod hierarchy;
 mod ids;
-mod index;
 mod manifest;
 pub mod mapping;
 mod nesting;
@@ -23,6 +20,7 @@ mod policy_set;
 mod policy_text;
 mod problem;
 mod reason;
+mod reference;
 mod request;
 mod schema;
 mod scope;
@@ -33,8 +31,8 @@ mod timestamp;
 mod value;
 
 pub use bundle::{Bundle, RequestError};
-pub use decide::{Authority, decide};
-pub use decision::{Decision, DeterminingPolicy, Outcome, Reason};
+pub use decide::{Authority, decide, decide_by_cedar};
+pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};

@@ -33,11 +33,6 @@ impl Uid {
     pub(crate) fn kind(&self) -> &SmolStr {
         &self.name.kind
     }
-
-    /// Its hash.
-    pub(crate) fn hash(&self) -> u64 {
-        self.hash
-    }
 }
 
 impl PartialEq for Uid {

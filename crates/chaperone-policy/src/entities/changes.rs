@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cedar_policy_core::ast::Entity as CoreEntity;
-
 use super::record::EntityRecord;
 use super::{Entity, EntityError, EntityStore, check};
 use crate::bundle::Bundle;
@@ -40,7 +38,6 @@ impl EntityChanges {
             let uid = self.shared(Uid::new(uid.clone()));
             let own = bundle.own_entities();
             let record = own.find(&uid).cloned();
-            self.next.core.restore(&uid, &own.core);
             self.set(uid, record);
         }
     }
@@ -64,17 +61,16 @@ impl EntityChanges {
     pub(crate) fn put_by<'a>(&mut self, schema: &CompiledSchema, entities: impl IntoIterator<Item = &'a Entity>) {
         for entity in entities {
             match check::check(entity, schema) {
-                Ok(core) => self.insert(entity, &Arc::new(core), schema.symbols()),
+                Ok(()) => self.insert(entity, schema.symbols()),
                 Err(error) => self.errors.push(error),
             }
         }
     }
 
     /// Puts an entity that the schema allows.
-    pub(crate) fn insert(&mut self, entity: &Entity, core: &Arc<CoreEntity>, symbols: &Symbols) {
+    pub(crate) fn insert(&mut self, entity: &Entity, symbols: &Symbols) {
         match EntityRecord::new(entity, symbols, |uid| self.shared(uid)) {
             Ok(record) => {
-                self.next.core.put(core);
                 self.set(Arc::clone(record.shared_uid()), Some(record));
             }
             Err(error) => self.errors.push(EntityError { uid: entity.uid.clone(), message: error.to_string() }),

@@ -15,11 +15,11 @@ use crate::diagnostics::message_of;
 use crate::schema::CompiledSchema;
 use crate::value::Attributes;
 
-/// Checks an entity, and gives it in Cedar's own form.
+/// Checks an entity.
 ///
 /// # Errors
 /// When the schema does not allow it, or it is an action: those are the schema's.
-pub(super) fn check(entity: &Entity, schema: &CompiledSchema) -> Result<CoreEntity, EntityError> {
+pub(super) fn check(entity: &Entity, schema: &CompiledSchema) -> Result<(), EntityError> {
     let refuse = |message: String| EntityError { uid: entity.uid.clone(), message };
     let core = to_core(entity).map_err(|error| refuse(error.to_string()))?;
     if core.uid().is_action() {
@@ -27,8 +27,7 @@ pub(super) fn check(entity: &Entity, schema: &CompiledSchema) -> Result<CoreEnti
     }
     let schema = CoreSchema::new(schema.validator().schema());
     let checker = EntitySchemaConformanceChecker::new(&schema, Extensions::all_available());
-    checker.validate_entity(&core).map_err(|error| refuse(message_of(&error)))?;
-    Ok(core)
+    checker.validate_entity(&core).map_err(|error| refuse(message_of(&error)))
 }
 
 /// The actions and groups of actions of a schema.

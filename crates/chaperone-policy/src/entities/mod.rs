@@ -2,21 +2,13 @@
 
 mod changes;
 mod check;
-mod core_form;
 mod record;
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::EntityUID;
-use cedar_policy_core::entities::Entities;
-
 pub use self::changes::EntityChanges;
-#[cfg(test)]
-pub(crate) use self::check::to_core;
-use self::core_form::CoreForm;
 pub(crate) use self::record::EntityRecord;
 use crate::compiled::{Uid, UidMap};
-use crate::convert;
 use crate::hierarchy::Groups;
 use crate::schema::CompiledSchema;
 use crate::value::{Attributes, EntityRef};
@@ -51,7 +43,6 @@ pub struct EntityError {
 pub struct EntityStore {
     records: UidMap<Arc<EntityRecord>>,
     groups: Groups,
-    core: CoreForm,
 }
 
 impl EntityStore {
@@ -59,7 +50,6 @@ impl EntityStore {
     pub(crate) fn of_schema(schema: &CompiledSchema) -> Self {
         let mut store = Self::default();
         for action in check::actions(schema) {
-            store.core.put(&action);
             let record = EntityRecord::action(&action);
             store.records.insert(Arc::clone(record.shared_uid()), Arc::new(record));
         }
@@ -92,23 +82,9 @@ impl EntityStore {
     }
 
     /// Every entity, in no meaningful order.
+    #[cfg(test)]
     pub(crate) fn records(&self) -> impl Iterator<Item = &EntityRecord> {
         self.records.values().map(Arc::as_ref)
-    }
-
-    /// Cedar's own entities.
-    pub(crate) fn as_core(&self) -> &Entities {
-        self.core.entities(&self.records)
-    }
-
-    /// The groups that an entity is in, near and far; none for one that is not known.
-    pub(crate) fn ancestors(&self, uid: &EntityUID) -> Vec<&EntityUID> {
-        self.core.ancestors(uid, &self.records)
-    }
-
-    /// Whether an entity is known and says `suspended`.
-    pub(crate) fn is_suspended(&self, uid: &EntityUID) -> bool {
-        self.find(&Uid::new(convert::entity_ref(uid))).is_some_and(EntityRecord::is_suspended)
     }
 }
 

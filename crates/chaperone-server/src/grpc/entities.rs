@@ -74,11 +74,11 @@ impl std::str::FromStr for Token {
 
 fn read(index: usize, entity: api::Entity) -> Result<Entity, AdminError> {
     let parents = entity.parents.into_iter();
-    let parents = parents.map(|uid| convert::entity_ref(&format!("entities[{index}].parents"), Some(uid)));
+    let parents = parents.map(|uid| convert::entity_ref(format_args!("entities[{index}].parents"), Some(uid)));
     Ok(Entity {
-        uid: convert::entity_ref(&format!("entities[{index}].uid"), entity.uid)?,
-        attributes: convert::attributes(&format!("entities[{index}].attributes"), entity.attributes)?,
-        tags: convert::attributes(&format!("entities[{index}].tags"), entity.tags)?,
+        uid: convert::entity_ref(format_args!("entities[{index}].uid"), entity.uid)?,
+        attributes: convert::attributes(format_args!("entities[{index}].attributes"), entity.attributes)?,
+        tags: convert::attributes(format_args!("entities[{index}].tags"), entity.tags)?,
         parents: parents.collect::<Result<_, _>>()?,
     })
 }

@@ -107,7 +107,7 @@ fn span_tells_what_was_decided_and_why() {
         attributes: chaperone_policy::Attributes::new(),
     };
     let principal = EntityRef::new("Agent", "a");
-    let policies = [DeterminingPolicy { id: "no-export".to_owned(), reason: None }];
+    let policies = [DeterminingPolicy { id: "no-export".to_owned(), reason: None, failure: None }];
     let told = DecisionFields {
         principal: Some(&principal),
         requests: std::slice::from_ref(&request),

@@ -1,9 +1,17 @@
 //! Addresses and ranges of addresses.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use super::digits;
+
+/// How long a text may be, in bytes: eight groups of four digits, and a prefix of three.
+const TEXT_BYTES_MAX: usize = 43;
+
 /// An address, or a range of them: an address with the length of its prefix in bits.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+///
+/// Ranges with equal members are different when their addresses are: the text says which is meant.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct IpRange {
     address: IpAddr,
     prefix: u8,
@@ -11,12 +19,85 @@ pub(crate) struct IpRange {
 
 impl IpRange {
     /// From Cedar's text; `None` when Cedar refuses it.
-    pub(crate) fn parse(_text: &str) -> Option<Self> {
-        None
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        // IPv4 inside of IPv6, such as `::ffff:10.0.0.1`, would be one address with two readings.
+        let is_mixed = text.contains(':') && text.contains('.');
+        if text.len() > TEXT_BYTES_MAX || is_mixed {
+            return None;
+        }
+        let Some((address, prefix)) = text.split_once('/') else {
+            return text.parse().ok().map(Self::of);
+        };
+        let address = address.parse().ok()?;
+        let has_leading_zero = prefix.len() > 1 && prefix.starts_with('0');
+        let prefix = digits(prefix).filter(|prefix| !has_leading_zero && *prefix <= bits(address))?;
+        Some(Self { address, prefix })
     }
 
     /// One address.
     pub(crate) fn of(address: IpAddr) -> Self {
-        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+        Self { address, prefix: bits(address) }
     }
+
+    /// Whether it is of IPv4.
+    pub(crate) fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// Whether it is of IPv6.
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.address.is_ipv6()
+    }
+
+    /// Whether every address in it is one of the host itself.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let prefix_min = if self.is_ipv4() { 8 } else { 128 };
+        self.address.is_loopback() && self.prefix >= prefix_min
+    }
+
+    /// Whether every address in it is one of many receivers.
+    pub(crate) fn is_multicast(&self) -> bool {
+        let prefix_min = if self.is_ipv4() { 4 } else { 8 };
+        self.address.is_multicast() && self.prefix >= prefix_min
+    }
+
+    /// Whether every address in it is also in `other`.
+    pub(crate) fn is_in_range(&self, other: &Self) -> bool {
+        if self.prefix < other.prefix {
+            return false;
+        }
+        match (self.address, other.address) {
+            (IpAddr::V4(own), IpAddr::V4(others)) => {
+                // The bits that the other's prefix fixes; shifting by all of them leaves none.
+                let differing = own.to_bits() ^ others.to_bits();
+                differing.checked_shr(32 - u32::from(other.prefix)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(others)) => {
+                let differing = own.to_bits() ^ others.to_bits();
+                differing.checked_shr(128 - u32::from(other.prefix)).unwrap_or(0) == 0
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for IpRange {
+    /// As a text that reads the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{address}")?,
+            // Written out, because the short form of some addresses is one that is refused.
+            IpAddr::V6(address) => {
+                for (place, group) in address.segments().into_iter().enumerate() {
+                    write!(f, "{}{group:x}", if place == 0 { "" } else { ":" })?;
+                }
+            }
+        }
+        write!(f, "/{}", self.prefix)
+    }
+}
+
+/// How many bits an address has.
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }

@@ -1,20 +1,24 @@
 //! Cedar's extension values as numbers: `ipaddr`, `decimal`, `datetime` and `duration`.
+//!
+//! What texts are accepted, and what overflows, is Cedar's; [`tests`] hold them to it.
 
+mod datetime;
+mod decimal;
+mod duration;
 mod ip;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use datetime::{datetime_offset, duration_since, parse_datetime, to_date, to_time};
+pub(crate) use decimal::parse_decimal;
+pub(crate) use duration::{parse_duration, to_days, to_hours, to_milliseconds, to_minutes, to_seconds};
 pub(crate) use ip::IpRange;
 
-/// The ten-thousandths of `decimal("12.50")`; `None` when Cedar refuses the text.
-pub(crate) fn parse_decimal(_text: &str) -> Option<i64> {
-    None
-}
-
-/// The milliseconds since the epoch of `datetime("2026-01-31T12:00:00Z")`; `None` when Cedar refuses the text.
-pub(crate) fn parse_datetime(_text: &str) -> Option<i64> {
-    None
-}
-
-/// The milliseconds of `duration("1h30m")`; `None` when Cedar refuses the text.
-pub(crate) fn parse_duration(_text: &str) -> Option<i64> {
-    None
+/// The value of a text of decimal digits alone; `None` for anything else, and for what does not fit.
+fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    // `parse` alone would take a sign.
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
 }
