@@ -356,7 +356,7 @@ fn decision_to_api(answer: &Answer) -> api::Decision {
         chaperone_policy::Outcome::Deny => api::Outcome::Deny,
     };
     let policy = |policy: &chaperone_policy::DeterminingPolicy| api::DeterminingPolicy {
-        id: policy.id.clone(),
+        id: policy.id.to_string(),
         reason: policy.reason.clone().unwrap_or_default(),
     };
     api::Decision {
