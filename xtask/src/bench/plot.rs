@@ -1,7 +1,5 @@
 //! Curves as SVG.
 
-use std::path::Path;
-
 use anyhow::anyhow;
 use plotters::prelude::*;
 
@@ -10,14 +8,16 @@ use crate::docs::grouped;
 
 /// Width and height, in pixels.
 const SIZE: (u32, u32) = (760, 380);
+/// Its size is that of the whole line.
+const FONT: (&str, u32) = ("sans-serif", 17);
 const CHAPERONE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
 const FLOOR: RGBColor = RGBColor(0x8a, 0x8a, 0x8a);
 
-/// Draws both servers over the sizes, which grow tenfold from one to the next.
+/// Both servers over the sizes, which grow tenfold from one to the next.
 ///
 /// # Errors
-/// When the file cannot be written, or there is nothing to draw.
-pub fn draw(curve: &Curve, path: &Path) -> anyhow::Result<()> {
+/// When there is nothing to draw.
+pub fn svg(curve: &Curve) -> anyhow::Result<String> {
     let sizes: Vec<u32> = curve.points.iter().map(|(size, ..)| *size).collect();
     let (Some(&first), Some(&last)) = (sizes.first(), sizes.last()) else {
         return Err(anyhow!("the curve `{}` has no points", curve.name));
@@ -26,7 +26,6 @@ pub fn draw(curve: &Curve, path: &Path) -> anyhow::Result<()> {
     let chaperone: Vec<(u32, f64)> = curve.points.iter().map(|(size, _, chaperone)| (*size, *chaperone)).collect();
     let highest = floor.iter().chain(&chaperone).map(|(_, us)| *us).fold(0.0, f64::max);
 
-    // Drawn as a whole before the file is touched.
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -39,6 +38,9 @@ pub fn draw(curve: &Curve, path: &Path) -> anyhow::Result<()> {
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
+            .label_style(FONT)
+            .axis_desc_style(FONT)
+            .y_labels(6)
             .x_desc(curve.what)
             .y_desc("CPU of the server for a check, µs")
             .x_label_formatter(&|size| grouped(*size))
@@ -55,12 +57,26 @@ pub fn draw(curve: &Curve, path: &Path) -> anyhow::Result<()> {
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::LowerRight)
+            .label_font(FONT)
             .background_style(WHITE)
             .border_style(FLOOR)
             .draw()?;
         area.present()?;
     }
-    std::fs::write(path, svg)?;
-    eprintln!("wrote {}", path.display());
-    Ok(())
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_servers_and_every_size_are_drawn() {
+        let points = vec![(10, 20.0, 40.0), (1_000, 20.5, 41.0), (100_000, 21.0, 44.0)];
+        let svg = svg(&Curve { name: "sessions", what: "sessions in memory", points }).expect("a plot");
+        for text in ["Chaperone", "a server that does nothing", "sessions in memory", "1,000", "100,000"] {
+            assert!(svg.contains(text), "{text} in {svg}");
+        }
+        assert!(["#1F5FA8", "#8A8A8A"].iter().all(|colour| svg.contains(colour)), "{svg}");
+    }
 }
