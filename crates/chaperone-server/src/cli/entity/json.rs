@@ -40,7 +40,7 @@ fn read_entity(item: Json) -> Result<Entity, String> {
         match key.as_str() {
             "uid" => entity.uid = Some(read_uid(value).ok_or("`uid` takes {\"type\": …, \"id\": …}")?),
             "attrs" => {
-                entity.attributes = read_values(value.into_object().ok_or("`attrs` is an object")?, "attribute")?
+                entity.attributes = read_values(value.into_object().ok_or("`attrs` is an object")?, "attribute")?;
             }
             "parents" => {
                 let Json::List(parents) = value else { return Err("`parents` is an array".to_owned()) };
