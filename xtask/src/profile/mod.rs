@@ -94,6 +94,9 @@ fn table(folded: &str, cpu_us: f64) -> anyhow::Result<String> {
     if total == 0 {
         bail!("perf recorded nothing: `sysctl kernel.perf_event_paranoid` may forbid it");
     }
+    if stages.get(OTHER).is_some_and(|ns| *ns > total / 2) {
+        bail!("most of the time is in functions of no stage: does the program have its symbols?");
+    }
     let mut table = "| stage | share | µs a check | what it is |\n| --- | --- | --- | --- |\n".to_owned();
     for stage in STAGES {
         let ns = stages.get(stage.name).copied().unwrap_or_default();
