@@ -140,6 +140,10 @@ pub struct DeterminingPolicy {
     /// Its `@reason`, placeholders filled in; may be empty.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
+    /// Why it could not be evaluated, where the decision's code is `policy_error`: `entity_unknown`, `attribute_missing`, `wrong_type`,
+    /// `overflow`, `extension` or `other`. Empty otherwise.
+    #[prost(string, tag = "3")]
+    pub failure: ::prost::alloc::string::String,
 }
 /// A decision and its explanation.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use bytes::BufMut;
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::Outcome;
+use chaperone_policy::{Failure, Outcome};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use tonic::Status;
@@ -115,10 +115,13 @@ impl ReplyEncoder {
         text(4, decision.sentence(), written);
         for policy in &decision.policies {
             let reason = policy.reason.as_deref().unwrap_or_default();
+            let failure = policy.failure.map(Failure::as_str).unwrap_or_default();
+            let length = text_length(&policy.id) + text_length(reason) + text_length(failure);
             encode_key(5, WireType::LengthDelimited, written);
-            encode_varint((text_length(&policy.id) + text_length(reason)) as u64, written);
+            encode_varint(length as u64, written);
             text(1, &policy.id, written);
             text(2, reason, written);
+            text(3, failure, written);
         }
         if let Some(session) = &answer.session {
             text(6, session.id.as_uuid().hyphenated().encode_lower(&mut uuid), written);
@@ -162,11 +165,9 @@ mod tests {
     use super::*;
 
     fn answers() -> impl Strategy<Value = Answer> {
-        let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}")).prop_map(|(id, reason)| DeterminingPolicy {
-            id: id.into(),
-            reason,
-            failure: None,
-        });
+        let failure = proptest::option::of(Just(Failure::Overflow));
+        let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}"), failure);
+        let policy = policy.prop_map(|(id, reason, failure)| DeterminingPolicy { id: id.into(), reason, failure });
         let policies = proptest::collection::vec(policy, 0..4);
         let decision = (any::<bool>(), policies, proptest::option::of("\\PC{0,40}"));
         (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(|((allow, policies, detail), id, bundle, at)| {
@@ -188,6 +189,7 @@ mod tests {
         let policy = |policy: &DeterminingPolicy| api::DeterminingPolicy {
             id: policy.id.to_string(),
             reason: policy.reason.clone().unwrap_or_default(),
+            failure: policy.failure.map(Failure::as_str).unwrap_or_default().to_owned(),
         };
         let outcome = if answer.is_allowed() { api::Outcome::Allow } else { api::Outcome::Deny };
         api::Decision {

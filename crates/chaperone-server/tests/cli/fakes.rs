@@ -80,7 +80,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         decision_id: "0198c0de-0000-7000-8000-000000000009".to_owned(),
         code: code.to_owned(),
         reason: reason.to_owned(),
-        policies: vec![DeterminingPolicy { id: policy.to_owned(), reason: reason.to_owned() }],
+        policies: vec![DeterminingPolicy { id: policy.to_owned(), reason: reason.to_owned(), failure: String::new() }],
         session_id: SESSION.to_owned(),
         bundle_number: 7,
         decided_at: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),

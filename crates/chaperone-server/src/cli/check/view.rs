@@ -26,6 +26,7 @@ pub struct DecisionJson<'a> {
 struct PolicyJson<'a> {
     id: &'a str,
     reason: Option<&'a str>,
+    failure: Option<&'a str>,
 }
 
 impl<'a> DecisionJson<'a> {
@@ -36,7 +37,13 @@ impl<'a> DecisionJson<'a> {
             outcome: outcome_name(decision.outcome()),
             code: &decision.code,
             reason: &decision.reason,
-            policies: policies.map(|policy| PolicyJson { id: &policy.id, reason: given(&policy.reason) }).collect(),
+            policies: policies
+                .map(|policy| PolicyJson {
+                    id: &policy.id,
+                    reason: given(&policy.reason),
+                    failure: given(&policy.failure),
+                })
+                .collect(),
             session_id: given(&decision.session_id),
             bundle_number: decision.bundle_number,
             decision_id: &decision.decision_id,
@@ -57,9 +64,10 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
     let mut facts = Table::of_facts();
     facts.fact("code", &decision.code).fact("reason", &decision.reason);
     for policy in &decision.policies {
-        let text = match given(&policy.reason) {
+        let text = match (given(&policy.reason), given(&policy.failure)) {
+            (_, Some(failure)) => format!("{}: failed ({failure})", policy.id),
             // The sentence above is the first policy's reason already.
-            Some(reason) if reason != decision.reason => format!("{}: {reason}", policy.id),
+            (Some(reason), None) if reason != decision.reason => format!("{}: {reason}", policy.id),
             _ => policy.id.clone(),
         };
         facts.fact("policy", text);
@@ -107,8 +115,16 @@ mod tests {
             code: "forbidden".into(),
             reason: "exports need an approval".into(),
             policies: vec![
-                DeterminingPolicy { id: "no-export".into(), reason: "exports need an approval".into() },
-                DeterminingPolicy { id: "office-hours".into(), reason: "come back tomorrow".into() },
+                DeterminingPolicy {
+                    id: "no-export".into(),
+                    reason: "exports need an approval".into(),
+                    failure: String::new(),
+                },
+                DeterminingPolicy {
+                    id: "office-hours".into(),
+                    reason: "come back tomorrow".into(),
+                    failure: String::new(),
+                },
             ],
             bundle_number: 3,
             ..Decision::default()
