@@ -44,8 +44,8 @@ struct Call {
 impl Call {
     fn of<T>(request: &tonic::Request<T>) -> Self {
         Self {
-            timeout: grpc_timeout(request.metadata()),
-            parent: convert::parent_context(request.metadata()),
+            timeout: grpc_timeout(request.metadata().as_ref()),
+            parent: convert::parent_context(request.metadata().as_ref()),
             peer: request.extensions().get::<PeerInfo>().cloned(),
         }
     }
