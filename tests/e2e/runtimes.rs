@@ -24,9 +24,13 @@ const ADMIN_SERVICES: [&str; 3] =
     ["chaperone.v1.EntityService", "chaperone.v1.PolicyService", "chaperone.v1.SessionService"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_runtime_per_core_decides_as_the_shared_one_does() {
-    let options = ["--data-runtime", "per-core", "--data-workers", "3"];
-    let mut world = World::builder().replicas(2).serve(&options).start().await;
+async fn threads_with_their_own_connections_decide_as_threads_that_share_them() {
+    decides(&["--data-runtime", "per-core", "--data-workers", "3"]).await;
+    decides(&["--data-runtime", "shared"]).await;
+}
+
+async fn decides(options: &[&str]) {
+    let mut world = World::builder().replicas(2).serve(options).start().await;
     let opened = world.session().await;
     let read = Request::get("/documents/42").session(&opened.handle);
     assert_eq!(world.send(read.clone()).await.status, 200);

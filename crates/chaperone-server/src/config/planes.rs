@@ -87,7 +87,7 @@ pub struct DataConfig {
     )]
     pub default_deadline: Duration,
     /// Whether all threads share the work, or each has its own connections
-    #[arg(id = "data-runtime", long, env = "CHAPERONE_DATA_RUNTIME", value_name = "MODE", default_value = "shared")]
+    #[arg(id = "data-runtime", long, env = "CHAPERONE_DATA_RUNTIME", value_name = "MODE", default_value = "per-core")]
     pub runtime: RuntimeMode,
     /// Threads that answer checks when each has its own connections (per-core); 0 is one per core
     #[arg(id = "data-workers", long, env = "CHAPERONE_DATA_WORKERS", value_name = "THREADS", default_value = "0")]

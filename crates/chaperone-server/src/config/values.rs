@@ -97,9 +97,9 @@ impl TypedValueParser for StoreUrlParser {
 /// How the data plane's work is spread over threads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum RuntimeMode {
-    /// One runtime whose threads share all work.
+    /// One runtime whose threads share all work, with that of the other doors.
     Shared,
-    /// One runtime and one socket per thread; a connection stays on its thread.
+    /// Threads with a runtime each; a connection stays on its thread.
     PerCore,
 }
 

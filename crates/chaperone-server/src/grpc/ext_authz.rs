@@ -12,7 +12,6 @@ use chaperone_policy::mapping::{Connection, Facts, HttpRequest, Mapped, Mapping,
 use futures_util::FutureExt as _;
 use http::HeaderMap;
 
-use super::convert::parent_context;
 use super::ext_authz_answer::{allow, deny, no_decision};
 use super::ext_authz_message::Attributes;
 use crate::no_decision::NoDecision;
@@ -49,10 +48,11 @@ impl ExtAuthz {
     /// Answers a check, whose message is still to arrive, with a `CheckResponse` as gRPC frames it.
     pub(super) async fn check(
         &self,
-        headers: &HeaderMap,
+        timeout: Option<Duration>,
+        parent: Option<ParentContext>,
         message: impl Future<Output = Result<Bytes, NoDecision>>,
     ) -> Bytes {
-        let answer = async { self.try_check(headers, &message.await?).await };
+        let answer = async { self.try_check(timeout, parent, &message.await?).await };
         let failure = match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
@@ -62,10 +62,13 @@ impl ExtAuthz {
         no_decision(failure, Traffic::Http, OnFailure::Deny)
     }
 
-    async fn try_check(&self, headers: &HeaderMap, message: &[u8]) -> Result<Bytes, NoDecision> {
+    async fn try_check(
+        &self,
+        timeout: Option<Duration>,
+        parent: Option<ParentContext>,
+        message: &[u8],
+    ) -> Result<Bytes, NoDecision> {
         let attributes = Attributes::read(message).ok().flatten().ok_or(NoDecision::Unreadable)?;
-        let timeout = grpc_timeout(headers);
-        let parent = parent_context(headers);
         let connection = attributes.connection();
         let evidence = attributes.evidence();
         Ok(match attributes.http {

@@ -8,6 +8,8 @@ use chaperone_api::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use proptest::collection::{hash_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_types::value::Kind;
@@ -328,6 +330,19 @@ proptest! {
     fn noise_is_read_or_refused_alike(bytes in vec(any::<u8>(), 0..40)) {
         agree(&bytes);
     }
+}
+
+/// Else the property over them would say little.
+#[test]
+fn wild_fields_are_neither_all_good_nor_all_bad() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = wild_fields();
+    let is_read = |_: &usize| {
+        let fields = strategy.new_tree(&mut runner).expect("it makes one").current();
+        agree(&nested(1, &nested(4, &nested(2, &fields))))
+    };
+    let read = (0..300).filter(is_read).count();
+    assert!((60..240).contains(&read), "{read} of 300 are read");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The data plane's door: who serves its connections, and how.
 
 use std::convert::Infallible;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -33,19 +36,16 @@ pub(super) fn open(
     health: HealthServer<HealthService>,
     planes: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let shutdown = parts.shutdown.clone();
-    let plane = Arc::new(data_plane(config, parts, health));
-    let max_streams = config.max_streams;
+    let door = Door {
+        plane: Arc::new(data_plane(config, parts, health)),
+        shutdown: parts.shutdown.clone(),
+        max_streams: config.max_streams,
+        runtime: config.runtime,
+    };
+    let serve = move |conn| door.clone().serve(conn);
     let workers = match config.runtime {
-        RuntimeMode::Shared => {
-            let http2 = http2(max_streams, Spawning::Always);
-            Workers::shared(move |conn| serve(conn, http2.clone(), Arc::clone(&plane), shutdown.clone()), planes)
-        }
-        RuntimeMode::PerCore => {
-            let http2 = http2(max_streams, Spawning::WhenPending);
-            let serve = move |conn| serve(conn, http2.clone(), Arc::clone(&plane), shutdown.clone());
-            Workers::threads(config.worker_count(), &serve, planes)?
-        }
+        RuntimeMode::Shared => Workers::shared(serve, planes),
+        RuntimeMode::PerCore => Workers::threads(config.worker_count(), &serve, planes)?,
     };
     let shutdown = parts.shutdown.clone();
     planes.spawn(listener.hand_to(workers, options, async move { shutdown.closing().await })?);
@@ -68,68 +68,102 @@ fn data_plane(config: &DataConfig, parts: &Parts, health: HealthServer<HealthSer
     }
 }
 
-fn http2(max_streams: u32, spawning: Spawning) -> http2::Builder<Spawning> {
-    let mut http2 = http2::Builder::new(spawning);
-    http2
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(max_streams)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        // gRPC has no use for the date.
-        .auto_date_header(false);
-    http2
+/// How connections are served.
+#[derive(Clone, Debug)]
+struct Door {
+    plane: Arc<DataPlane>,
+    shutdown: Shutdown,
+    max_streams: u32,
+    runtime: RuntimeMode,
 }
 
-/// Serves one connection. After shutdown it takes no new calls, and ends with those in flight.
-async fn serve(conn: Conn, http2: http2::Builder<Spawning>, plane: Arc<DataPlane>, shutdown: Shutdown) {
-    let peer = conn.peer().clone();
-    let remote_addr = peer.remote_addr;
-    let called = Arc::new((plane, peer));
-    let service = service_fn(move |request| {
-        let called = Arc::clone(&called);
-        async move {
-            let (plane, peer) = &*called;
-            Ok::<_, Infallible>(plane.call(request, peer).await)
+impl Door {
+    /// Serves one connection. After shutdown it takes no new calls, and ends with those in flight.
+    async fn serve(self, conn: Conn) {
+        let peer = conn.peer().clone();
+        let remote_addr = peer.remote_addr;
+        let called = Arc::new((self.plane, peer));
+        let service = service_fn(move |request| {
+            let called = Arc::clone(&called);
+            async move {
+                let (plane, peer) = &*called;
+                Ok::<_, Infallible>(plane.call(request, peer).await)
+            }
+        });
+        let calls = match self.runtime {
+            RuntimeMode::Shared => Calls::Spawned,
+            RuntimeMode::PerCore => Calls::Gathered(Arc::default()),
+        };
+        let mut connection = pin!(
+            http2::Builder::new(calls.clone())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(self.max_streams)
+                .keep_alive_interval(KEEPALIVE_INTERVAL)
+                .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+                .max_header_list_size(HEADER_BYTES_MAX)
+                // gRPC has no use for the date.
+                .auto_date_header(false)
+                .serve_connection(TokioIo::new(conn), service)
+        );
+        let mut closing = pin!(self.shutdown.closing().fuse());
+        let served = poll_fn(|cx| {
+            if !closing.is_terminated() && closing.as_mut().poll(cx).is_ready() {
+                connection.as_mut().graceful_shutdown();
+            }
+            loop {
+                if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(served);
+                }
+                // Whatever they answer is only written when the connection is asked again.
+                if !calls.run_gathered() {
+                    return Poll::Pending;
+                }
+            }
+        });
+        if let Err(error) = served.await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(door = "data", peer.address = %remote_addr, error, "a connection ended badly");
         }
-    });
-    let mut serving = pin!(http2.serve_connection(TokioIo::new(conn), service));
-    let served = tokio::select! {
-        biased;
-        served = &mut serving => served,
-        () = shutdown.closing() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = served {
-        let error = &error as &dyn std::error::Error;
-        tracing::debug!(door = "data", peer.address = %remote_addr, error, "a connection ended badly");
     }
 }
 
-/// Whether a call gets a task of its own.
-#[derive(Clone, Copy, Debug)]
-enum Spawning {
-    /// Always, so that the calls of a connection are shared by threads.
-    Always,
-    /// Only when it has to wait. Most are answered at once, by the task that reads the connection: that is cheaper than a task each.
-    WhenPending,
+/// How the calls of a connection are run.
+#[derive(Clone)]
+enum Calls {
+    /// Each by a task of its own, so that threads share the calls of a connection.
+    Spawned,
+    /// By the task that reads the connection, after it has read all there is: the answers of many calls then leave together. Only a
+    /// call that has to wait gets its own task.
+    Gathered(Arc<Mutex<Vec<Call>>>),
 }
 
-impl<F> Executor<F> for Spawning
+type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Calls {
+    /// Runs what was gathered; false when there was nothing.
+    fn run_gathered(&self) -> bool {
+        let Self::Gathered(gathered) = self else { return false };
+        let calls = std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_some = !calls.is_empty();
+        for mut call in calls {
+            // Nothing wakes it here: when it has to wait, its own task asks again at once, and waits.
+            if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                tokio::spawn(call);
+            }
+        }
+        is_some
+    }
+}
+
+impl<F> Executor<F> for Calls
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
         match self {
-            Self::Always => drop(tokio::spawn(call)),
-            Self::WhenPending => {
-                let mut call = Box::pin(call);
-                // Nothing wakes it here: when it has to wait, its own task asks again at once, and waits.
-                if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-                    tokio::spawn(call);
-                }
+            Self::Spawned => drop(tokio::spawn(call)),
+            Self::Gathered(gathered) => {
+                gathered.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use bytes::{BufMut as _, Bytes};
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 /// What stands before a message on a gRPC stream: whether it is compressed, and its length.
 const PREFIX: [u8; 5] = [0; 5];
@@ -71,13 +71,14 @@ impl Writer {
         self.0.push(0);
         content(self);
         let length = self.0.len() - place - 1;
-        match (u8::try_from(length), self.0.get_mut(place)) {
-            (Ok(short @ 0..0x80), Some(byte)) => *byte = short,
-            _ => {
-                let mut varint = Vec::with_capacity(2);
-                encode_varint(length as u64, &mut varint);
-                self.0.splice(place..=place, varint);
-            }
+        let place_bytes = encoded_len_varint(length as u64);
+        if place_bytes > 1 {
+            let end = self.0.len();
+            self.0.resize(end + place_bytes - 1, 0);
+            self.0.copy_within(place + 1..end, place + place_bytes);
+        }
+        if let Some(mut place) = self.0.get_mut(place..place + place_bytes) {
+            encode_varint(length as u64, &mut place);
         }
     }
 }
