@@ -63,8 +63,8 @@ pub(super) async fn apply_changed_entities(
     let changed: Vec<EntityRef> = changed.into_iter().collect();
     for uids in changed.chunks(PAGE as usize) {
         let found = store.entities_named(uids).await?;
-        let mut gone: BTreeSet<EntityRef> = uids.iter().cloned().collect();
-        found.iter().for_each(|entity| drop(gone.remove(&entity.uid)));
+        let known: BTreeSet<&EntityRef> = found.iter().map(|entity| &entity.uid).collect();
+        let gone: Vec<EntityRef> = uids.iter().filter(|uid| !known.contains(uid)).cloned().collect();
         let bundle = Arc::clone(bundle);
         let compiling = tokio::task::spawn_blocking(move || {
             changes.put(&bundle, &found);
