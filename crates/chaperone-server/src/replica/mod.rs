@@ -12,7 +12,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use chaperone_policy::{Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
 use chaperone_store::{Cursor, Store, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 pub use entities::{EntityLoadError, load_entities};
 pub use follower::Follower;
@@ -49,6 +51,8 @@ pub enum Policies {
 #[derive(Debug)]
 pub struct Replica {
     store: Arc<dyn Store>,
+    /// Where the store is read from: its connections belong to this runtime, and so outlive whichever worker asked.
+    runtime: Handle,
     policies: ArcSwap<Policies>,
     sessions: SessionCache,
     freshness: Freshness,
@@ -59,10 +63,11 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// An empty replica: it decides nothing until a [`Follower`] has loaded it.
+    /// An empty replica: it decides nothing until a [`Follower`] has loaded it. Call it within the runtime that outlives all others.
     pub fn new(store: Arc<dyn Store>, sessions_max: usize, limits: StalenessLimits) -> Self {
         Self {
             store,
+            runtime: Handle::current(),
             policies: ArcSwap::from_pointee(Policies::None),
             sessions: SessionCache::new(sessions_max),
             freshness: Freshness::new(limits),
@@ -113,7 +118,12 @@ impl Replica {
     /// When the store fails, or what it holds is not a whole chain.
     pub async fn load_chain(&self, handle: &HandleHash) -> Result<Option<Arc<CachedChain>>, StoreError> {
         let ticket = self.sessions.begin_load();
-        let sessions = self.store.session_chain(handle).await?;
+        let load = {
+            let (store, handle) = (Arc::clone(&self.store), *handle);
+            async move { store.session_chain(&handle).await }
+        };
+        let loaded = AbortOnDropHandle::new(self.runtime.spawn(load)).await;
+        let sessions = loaded.map_err(|error| StoreError::Unavailable(error.into()))??;
         let Some(id) = sessions.first().map(|session| session.id) else {
             self.sessions.forget(handle);
             return Ok(None);
