@@ -162,8 +162,11 @@ mod tests {
     use super::*;
 
     fn answers() -> impl Strategy<Value = Answer> {
-        let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}"))
-            .prop_map(|(id, reason)| DeterminingPolicy { id, reason });
+        let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}")).prop_map(|(id, reason)| DeterminingPolicy {
+            id: id.into(),
+            reason,
+            failure: None,
+        });
         let policies = proptest::collection::vec(policy, 0..4);
         let decision = (any::<bool>(), policies, proptest::option::of("\\PC{0,40}"));
         (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(|((allow, policies, detail), id, bundle, at)| {
@@ -183,7 +186,7 @@ mod tests {
     /// What the API says an answer is.
     fn decision(answer: &Answer) -> api::Decision {
         let policy = |policy: &DeterminingPolicy| api::DeterminingPolicy {
-            id: policy.id.clone(),
+            id: policy.id.to_string(),
             reason: policy.reason.clone().unwrap_or_default(),
         };
         let outcome = if answer.is_allowed() { api::Outcome::Allow } else { api::Outcome::Deny };
