@@ -59,23 +59,21 @@ pub(super) async fn apply_changed_entities(
     entities: &EntityStore,
     changed: BTreeSet<EntityRef>,
 ) -> Result<EntityStore, EntityLoadError> {
-    let mut next = entities.change();
+    let mut changes = entities.change();
     let changed: Vec<EntityRef> = changed.into_iter().collect();
     for uids in changed.chunks(PAGE as usize) {
         let found = store.entities_named(uids).await?;
-        let mut gone: BTreeSet<EntityRef> = uids.iter().cloned().collect();
-        for entity in &found {
-            gone.remove(&entity.uid);
-        }
+        let known: BTreeSet<&EntityRef> = found.iter().map(|entity| &entity.uid).collect();
+        let gone: Vec<EntityRef> = uids.iter().filter(|uid| !known.contains(uid)).cloned().collect();
         let bundle = Arc::clone(bundle);
         let compiling = tokio::task::spawn_blocking(move || {
-            next.put(&bundle, &found);
-            next.remove(&bundle, &gone);
-            next
+            changes.put(&bundle, &found);
+            changes.remove(&bundle, &gone);
+            changes
         });
-        next = compiling.await?;
+        changes = compiling.await?;
     }
-    finish(next).await
+    finish(changes).await
 }
 
 async fn finish(changes: EntityChanges) -> Result<EntityStore, EntityLoadError> {

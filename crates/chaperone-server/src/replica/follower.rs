@@ -186,7 +186,7 @@ impl Follower {
                     let _ = self.replica.session_changes.send(Some(*id));
                 }
                 Changed::ActiveBundle => work.bundle = true,
-                Changed::Entity(uid) => drop(work.entities.insert(uid.clone())),
+                Changed::Entity(uid) => _ = work.entities.insert(uid.clone()),
             }
         }
         Ok(Page { work, cursor, more })

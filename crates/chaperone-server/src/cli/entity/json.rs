@@ -128,7 +128,7 @@ mod tests {
             (r#"[{"uid":"A::1"}]"#, "`uid`"),
             (r#"[{"uid":{"type":"A","id":"1"},"attr":{}}]"#, "no `attr`"),
             (r#"[{"uid":{"type":"A","id":"1"},"tags":["a"]}]"#, "`tags`"),
-            (r#"[{"uid":{"type":"A","id":"1"},"tags":{"x":null}}]"#, "tag `x`"),
+            (r#"[{"uid":{"type":"A","id":"1"},"tags":{"x":{"__extn":{}}}}]"#, "tag `x`"),
             (r#"[{"uid":{"type":"A","id":"1"},"attrs":{"x":1.5}}]"#, "line 1"),
             (r#"[{"uid":{"type":"A","id":"1"},"attrs":{"x":{"__extn":{}}}}]"#, "attribute `x`"),
             (r#"[{"uid":{"type":"A","id":"1"},"uid":{"type":"A","id":"2"}}]"#, "twice"),
