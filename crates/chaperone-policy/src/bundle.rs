@@ -1,5 +1,7 @@
 //! Bundles, compiled: what one replica decides with.
 
+use std::sync::Arc;
+
 use cedar_policy_core::ast::Entity as CoreEntity;
 use sha2::{Digest as _, Sha256};
 
@@ -9,7 +11,7 @@ use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
 use crate::mapping::Mapping;
-use crate::policy_set::PolicySet;
+use crate::policy_set::{ParsedPolicy, PolicySet};
 use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -25,7 +27,7 @@ const MAPPING_PATH: &str = "mapping.toml";
 #[derive(Debug)]
 pub struct Bundle {
     manifest: Manifest,
-    schema: CompiledSchema,
+    schema: Arc<CompiledSchema>,
     schema_digest: [u8; 32],
     policies: PolicySet,
     entities: Vec<CoreEntity>,
@@ -49,17 +51,26 @@ impl Bundle {
     /// With every problem of every file, in the order of files and places. When the schema has problems, whatever is checked
     /// against it is only parsed.
     pub fn compile(source: &BundleSource) -> Result<Self, Vec<Problem>> {
+        Self::compile_with(source, compile_schema(source).map(Arc::new), Vec::new())
+    }
+
+    /// As [`compile`](Self::compile), with its schema already compiled, and with policies that no bundle's text can have: links of templates.
+    pub(crate) fn compile_with(
+        source: &BundleSource,
+        schema: Result<Arc<CompiledSchema>, Vec<Problem>>,
+        links: Vec<ParsedPolicy>,
+    ) -> Result<Self, Vec<Problem>> {
         source.check_limits()?;
         let mut problems = Problems::default();
         let manifest = problems.keep(Manifest::parse(file(source, manifest::PATH).unwrap_or_default()));
-        let schema = problems.keep_all(compile_schema(source));
-        let policies = compile_policies(source, schema.as_ref(), &mut problems);
+        let schema = problems.keep_all(schema);
+        let policies = compile_policies(source, links, schema.as_deref(), &mut problems);
         let entities = match file(source, entity_text::PATH) {
-            Some(text) => problems.keep_all(entity_text::parse(text, schema.as_ref())),
+            Some(text) => problems.keep_all(entity_text::parse(text, schema.as_deref())),
             None => Some(Vec::new()),
         };
         let mapping = match file(source, MAPPING_PATH) {
-            Some(text) => problems.keep_all(compile_mapping(text, schema.as_ref())),
+            Some(text) => problems.keep_all(compile_mapping(text, schema.as_deref())),
             None => Some(Mapping::default()),
         };
         match (problems.0.is_empty(), manifest, schema, entities, mapping) {
@@ -192,10 +203,18 @@ fn compile_schema(source: &BundleSource) -> Result<CompiledSchema, Vec<Problem>>
     }
 }
 
-fn compile_policies(source: &BundleSource, schema: Option<&CompiledSchema>, problems: &mut Problems) -> PolicySet {
+fn compile_policies(
+    source: &BundleSource,
+    links: Vec<ParsedPolicy>,
+    schema: Option<&CompiledSchema>,
+    problems: &mut Problems,
+) -> PolicySet {
     let mut files = PolicyFiles::default();
     for (path, text) in source.files.iter().filter(|(path, _)| path.starts_with("policies/")) {
         files.add(File { path, text });
+    }
+    for policy in links {
+        files.add_link(policy);
     }
     if let Some(schema) = schema {
         files.check_types(schema.validator());

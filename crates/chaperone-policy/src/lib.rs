@@ -9,6 +9,8 @@ mod convert;
 mod decide;
 mod decision;
 mod diagnostics;
+#[cfg(any(test, feature = "differential"))]
+pub mod differential;
 mod entities;
 mod entity_text;
 mod evaluate;

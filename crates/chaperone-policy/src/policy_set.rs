@@ -72,6 +72,12 @@ impl PolicySet {
         self.policies.iter().map(|policy| policy.id.as_str())
     }
 
+    /// Cedar's own form of each, in the order of their ids.
+    #[cfg(any(test, feature = "differential"))]
+    pub(crate) fn in_cedar(&self) -> impl Iterator<Item = &CorePolicy> {
+        self.reference.policies()
+    }
+
     /// Evaluates those whose scope the situation satisfies.
     pub(crate) fn evaluate(&self, situation: &Situation<'_>) -> Evaluation<'_> {
         if let Some(situation) = situation.as_reference() {

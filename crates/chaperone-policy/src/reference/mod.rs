@@ -54,6 +54,12 @@ impl Reference {
         reference
     }
 
+    /// The policies, in the order of their places.
+    #[cfg(any(test, feature = "differential"))]
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        (0..self.effects.len()).filter_map(|place| self.policies.get(&id(place)))
+    }
+
     /// What Cedar's authorizer says of each policy.
     pub(crate) fn evaluate(&self, situation: &Situation<'_>) -> Verdict {
         match situation.entities(&self.named, self.depth) {
