@@ -11,6 +11,7 @@
 )]
 
 mod chance;
+mod corpus;
 mod coverage;
 mod expression;
 mod paths;
@@ -22,7 +23,8 @@ mod situations;
 mod values;
 mod world;
 
-pub use coverage::Report;
+pub use corpus::{CorpusReport, run_corpus};
+pub use coverage::{Report, Uses};
 pub use reproduction::Difference;
 pub use run::{Evaluate, Plan, run};
 
