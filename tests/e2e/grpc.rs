@@ -2,7 +2,7 @@
 
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::{
-    ActionRequest, CheckBatchRequest, CheckRequest, CheckStreamRequest, Outcome, check_stream_response,
+    ActionRequest, CheckBatchRequest, CheckRequest, CheckStreamRequest, Consistency, Outcome, check_stream_response,
 };
 use chaperone_e2e::admin::{entity, member};
 use chaperone_e2e::client;
@@ -100,4 +100,38 @@ async fn batch_answers_in_order_and_stream_by_id() {
         assert!(place.replace(decision.outcome()).is_none(), "one answer for {}", answer.request_id);
     }
     assert_eq!(seen, rows.iter().map(|&rows| Some(expected(rows))).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_of_a_stream_that_waits_for_the_store_holds_up_no_other() {
+    let options = ["--data-default-deadline", "25s", "--store-timeout", "25s", "--feed-max-staleness", "60s"];
+    let world = World::builder().serve(&options).start().await;
+    let handle = world.session().await.handle;
+    let mut client = DecisionServiceClient::new(world.replicas[0].data_channel().await);
+    let check = |consistency: Consistency| CheckRequest {
+        session_handle: handle.clone(),
+        action: Some(export(10)),
+        consistency: consistency.into(),
+        ..Default::default()
+    };
+    // Revoking waits until the replica has applied every change, and so also that the first session was opened: from its next check on it
+    // stays in memory.
+    world.admin.revoke(&world.session().await.session.id).await;
+    client.check(check(Consistency::Bounded)).await.expect("a decision");
+    let lock = world.database.lock_table("sessions").await;
+    let asked =
+        [(1, Consistency::Strict), (2, Consistency::Bounded), (3, Consistency::Strict), (4, Consistency::Bounded)]
+            .map(|(request_id, consistency)| CheckStreamRequest { request_id, check: Some(check(consistency)) });
+    let mut answers = client.check_stream(tokio_stream::iter(asked)).await.expect("a stream").into_inner();
+    let mut next = async || {
+        let answer = answers.message().await.expect("an answer").expect("the stream goes on");
+        assert!(matches!(answer.result, Some(check_stream_response::Result::Decision(_))), "{answer:?}");
+        answer.request_id
+    };
+    assert_eq!([next().await, next().await], [2, 4]);
+    drop(lock);
+    let mut waited = [next().await, next().await];
+    waited.sort_unstable();
+    assert_eq!(waited, [1, 3]);
+    assert!(answers.message().await.expect("the end").is_none(), "the questions have ended, and all are answered");
 }

@@ -63,6 +63,7 @@ fn entities(bundle: &Bundle) -> EntityStore {
     let entity = |kind: &str, id: &str, attributes: Attributes, parents: &[(&str, &str)]| Entity {
         uid: EntityRef::new(kind, id),
         attributes,
+        tags: Attributes::new(),
         parents: parents.iter().map(|(kind, id)| EntityRef::new(*kind, *id)).collect(),
     };
     let none = Attributes::new;

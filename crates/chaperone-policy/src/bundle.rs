@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::Entity as CoreEntity;
 use sha2::{Digest as _, Sha256};
 
-use crate::convert;
+use crate::compiled::Datum;
+use crate::decide::Authority;
 use crate::diagnostics::{File, PROBLEMS_MAX};
 use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Needs};
 use crate::policy_set::{ParsedPolicy, PolicySet};
 use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::schema::{self, CompiledSchema};
+use crate::scope::ScopeFit;
 use crate::shape::{Shapes, check_fields};
 use crate::source::BundleSource;
-use crate::value::{Attributes, EntityRef, Value};
+use crate::value::{Attributes, EntityRef};
 
 /// The path of the mapping.
 const MAPPING_PATH: &str = "mapping.toml";
@@ -30,7 +31,7 @@ pub struct Bundle {
     schema: Arc<CompiledSchema>,
     schema_digest: [u8; 32],
     policies: PolicySet,
-    entities: Vec<CoreEntity>,
+    entities: EntityStore,
     mapping: Mapping,
 }
 
@@ -51,30 +52,39 @@ impl Bundle {
     /// With every problem of every file, in the order of files and places. When the schema has problems, whatever is checked
     /// against it is only parsed.
     pub fn compile(source: &BundleSource) -> Result<Self, Vec<Problem>> {
+        source.check_limits()?;
         Self::compile_with(source, compile_schema(source).map(Arc::new), Vec::new())
     }
 
-    /// As [`compile`](Self::compile), with its schema already compiled, and with policies that no bundle's text can have: links of templates.
+    /// As [`compile`](Self::compile), with its schema compiled already, and with policies that no bundle's text can have: links of
+    /// templates.
     pub(crate) fn compile_with(
         source: &BundleSource,
         schema: Result<Arc<CompiledSchema>, Vec<Problem>>,
         links: Vec<ParsedPolicy>,
     ) -> Result<Self, Vec<Problem>> {
-        source.check_limits()?;
         let mut problems = Problems::default();
         let manifest = problems.keep(Manifest::parse(file(source, manifest::PATH).unwrap_or_default()));
         let schema = problems.keep_all(schema);
         let policies = compile_policies(source, links, schema.as_deref(), &mut problems);
         let entities = match file(source, entity_text::PATH) {
             Some(text) => problems.keep_all(entity_text::parse(text, schema.as_deref())),
-            None => Some(Vec::new()),
+            None => Some(schema.as_deref().map(EntityStore::of_schema).unwrap_or_default()),
         };
-        let mapping = match file(source, MAPPING_PATH) {
-            Some(text) => problems.keep_all(compile_mapping(text, schema.as_deref())),
-            None => Some(Mapping::default()),
-        };
-        match (problems.0.is_empty(), manifest, schema, entities, mapping) {
-            (true, Some(manifest), Some(schema), Some(entities), Some(mapping)) => {
+        let shapes = schema.as_deref().map(CompiledSchema::shapes);
+        let mapping = problems.keep_all(match (file(source, MAPPING_PATH), shapes) {
+            (Some(text), Some(shapes)) => Mapping::parse(text, shapes).map(Some),
+            // Every action is unknown then, so that only what does not hang on the schema can be judged.
+            (Some(text), None) => match Mapping::check_syntax(text) {
+                found if found.is_empty() => Ok(None),
+                found => Err(found),
+            },
+            (None, shapes) => Ok(shapes.map(Mapping::new)),
+        });
+        match (problems.0.is_empty(), manifest, schema, policies, entities, mapping.flatten()) {
+            (true, Some(manifest), Some(schema), Some(policies), Some(entities), Some(mut mapping)) => {
+                let (symbols, reads) = (schema.symbols(), policies.reads());
+                mapping.keep_reads(|attribute| symbols.find(attribute).is_some_and(|symbol| reads.contains(symbol)));
                 let schema_digest = Sha256::digest(file(source, schema::PATH).unwrap_or_default()).into();
                 Ok(Self { manifest, schema, schema_digest, policies, entities, mapping })
             }
@@ -130,18 +140,40 @@ impl Bundle {
         }
         check_fields(&shape.attributes, &attributes, "attributes")
             .map_err(|error| refuse(&error.path, error.message))?;
+        let mut request = Request::of(action, resource, shape);
         for (name, value) in &attributes {
-            check_text(value, &format!("attributes.{name}"))?;
+            let datum = Datum::new(value, self.schema.symbols());
+            let datum = datum.map_err(|error| refuse(&format!("attributes.{name}"), error.to_string()))?;
+            if let Some(place) = shape.place(name) {
+                request.set(place, datum);
+            }
         }
-        Ok(Request { action, resource, attributes })
+        Ok(request)
+    }
+
+    /// Whether attributes beside those that its policies read must be known to decide on this authority.
+    pub fn needs(&self, authority: Authority<'_>) -> Needs {
+        let mut sessions = authority.sessions();
+        let reads_more = sessions.any(|session| match session.scope.policies(self) {
+            ScopeFit::Policies(policies) => !policies.reads().is_empty(),
+            ScopeFit::Unrestricted | ScopeFit::Unfit => false,
+        });
+        if reads_more { Needs::All } else { Needs::Policies }
     }
 
     /// The bundle's own entities with `stored` before them.
     ///
     /// # Errors
-    /// With every entity that the schema does not allow.
+    /// As [`EntityChanges::finish`](crate::EntityChanges::finish).
     pub fn entities<'a>(&self, stored: impl IntoIterator<Item = &'a Entity>) -> Result<EntityStore, Vec<EntityError>> {
-        EntityStore::new(&self.schema, &self.entities, stored)
+        let mut changes = self.entities.change();
+        changes.put(self, stored);
+        changes.finish()
+    }
+
+    /// The bundle's own entities, with the schema's actions.
+    pub fn own_entities(&self) -> &EntityStore {
+        &self.entities
     }
 
     pub(crate) fn schema(&self) -> &CompiledSchema {
@@ -150,20 +182,6 @@ impl Bundle {
 
     pub(crate) fn policies(&self) -> &PolicySet {
         &self.policies
-    }
-}
-
-/// Checks the text of extension values, which their type alone does not.
-fn check_text(value: &Value, path: &str) -> Result<(), RequestError> {
-    match value {
-        Value::Bool(_) | Value::Long(_) | Value::String(_) | Value::Entity(_) => Ok(()),
-        Value::Set(values) => values.iter().try_for_each(|value| check_text(value, &format!("{path}[]"))),
-        Value::Record(fields) => {
-            fields.iter().try_for_each(|(name, value)| check_text(value, &format!("{path}.{name}")))
-        }
-        Value::Ip(_) | Value::Decimal(_) | Value::Datetime(_) | Value::Duration(_) => convert::value(value)
-            .map(drop)
-            .map_err(|error| RequestError { field: path.to_owned(), message: error.to_string() }),
     }
 }
 
@@ -208,14 +226,12 @@ fn compile_policies(
     links: Vec<ParsedPolicy>,
     schema: Option<&CompiledSchema>,
     problems: &mut Problems,
-) -> PolicySet {
+) -> Option<PolicySet> {
     let mut files = PolicyFiles::default();
     for (path, text) in source.files.iter().filter(|(path, _)| path.starts_with("policies/")) {
         files.add(File { path, text });
     }
-    for policy in links {
-        files.add_link(policy);
-    }
+    links.into_iter().for_each(|link| files.add_link(link));
     if let Some(schema) = schema {
         files.check_types(schema.validator());
     }
@@ -224,20 +240,13 @@ fn compile_policies(
         let problem = Problem::of_file("policies/", "policies_missing", "the bundle has no policies");
         found.push(problem.with_help("put at least one into a file such as policies/main.cedar"));
     }
+    let failed = !found.is_empty();
     problems.0.extend(found);
-    PolicySet::new(policies)
-}
-
-fn compile_mapping(text: &str, schema: Option<&CompiledSchema>) -> Result<Mapping, Vec<Problem>> {
-    let Some(schema) = schema else {
-        // Every action is unknown then, so that only what does not hang on the schema can be judged. What comes of the mapping does not
-        // matter: a bundle whose schema is broken is refused.
-        return match Mapping::check_syntax(text) {
-            problems if problems.is_empty() => Ok(Mapping::default()),
-            problems => Err(problems),
-        };
-    };
-    Mapping::parse(text, schema.shapes())
+    let schema = schema.filter(|_| !failed)?;
+    // The texts in which the policies stand are known only to themselves by now.
+    problems.keep(PolicySet::new(policies, schema).map_err(|(policy, error)| {
+        Problem::of_file("policies/", "policy_unsupported", format!("policy `{}`: {error}", policy.id))
+    }))
 }
 
 #[cfg(test)]

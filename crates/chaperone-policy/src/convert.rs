@@ -63,11 +63,6 @@ pub(crate) fn record(fields: &Attributes) -> Result<BTreeMap<SmolStr, CoreValue>
     fields.iter().map(|(name, field)| Ok((name.clone(), value(field)?))).collect()
 }
 
-/// A set of strings.
-pub(crate) fn strings<'a>(strings: impl IntoIterator<Item = &'a str>) -> CoreValue {
-    CoreValue::set_of_lits(strings.into_iter().map(|text| Literal::String(text.into())), None)
-}
-
 type Constructor = LazyLock<Option<&'static ExtensionFunction>>;
 
 static IP: Constructor = LazyLock::new(|| constructor("ip"));

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::bundle::Bundle;
-use crate::context;
-use crate::decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
-use crate::entities::EntityStore;
-use crate::evaluate::Situation;
-use crate::policy_set::{Evaluation, Policy};
-use crate::reference;
+use crate::compiled::{Frame, Scratch, Subject, Uid};
+use crate::decision::{Decision, DeterminingPolicy, Outcome, Reason};
+use crate::entities::{EntityRecord, EntityStore};
+use crate::policy_set::{Evaluation, Policy, PolicySet};
 use crate::request::{Presenter, Request};
+use crate::schema::CompiledSchema;
+use crate::scope::ScopeFit;
 use crate::session::{Life, Session, SessionChain};
 use crate::timestamp::Timestamp;
 use crate::value::EntityRef;
@@ -45,9 +45,18 @@ impl<'a> Authority<'a> {
     }
 
     /// The session and its ancestors, itself first; none where there is no session.
-    fn sessions(self) -> impl Iterator<Item = &'a Arc<Session>> {
+    pub(crate) fn sessions(self) -> impl Iterator<Item = &'a Arc<Session>> {
         self.chain().into_iter().flat_map(SessionChain::iter)
     }
+}
+
+/// Which evaluator says what policies apply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Evaluator {
+    /// The compiled policies.
+    Compiled,
+    /// Cedar's own authorizer.
+    Cedar,
 }
 
 /// Decides `request` against one bundle, one set of entities and one snapshot of its session.
@@ -65,7 +74,7 @@ pub fn decide(
     decide_with(Evaluator::Compiled, bundle, entities, request, authority, presenter, now)
 }
 
-/// The same decision, with every policy evaluated by Cedar's own authorizer: slow, and what [`decide`] is held to.
+/// As [`decide`], by Cedar's own authorizer: the reference, which the compiled policies must agree with, at a hundred times the cost.
 pub fn decide_by_cedar(
     bundle: &Bundle,
     entities: &EntityStore,
@@ -77,12 +86,6 @@ pub fn decide_by_cedar(
     decide_with(Evaluator::Cedar, bundle, entities, request, authority, presenter, now)
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Evaluator {
-    Compiled,
-    Cedar,
-}
-
 fn decide_with(
     evaluator: Evaluator,
     bundle: &Bundle,
@@ -92,23 +95,61 @@ fn decide_with(
     presenter: &Presenter,
     now: Timestamp,
 ) -> Decision {
-    if let Some(denial) = ended(authority, now)
-        .or_else(|| suspended(bundle, entities, authority))
-        .or_else(|| bound_elsewhere(authority, presenter))
-    {
+    if let Some(denial) = ended(authority, now) {
         return denial;
     }
-    let situation = match situation(evaluator, bundle, entities, request, authority, now) {
-        Ok(situation) => situation,
-        Err(denial) => return denial,
+    let own;
+    let principals = match authority {
+        Authority::Session(chain) => &*chain.facts().principals,
+        Authority::Principal(principal) => {
+            own = [Uid::new(principal.clone())];
+            &own
+        }
     };
-    if let Some(denial) = out_of_scope(bundle, &situation, authority) {
+    let Some(principal) = principals.first().map(|principal| Subject::new(principal, entities)) else {
+        // Every chain has a session, and every session a principal.
+        return Decision::deny(Reason::NoPermit);
+    };
+    if is_suspended(principal, principals, entities) {
+        return Decision::deny(Reason::PrincipalSuspended);
+    }
+    if let Some(denial) = bound_elsewhere(authority, presenter) {
         return denial;
     }
-    if !applies(bundle, request, authority) {
+    let schema = bundle.schema();
+    let (principal_kind, resource_kind) = (principal.uid.kind(), &request.resource.kind);
+    // What the schema does not know, no policy can permit.
+    let Some(shape) = request.shape() else { return Decision::deny(Reason::NoPermit) };
+    let Some(action) = schema.action(shape) else {
+        let detail = Some("the request was made for other policies".to_owned());
+        return Decision { detail, ..Decision::deny(Reason::PolicyError) };
+    };
+    let applies = shape.applies_to(principal_kind, resource_kind);
+    if !applies && !(schema.declares(principal_kind) && schema.declares(resource_kind)) {
         return Decision::deny(Reason::NoPermit);
     }
-    by_policies(&bundle.policies().evaluate(&situation), request, authority)
+    let resource = Uid::new(request.resource.clone());
+    let resource = Subject::new(&resource, entities);
+    let scratch = Scratch::default();
+    let chain = authority.chain();
+    let frame = Frame { principal, action, resource, request, chain, now, entities, scratch: &scratch };
+    if let Some(denial) = out_of_scope(evaluator, bundle, &frame) {
+        return denial;
+    }
+    if !applies {
+        // Policies were checked for no other types than those that the action applies to.
+        return Decision::deny(Reason::NoPermit);
+    }
+    by_policies(&evaluator.evaluate(bundle.policies(), schema, &frame), request, authority)
+}
+
+impl Evaluator {
+    fn evaluate<'a>(self, policies: &'a PolicySet, schema: &CompiledSchema, frame: &Frame<'_>) -> Evaluation<'a> {
+        match self {
+            Self::Compiled => policies.evaluate(frame),
+            Self::Cedar => policies.evaluate_by_cedar(schema, frame),
+        }
+    }
 }
 
 /// The session, or one that it was delegated from, has no authority any more.
@@ -150,12 +191,10 @@ fn ending_detail(generation: usize, session: &Session, reason: Reason) -> Option
     })
 }
 
-/// The principal, or one that it has its authority from, is suspended.
-fn suspended(bundle: &Bundle, entities: &EntityStore, authority: Authority<'_>) -> Option<Decision> {
-    let ancestors = authority.sessions().skip(1).map(|session| &session.principal);
-    let is_suspended = |principal| bundle.schema().uid(principal).is_some_and(|uid| entities.is_suspended(&uid));
-    let mut principals = std::iter::once(authority.principal()).chain(ancestors);
-    principals.any(is_suspended).then(|| Decision::deny(Reason::PrincipalSuspended))
+/// Whether the principal, or one that it has its authority from, is suspended.
+fn is_suspended(principal: Subject<'_>, principals: &[Uid], entities: &EntityStore) -> bool {
+    let ancestors = principals.iter().skip(1).map(|ancestor| entities.find(ancestor));
+    std::iter::once(principal.record).chain(ancestors).flatten().any(EntityRecord::is_suspended)
 }
 
 /// The presenter does not show what the session is bound to. Ancestors are bound to presenters of their own.
@@ -164,74 +203,43 @@ fn bound_elsewhere(authority: Authority<'_>, presenter: &Presenter) -> Option<De
     (!session.binding.is_met_by(presenter)).then(|| Decision::deny(Reason::BindingMismatch))
 }
 
-/// The request in Cedar's terms. What the schema does not know, no policy can permit.
-fn situation<'a>(
-    evaluator: Evaluator,
-    bundle: &'a Bundle,
-    entities: &'a EntityStore,
-    request: &Request,
-    authority: Authority<'_>,
-    now: Timestamp,
-) -> Result<Situation<'a>, Decision> {
-    let no_permit = || Decision::deny(Reason::NoPermit);
-    let action = bundle.schema().action(&request.action).ok_or_else(no_permit)?;
-    let principal = bundle.schema().uid(authority.principal()).ok_or_else(no_permit)?;
-    let resource = bundle.schema().uid(&request.resource).ok_or_else(no_permit)?;
-    let context = context::build(action, request, authority.chain(), now)
-        .map_err(|error| Decision { detail: Some(error.to_string()), ..Decision::deny(Reason::PolicyError) })?;
-    let by_cedar = reference::Situation::new(
-        bundle.schema(),
-        entities,
-        principal.clone(),
-        action.uid.clone(),
-        resource.clone(),
-        context.clone(),
-    );
-    let situation = Situation::new(entities, principal, action, resource, context);
-    Ok(match evaluator {
-        Evaluator::Compiled => situation,
-        Evaluator::Cedar => situation.by_cedar(by_cedar),
-    })
-}
-
 /// The scope of the session, or of one that it was delegated from, does not allow this by itself, or is for another schema.
-fn out_of_scope(bundle: &Bundle, situation: &Situation<'_>, authority: Authority<'_>) -> Option<Decision> {
-    if !authority.sessions().all(|session| session.scope.fits(bundle)) {
-        let detail = Some("the session's scope does not fit the active policies; open a new session".to_owned());
-        return Some(Decision { detail, ..Decision::deny(Reason::OutOfScope) });
+fn out_of_scope(evaluator: Evaluator, bundle: &Bundle, frame: &Frame<'_>) -> Option<Decision> {
+    let mut covered = true;
+    for session in frame.chain.into_iter().flat_map(SessionChain::iter) {
+        match session.scope.policies(bundle) {
+            ScopeFit::Unrestricted => {}
+            ScopeFit::Policies(policies) => {
+                covered = covered && evaluator.evaluate(&policies, bundle.schema(), frame).allows();
+            }
+            ScopeFit::Unfit => {
+                let detail =
+                    Some("the session's scope does not fit the active policies; open a new session".to_owned());
+                return Some(Decision { detail, ..Decision::deny(Reason::OutOfScope) });
+            }
+        }
     }
-    let covered = authority.sessions().all(|session| session.scope.allows(situation));
     (!covered).then(|| Decision::deny(Reason::OutOfScope))
-}
-
-/// Whether the action applies to principals and resources of these types. Policies were checked for no others.
-fn applies(bundle: &Bundle, request: &Request, authority: Authority<'_>) -> bool {
-    bundle.schema().action(&request.action).is_some_and(|action| {
-        action.principals.contains(&authority.principal().kind) && action.resources.contains(&request.resource.kind)
-    })
 }
 
 fn by_policies(evaluation: &Evaluation<'_>, request: &Request, authority: Authority<'_>) -> Decision {
     // Cedar alone skips a policy that fails to evaluate; a skipped forbid would fail open.
     if !evaluation.failures.is_empty() {
-        // A reason speaks for what its policy says; one that failed says nothing, and a failed permit's reason would sound like an allow.
-        let explain = |(policy, failure): &(&Policy, Failure)| DeterminingPolicy {
-            id: policy.id.to_string(),
+        let policies = evaluation.failures.iter().map(|(policy, failure)| DeterminingPolicy {
+            id: policy.id.clone(),
+            // A reason speaks for what its policy says, and a failed one says nothing: a permit's would sound like an allow.
             reason: None,
             failure: Some(*failure),
-        };
-        let policies = evaluation.failures.iter().map(explain).collect();
-        return Decision { policies, ..Decision::deny(Reason::PolicyError) };
+        });
+        return Decision { policies: policies.collect(), ..Decision::deny(Reason::PolicyError) };
     }
-    let (outcome, reason, determining) = if !evaluation.forbids.is_empty() {
-        (Outcome::Deny, Reason::Forbidden, &evaluation.forbids)
-    } else if !evaluation.permits.is_empty() {
-        (Outcome::Allow, Reason::Permitted, &evaluation.permits)
-    } else {
-        return Decision::deny(Reason::NoPermit);
+    let (outcome, reason, determining) = match (evaluation.forbids.as_slice(), evaluation.permits.as_slice()) {
+        ([], []) => return Decision::deny(Reason::NoPermit),
+        ([], permits) => (Outcome::Allow, Reason::Permitted, permits),
+        (forbids, _) => (Outcome::Deny, Reason::Forbidden, forbids),
     };
     let explain = |policy: &&Policy| DeterminingPolicy {
-        id: policy.id.to_string(),
+        id: policy.id.clone(),
         reason: policy.reason.as_ref().map(|reason| reason.render(request, authority)),
         failure: None,
     };

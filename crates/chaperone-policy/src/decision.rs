@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// What was decided. Being unable to decide is not an outcome.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
@@ -156,7 +158,7 @@ pub struct Decision {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DeterminingPolicy {
     /// Its `@id`.
-    pub id: String,
+    pub id: SmolStr,
     /// Its `@reason` with the placeholders filled in.
     pub reason: Option<String>,
     /// How it failed, where that is what determined the outcome.

@@ -1,27 +1,29 @@
 //! `entities.json`: the entities that a bundle brings, in Cedar's JSON format.
 
+mod plain;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
-use cedar_policy_core::ast::Entity;
 use cedar_policy_core::entities::{EntityJsonParser, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::validator::CoreSchema;
 use serde::de::IgnoredAny;
 
+use crate::convert;
 use crate::diagnostics::{File, PROBLEMS_MAX, message_of};
-use crate::hierarchy;
+use crate::entities::{EntityError, EntityStore};
 use crate::problem::Problem;
 use crate::schema::CompiledSchema;
 
 /// The path of a bundle's entities.
 pub(crate) const PATH: &str = "entities.json";
 
-/// Reads entities and checks them against the schema; without a schema, only the syntax.
+/// Reads entities and checks them against the schema, which brings its actions; without a schema, only the syntax.
 ///
 /// # Errors
 /// With every entity's first problem.
-pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Vec<Entity>, Vec<Problem>> {
+pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<EntityStore, Vec<Problem>> {
     let file = File { path: PATH, text };
     if let Err(error) = serde_json::from_str::<Vec<IgnoredAny>>(text) {
         let offset = offset_of(text, error.line(), error.column());
@@ -29,10 +31,10 @@ pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Vec<E
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         return Err(vec![file.problem(offset, 1, "entities_syntax", message)]);
     }
-    let Some(schema) = schema else { return Ok(Vec::new()) };
+    let Some(schema) = schema else { return Ok(EntityStore::default()) };
     let core = CoreSchema::new(schema.validator().schema());
     let parser = EntityJsonParser::new(Some(&core), Extensions::all_available(), TCComputation::AssumeAlreadyComputed);
-    let mut entities = Vec::new();
+    let mut changes = EntityStore::of_schema(schema).change();
     let mut places = HashMap::new();
     let mut problems = Vec::new();
     for range in elements(text) {
@@ -43,22 +45,37 @@ pub(crate) fn parse(text: &str, schema: Option<&CompiledSchema>) -> Result<Vec<E
             let first_line = text.get(range.clone()).and_then(|element| element.lines().next()).map_or(1, str::len);
             file.problem(range.start, first_line, "entities_type", message)
         };
-        match parser.single_from_json_str(text.get(range.clone()).unwrap_or_default()) {
-            Ok(entity) if places.contains_key(entity.uid()) => {
-                problems.push(problem(format!("the entity `{}` is there twice", entity.uid())));
+        let entity = match parser.single_from_json_str(text.get(range.clone()).unwrap_or_default()) {
+            Ok(entity) => entity,
+            Err(error) => {
+                problems.push(problem(message_of(&error)));
+                continue;
             }
-            Ok(entity) => {
-                places.insert(entity.uid().clone(), range.start);
-                entities.push(entity);
-            }
-            Err(error) => problems.push(problem(message_of(&error))),
+        };
+        let uid = convert::entity_ref(entity.uid());
+        if places.contains_key(&uid) {
+            problems.push(problem(format!("the entity `{uid}` is there twice")));
+            continue;
         }
+        // An action may be repeated here as the schema has it.
+        if !entity.uid().is_action() {
+            match plain::entity(&entity) {
+                Ok(plain) => changes.insert(&plain, schema.symbols()),
+                Err(message) => problems.push(problem(message)),
+            }
+        }
+        places.insert(uid, range.start);
     }
-    if let (true, Err(error)) = (problems.is_empty(), hierarchy::close(entities.clone())) {
-        let offset = places.get(error.uid()).copied().unwrap_or_default();
-        problems.push(file.problem(offset, 1, "entities_type", format!("the entity `{}`: {error}", error.uid())));
+    if !problems.is_empty() {
+        return Err(problems);
     }
-    if problems.is_empty() { Ok(entities) } else { Err(problems) }
+    changes.finish().map_err(|errors| {
+        let problem = |EntityError { uid, message }| {
+            let offset = places.get(&uid).copied().unwrap_or_default();
+            file.problem(offset, 1, "entities_type", format!("the entity `{uid}`: {message}"))
+        };
+        errors.into_iter().map(problem).collect()
+    })
 }
 
 /// The byte offset of a line and a column in bytes, both from 1, as serde counts them.

@@ -4,7 +4,6 @@
 
 mod bundle;
 mod compiled;
-mod context;
 mod convert;
 mod decide;
 mod decision;
@@ -13,11 +12,9 @@ mod diagnostics;
 pub mod differential;
 mod entities;
 mod entity_text;
-mod evaluate;
 mod handle;
 mod hierarchy;
 mod ids;
-mod index;
 mod manifest;
 pub mod mapping;
 mod nesting;
@@ -38,7 +35,7 @@ mod value;
 pub use bundle::{Bundle, RequestError};
 pub use decide::{Authority, decide, decide_by_cedar};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
-pub use entities::{Entity, EntityError, EntityStore};
+pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::Manifest;

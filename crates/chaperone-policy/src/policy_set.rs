@@ -1,48 +1,53 @@
 //! Policies, compiled: found by their scopes, then evaluated one by one.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use cedar_policy_core::ast::{Effect, Expr, Policy as CorePolicy};
+use cedar_policy_core::ast::{Effect, Policy as CorePolicy};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use crate::compiled::{Compiler, Condition, Frame, Index, Program, Reads, UnsupportedExpression};
 use crate::decision::Failure;
-use crate::evaluate::Situation;
-use crate::index::Index;
 use crate::reason::ReasonTemplate;
-use crate::reference::{self, Reference};
+use crate::reference::Reference;
+use crate::schema::CompiledSchema;
 
 /// Policies in the order of their ids, with an index over their scopes.
 #[derive(Debug)]
 pub(crate) struct PolicySet {
     policies: Vec<Policy>,
     index: Index,
-    reference: Reference,
+    program: Program,
+    /// Made when it is first asked for.
+    reference: OnceLock<Reference>,
 }
 
-/// One policy without its scope, which the index holds.
+/// One policy.
 #[derive(Debug)]
 pub(crate) struct Policy {
     /// Its `@id`.
     pub(crate) id: SmolStr,
     /// Its `@reason`.
     pub(crate) reason: Option<ReasonTemplate>,
-    effect: Effect,
-    condition: Option<Arc<Expr>>,
+    /// Cedar's own form of it.
+    pub(crate) core: CorePolicy,
+    /// Without its scope, which the index holds.
+    condition: Condition,
 }
 
 /// Which policies apply to a request, each in the order of their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Evaluation<'a> {
     /// The permits that apply.
-    pub(crate) permits: Vec<&'a Policy>,
+    pub(crate) permits: SmallVec<[&'a Policy; 8]>,
     /// The forbids that apply.
-    pub(crate) forbids: Vec<&'a Policy>,
-    /// The policies that failed to evaluate.
-    pub(crate) failures: Vec<(&'a Policy, Failure)>,
+    pub(crate) forbids: SmallVec<[&'a Policy; 8]>,
+    /// The policies that failed to evaluate, and why.
+    pub(crate) failures: SmallVec<[(&'a Policy, Failure); 2]>,
 }
 
 /// A policy that was read from a bundle or a scope.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ParsedPolicy {
     /// Its `@id`.
     pub(crate) id: SmolStr,
@@ -53,13 +58,30 @@ pub(crate) struct ParsedPolicy {
 }
 
 impl PolicySet {
-    /// Compiles static policies.
-    pub(crate) fn new(mut parsed: Vec<ParsedPolicy>) -> Self {
+    /// Compiles policies that were checked against the schema.
+    ///
+    /// # Errors
+    /// With the policy in which something is not supported.
+    pub(crate) fn new(
+        mut parsed: Vec<ParsedPolicy>,
+        schema: &CompiledSchema,
+    ) -> Result<Self, (ParsedPolicy, UnsupportedExpression)> {
         parsed.sort_by(|a, b| a.id.cmp(&b.id));
-        let index = Index::new(parsed.iter().map(|policy| &policy.core));
-        let reference = Reference::new(parsed.iter().map(|policy| &policy.core));
-        let policies = parsed.into_iter().map(Policy::from).collect();
-        Self { policies, index, reference }
+        let mut compiler = Compiler::new(schema.symbols());
+        let mut policies = Vec::with_capacity(parsed.len());
+        for policy in parsed {
+            match compiler.condition(policy.core.non_scope_constraints()) {
+                Ok(condition) => {
+                    let ParsedPolicy { id, reason, core } = policy;
+                    policies.push(Policy { id, reason, core, condition });
+                }
+                Err(error) => return Err((policy, error)),
+            }
+        }
+        // A condition that never holds cannot fail either, so that nobody needs to find its policy.
+        let indexed = (0..).zip(&policies).filter(|(_, policy)| policy.condition != Condition::Never);
+        let index = Index::new(indexed.map(|(place, policy)| (place, &policy.core)), schema.actions());
+        Ok(Self { policies, index, program: compiler.finish(), reference: OnceLock::new() })
     }
 
     /// How many there are.
@@ -75,53 +97,49 @@ impl PolicySet {
     /// Cedar's own form of each, in the order of their ids.
     #[cfg(any(test, feature = "differential"))]
     pub(crate) fn in_cedar(&self) -> impl Iterator<Item = &CorePolicy> {
-        self.reference.policies()
+        self.policies.iter().map(|policy| &policy.core)
     }
 
-    /// Evaluates those whose scope the situation satisfies.
-    pub(crate) fn evaluate(&self, situation: &Situation<'_>) -> Evaluation<'_> {
-        if let Some(situation) = situation.as_reference() {
-            return self.evaluate_by_cedar(situation);
-        }
-        let (action, principal, resource) = situation.members();
+    /// Which attributes of requests their conditions read.
+    pub(crate) fn reads(&self) -> &Reads {
+        self.program.reads()
+    }
+
+    /// Evaluates those whose scope the request satisfies.
+    pub(crate) fn evaluate(&self, frame: &Frame<'_>) -> Evaluation<'_> {
         let mut evaluation = Evaluation::default();
-        for policy in
-            self.index.find(action, principal, resource).into_iter().filter_map(|place| self.policies.get(place))
-        {
-            match (situation.holds(policy.condition.as_deref()), policy.effect) {
-                (Ok(true), Effect::Permit) => evaluation.permits.push(policy),
-                (Ok(true), Effect::Forbid) => evaluation.forbids.push(policy),
-                (Ok(false), _) => {}
-                (Err(failure), _) => evaluation.failures.push((policy, failure)),
-            }
+        let candidates = self.index.find(frame.action, frame.principal, frame.resource);
+        for policy in candidates.into_iter().filter_map(|place| self.policies.get(place as usize)) {
+            evaluation.note(policy, self.program.holds(&policy.condition, frame));
         }
         evaluation
     }
 
     /// The same by Cedar's own authorizer, which evaluates all of them.
-    fn evaluate_by_cedar(&self, situation: &reference::Situation<'_>) -> Evaluation<'_> {
-        let verdict = self.reference.evaluate(situation);
-        let policies = |places: Vec<usize>| places.into_iter().filter_map(|place| self.policies.get(place)).collect();
+    pub(crate) fn evaluate_by_cedar(&self, schema: &CompiledSchema, frame: &Frame<'_>) -> Evaluation<'_> {
+        let reference = self.reference.get_or_init(|| Reference::new(self.policies.iter().map(|policy| &policy.core)));
+        let verdict = reference.evaluate(schema, frame);
+        let find = |place: usize| self.policies.get(place);
+        let failed = |(place, failure)| Some((find(place)?, failure));
         Evaluation {
-            permits: policies(verdict.permits),
-            forbids: policies(verdict.forbids),
-            failures: verdict
-                .failures
-                .into_iter()
-                .filter_map(|(place, failure)| Some((self.policies.get(place)?, failure)))
-                .collect(),
+            permits: verdict.permits.into_iter().filter_map(find).collect(),
+            forbids: verdict.forbids.into_iter().filter_map(find).collect(),
+            failures: verdict.failures.into_iter().filter_map(failed).collect(),
         }
     }
 }
 
-impl From<ParsedPolicy> for Policy {
-    fn from(parsed: ParsedPolicy) -> Self {
-        let condition = parsed.core.non_scope_constraints_arc().cloned();
-        Self { id: parsed.id, reason: parsed.reason, effect: parsed.core.effect(), condition }
+impl<'a> Evaluation<'a> {
+    /// Notes what came of one policy.
+    pub(crate) fn note(&mut self, policy: &'a Policy, holds: Result<bool, Failure>) {
+        match (holds, policy.core.effect()) {
+            (Ok(true), Effect::Permit) => self.permits.push(policy),
+            (Ok(true), Effect::Forbid) => self.forbids.push(policy),
+            (Ok(false), _) => {}
+            (Err(failure), _) => self.failures.push((policy, failure)),
+        }
     }
-}
 
-impl Evaluation<'_> {
     /// Whether it allows by itself: some permit, no forbid, no failure.
     pub(crate) fn allows(&self) -> bool {
         self.failures.is_empty() && self.forbids.is_empty() && !self.permits.is_empty()

@@ -121,11 +121,7 @@ mod tests {
     use crate::value::EntityRef;
 
     fn render(template: &str) -> String {
-        let request = Request {
-            action: EntityRef::new("Action", "read"),
-            resource: EntityRef::new("Document", "a\"b"),
-            attributes: std::collections::BTreeMap::default(),
-        };
+        let request = Request::new(EntityRef::new("Action", "read"), EntityRef::new("Document", "a\"b"));
         let principal = EntityRef::new("Agent", "one");
         ReasonTemplate::parse(template).expect("valid").render(&request, Authority::Principal(&principal))
     }

@@ -1,18 +1,64 @@
-//! What is asked of a decision, as plain data.
+//! What is asked of a decision.
 
-use crate::value::{Attributes, EntityRef};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::compiled::Datum;
+use crate::shape::ActionShape;
+use crate::value::EntityRef;
 
 /// One action on one resource, ready to be decided.
 ///
-/// The principal is not part of it: it comes from the session, or from the presenter where there is none.
+/// The principal is not part of it: it comes from the session, or from the presenter where there is none. Its attributes stand where
+/// the action's shape has them; a bundle or its mapping puts them there, and only that bundle decides on it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
     /// The action's identity, such as `Action::"read"`.
     pub action: EntityRef,
     /// What it acts on.
     pub resource: EntityRef,
-    /// What policies read as `context.request`.
-    pub attributes: Attributes,
+    shape: Option<Arc<ActionShape>>,
+    /// In the order of the shape's attributes; what is behind the end is absent.
+    values: SmallVec<[Option<Datum>; 8]>,
+}
+
+impl Request {
+    /// A request that no bundle has seen: it can be spoken of, and is never allowed.
+    pub fn new(action: EntityRef, resource: EntityRef) -> Self {
+        Self { action, resource, shape: None, values: SmallVec::new() }
+    }
+
+    /// A request without attributes yet.
+    pub(crate) fn of(action: EntityRef, resource: EntityRef, shape: &Arc<ActionShape>) -> Self {
+        Self { shape: Some(Arc::clone(shape)), ..Self::new(action, resource) }
+    }
+
+    /// The same action on another resource.
+    #[must_use]
+    pub fn on(self, resource: EntityRef) -> Self {
+        Self { resource, ..self }
+    }
+
+    /// The action's shape, by which attributes are placed.
+    pub(crate) fn shape(&self) -> Option<&Arc<ActionShape>> {
+        self.shape.as_ref()
+    }
+
+    /// Puts an attribute into its place in the shape.
+    pub(crate) fn set(&mut self, place: usize, value: Datum) {
+        if self.values.len() <= place {
+            self.values.resize(place + 1, None);
+        }
+        if let Some(slot) = self.values.get_mut(place) {
+            *slot = Some(value);
+        }
+    }
+
+    /// The attribute at a place in the shape.
+    pub(crate) fn value(&self, place: usize) -> Option<&Datum> {
+        self.values.get(place)?.as_ref()
+    }
 }
 
 /// What the enforcement point vouches for about whoever presents a session or acts without one.

@@ -1,13 +1,13 @@
 //! Scopes: what a session may ever do, whatever the policies grant.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use cedar_policy_core::ast::Policy as CorePolicy;
 
 use crate::bundle::Bundle;
 use crate::diagnostics::File;
-use crate::evaluate::Situation;
 use crate::policy_set::{ParsedPolicy, PolicySet};
 use crate::policy_text;
 use crate::problem::Problem;
@@ -28,15 +28,34 @@ pub enum Scope {
     Policies(Arc<ScopePolicies>),
 }
 
-/// The policies of a scope, parsed and compiled.
+/// The policies of a scope.
 #[derive(Debug)]
 pub struct ScopePolicies {
     source: String,
     policies: Vec<CorePolicy>,
-    set: PolicySet,
-    /// The digest of the schema that was asked about last, and whether the scope fits it: a memo, so that the question is answered
-    /// once and not at every decision.
-    fits: Mutex<Option<([u8; 32], bool)>>,
+    /// For the schema that was asked about last: a memo, so that a scope is checked and compiled once and not at every decision.
+    compiled: ArcSwapOption<CompiledScope>,
+}
+
+/// A scope for one schema.
+#[derive(Debug)]
+struct CompiledScope {
+    /// The schema's digest.
+    schema: [u8; 32],
+    /// `None` when it does not fit the schema.
+    policies: Option<Arc<PolicySet>>,
+}
+
+/// A scope in the light of the active policies.
+#[derive(Debug)]
+pub(crate) enum ScopeFit {
+    /// It covers everything.
+    Unrestricted,
+    /// It covers what these policies allow by themselves.
+    Policies(Arc<PolicySet>),
+    /// It was written for another schema, and may name an action or a type that is now called otherwise: a forbid in it would silently
+    /// forbid nothing.
+    Unfit,
 }
 
 /// One line of a short scope: actions, and what they may act on.
@@ -67,13 +86,8 @@ impl Scope {
         }
         let file = File { path: FILE, text: source };
         let policies = policy_text::parse(file).map_err(|problems| ScopeError { message: join(&problems) })?;
-        let parsed = policies.iter().enumerate().map(|(place, core)| ParsedPolicy {
-            id: place.to_string().into(),
-            reason: None,
-            core: core.clone(),
-        });
-        let set = PolicySet::new(parsed.collect());
-        Ok(Self::Policies(Arc::new(ScopePolicies { source: source.to_owned(), policies, set, fits: Mutex::new(None) })))
+        let compiled = ArcSwapOption::empty();
+        Ok(Self::Policies(Arc::new(ScopePolicies { source: source.to_owned(), policies, compiled })))
     }
 
     /// A scope of what any of `grants` covers, as the Cedar policies that say so.
@@ -102,27 +116,40 @@ impl Scope {
         }
     }
 
-    /// Whether it still fits the bundle's schema. One that was written for another schema may name an action or a type that is now called
-    /// otherwise, and a forbid in it would silently forbid nothing.
-    pub(crate) fn fits(&self, bundle: &Bundle) -> bool {
-        let Self::Policies(policies) = self else { return true };
-        let mut memo = policies.fits.lock().unwrap_or_else(PoisonError::into_inner);
-        match *memo {
-            Some((digest, fits)) if digest == bundle.schema_digest() => fits,
+    /// What it covers under a bundle's schema.
+    pub(crate) fn policies(&self, bundle: &Bundle) -> ScopeFit {
+        let Self::Policies(scope) = self else { return ScopeFit::Unrestricted };
+        let known = scope.compiled.load();
+        let policies = match &*known {
+            Some(known) if known.schema == bundle.schema_digest() => known.policies.clone(),
             _ => {
-                let fits = bundle.check_scope(self).is_ok();
-                *memo = Some((bundle.schema_digest(), fits));
-                fits
+                let policies = scope.compile(bundle).ok().map(Arc::new);
+                let compiled = CompiledScope { schema: bundle.schema_digest(), policies: policies.clone() };
+                scope.compiled.store(Some(Arc::new(compiled)));
+                policies
             }
-        }
+        };
+        policies.map_or(ScopeFit::Unfit, ScopeFit::Policies)
     }
+}
 
-    /// Whether it allows this, by itself. A policy of it that fails to evaluate allows nothing.
-    pub(crate) fn allows(&self, situation: &Situation<'_>) -> bool {
-        match self {
-            Self::Unrestricted => true,
-            Self::Policies(policies) => policies.set.evaluate(situation).allows(),
+impl ScopePolicies {
+    /// Checks the policies strictly, and compiles them.
+    fn compile(&self, bundle: &Bundle) -> Result<PolicySet, Vec<Problem>> {
+        let file = File { path: FILE, text: &self.source };
+        let schema = bundle.schema();
+        let problems = policy_text::check_types(schema.validator(), self.policies.iter().map(|policy| (file, policy)));
+        if !problems.is_empty() {
+            return Err(problems);
         }
+        let parsed = self.policies.iter().enumerate().map(|(place, core)| ParsedPolicy {
+            id: place.to_string().into(),
+            reason: None,
+            core: core.clone(),
+        });
+        PolicySet::new(parsed.collect(), schema).map_err(|(policy, error)| {
+            vec![file.problem_at(policy.core.loc(), "policy_unsupported", error.to_string())]
+        })
     }
 }
 
@@ -132,11 +159,10 @@ impl Bundle {
     /// # Errors
     /// With every problem; the file in their places is `scope`.
     pub fn check_scope(&self, scope: &Scope) -> Result<(), Vec<Problem>> {
-        let Scope::Policies(policies) = scope else { return Ok(()) };
-        let file = File { path: FILE, text: &policies.source };
-        let problems =
-            policy_text::check_types(self.schema().validator(), policies.policies.iter().map(|policy| (file, policy)));
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        match scope {
+            Scope::Unrestricted => Ok(()),
+            Scope::Policies(policies) => policies.compile(self).map(drop),
+        }
     }
 }
 

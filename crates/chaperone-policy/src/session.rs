@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, ToSmolStr as _};
 
+use crate::compiled::{Datum, Set, Uid};
 use crate::ids::SessionId;
 use crate::request::Presenter;
 use crate::scope::Scope;
@@ -179,7 +181,39 @@ impl Session {
 /// INVARIANT (whole chain): each session is followed by its parent, and the last has none. `new` checks it; the rules rely on
 /// it, because an ancestor that is left out is an ancestor whose revocation is not seen.
 #[derive(Clone, Debug)]
-pub struct SessionChain(Vec<Arc<Session>>);
+pub struct SessionChain {
+    sessions: Vec<Arc<Session>>,
+    facts: Arc<SessionFacts>,
+}
+
+/// What policies read of a chain, made once and not at every decision.
+#[derive(Debug)]
+pub(crate) struct SessionFacts {
+    /// The session's id.
+    pub(crate) id: SmolStr,
+    /// The id of its tree.
+    pub(crate) tree: SmolStr,
+    /// The labels of the session and its ancestors.
+    pub(crate) labels: Set,
+    /// The labels of the root.
+    pub(crate) tree_labels: Set,
+    /// Who acts, in each session of the chain.
+    pub(crate) principals: Box<[Uid]>,
+}
+
+impl SessionFacts {
+    fn new(sessions: &[Arc<Session>]) -> Self {
+        let labels = |session: &Arc<Session>| session.labels.iter().map(|label| Datum::String(label.into())).collect();
+        let id = |id: Option<SessionId>| id.map(|id| id.to_smolstr()).unwrap_or_default();
+        Self {
+            id: id(sessions.first().map(|session| session.id)),
+            tree: id(sessions.first().map(|session| session.tree)),
+            labels: sessions.iter().flat_map::<Vec<_>, _>(labels).collect(),
+            tree_labels: sessions.last().into_iter().flat_map::<Vec<_>, _>(labels).collect(),
+            principals: sessions.iter().map(|session| Uid::new(session.principal.clone())).collect(),
+        }
+    }
+}
 
 impl SessionChain {
     /// From a session and its ancestors, or `None` when they are not one whole chain.
@@ -189,23 +223,29 @@ impl SessionChain {
             _ => false,
         });
         let rooted = sessions.last().is_some_and(|root| root.parent.is_none() && root.tree == root.id);
-        (linked && rooted).then_some(Self(sessions))
+        let facts = Arc::new(SessionFacts::new(&sessions));
+        (linked && rooted).then_some(Self { sessions, facts })
+    }
+
+    /// What policies read of it.
+    pub(crate) fn facts(&self) -> &SessionFacts {
+        &self.facts
     }
 
     /// The session itself.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT (whole chain): a chain has a root, so it is not empty")]
     pub fn session(&self) -> &Arc<Session> {
-        &self.0[0]
+        &self.sessions[0]
     }
 
     /// Its root.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT (whole chain): a chain has a root, so it is not empty")]
     pub fn root(&self) -> &Arc<Session> {
-        &self.0[self.0.len() - 1]
+        &self.sessions[self.sessions.len() - 1]
     }
 
     /// The session and its ancestors, itself first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Session>> {
-        self.0.iter()
+        self.sessions.iter()
     }
 }

@@ -1,6 +1,7 @@
 //! What the schema says of each action, as plain data: the types of its resources and of its attributes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -46,16 +47,30 @@ pub struct Field {
 /// What the schema says of one action.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ActionShape {
-    /// The types of principal that it applies to.
+    /// Which of the schema's actions it is.
+    pub(crate) number: u32,
+    /// The types of principal that it applies to, in order.
     pub principals: Vec<SmolStr>,
-    /// The types of resource that it applies to.
+    /// The types of resource that it applies to, in order.
     pub resources: Vec<SmolStr>,
     /// The fields of `context.request`.
     pub attributes: Fields,
 }
 
+impl ActionShape {
+    /// Whether it applies to principals and resources of these types.
+    pub(crate) fn applies_to(&self, principal: &SmolStr, resource: &SmolStr) -> bool {
+        self.principals.binary_search(principal).is_ok() && self.resources.binary_search(resource).is_ok()
+    }
+
+    /// The place of an attribute among the others: where a request of this action has it.
+    pub(crate) fn place(&self, attribute: &str) -> Option<usize> {
+        self.attributes.keys().position(|name| name == attribute)
+    }
+}
+
 /// What the schema says of every action that applies to anything.
-pub type Shapes = BTreeMap<EntityRef, ActionShape>;
+pub type Shapes = BTreeMap<EntityRef, Arc<ActionShape>>;
 
 /// A value that is not of its declared type.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use chaperone_policy::{
-    Authority, Binding, EndingAct, EntityRef, Outcome, Presenter, Reason, Request, Scope, Session, Value, decide,
+    Attributes, Authority, Binding, Bundle, BundleSource, EndingAct, EntityRef, Outcome, Presenter, Reason, Request,
+    Scope, Session, Value, decide,
 };
 use common::*;
 
@@ -208,9 +209,9 @@ fn action_that_does_not_apply_is_never_permitted() {
     assert_eq!(of(&read("1"), &workload), Reason::Permitted);
     assert_eq!(of(&export("1", "csv"), &workload), Reason::NoPermit, "the principal's type");
     assert_eq!(of(&read("1"), &EntityRef::new("not a type", "x")), Reason::NoPermit);
-    let folder = Request { resource: EntityRef::new("Folder", "open"), ..read("1") };
+    let folder = read("1").on(EntityRef::new("Folder", "open"));
     assert_eq!(of(&folder, &agent()), Reason::NoPermit, "the resource's type");
-    let unknown = Request { action: EntityRef::action("write"), ..read("1") };
+    let unknown = Request::new(EntityRef::action("write"), EntityRef::new("Document", "1"));
     assert_eq!(of(&unknown, &agent()), Reason::NoPermit, "the action");
 }
 
@@ -247,13 +248,15 @@ fn without_a_session_policies_see_that_there_is_none() {
 }
 
 #[test]
-fn attribute_that_is_no_value_of_its_type_denies() {
+fn request_of_other_policies_is_denied() {
+    let text = "entity Agent; entity Document; action read appliesTo {
+        principal: Agent, resource: Document, context: { request: { more?: Long } } };";
+    let mut source = BundleSource::default();
+    source.files.insert("schema.cedarschema".into(), text.into());
+    source.files.insert("policies/a.cedar".into(), "@id(\"a\") permit (principal, action, resource);".into());
+    let other = Bundle::compile(&source).expect("valid");
+    let request = other.request("read", EntityRef::new("Document", "1"), Attributes::new()).expect("valid");
     let bundle = bundle("@id(\"all\") permit (principal, action, resource);");
-    let request = Request {
-        action: EntityRef::action("Chaperone::Action::\"tcp\""),
-        resource: EntityRef::new("Chaperone::Listener", "10.0.0.1:443"),
-        attributes: [("source_ip".into(), Value::Ip("nowhere".into()))].into(),
-    };
     assert_eq!(decide_in(&bundle, &chain([root()]), &request).reason, Reason::PolicyError);
 }
 

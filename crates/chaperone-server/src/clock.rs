@@ -14,6 +14,8 @@ use uuid::{Builder, Uuid};
 /// It is the process's steady clock plus the largest distance seen between the wall clock and that. A wall clock that is set back
 /// is thus ignored until it has caught up: a frozen clock would let a session opened meanwhile live longer than it may. Clones
 /// share one clock.
+///
+/// The wall clock is looked at once a millisecond at the most: between two looks the steady clock says the same, at half the cost.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Inner>);
 
@@ -22,7 +24,21 @@ struct Inner {
     source: Source,
     /// Microseconds from the steady clock to the wall clock. Only grows.
     offset: AtomicI64,
+    /// When the wall clock is to be looked at again, by the steady clock.
+    look_at: AtomicI64,
 }
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// By the steady clock, for measuring how long something takes.
+    pub instant: Instant,
+    /// By this process's time, for what is compared with the times of sessions.
+    pub at: Timestamp,
+}
+
+/// For how long the wall clock is not looked at again, in microseconds.
+const LOOK_AGAIN_US: i64 = 1_000;
 
 #[derive(Debug)]
 enum Source {
@@ -42,7 +58,8 @@ impl Clock {
     }
 
     fn over(source: Source) -> Self {
-        let clock = Self(Arc::new(Inner { source, offset: AtomicI64::new(i64::MIN) }));
+        let (offset, look_at) = (AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN));
+        let clock = Self(Arc::new(Inner { source, offset, look_at }));
         // The first reading sets the offset.
         clock.now();
         clock
@@ -50,14 +67,24 @@ impl Clock {
 
     /// The time now, never before an earlier answer.
     pub fn now(&self) -> Timestamp {
-        // The wall clock is read first, so that a pause in between makes the offset smaller, never larger.
-        let wall = self.0.source.wall();
-        let steady = self.0.source.steady();
-        let offset = wall.saturating_sub(steady);
-        let known = self.0.offset.load(Ordering::Relaxed);
-        let offset =
-            if offset > known { self.0.offset.fetch_max(offset, Ordering::Relaxed).max(offset) } else { known };
-        Timestamp::from_micros(steady.saturating_add(offset))
+        self.moment().at
+    }
+
+    /// The time now by both clocks, read together.
+    pub fn moment(&self) -> Moment {
+        let Inner { source, offset, look_at } = &*self.0;
+        let mut instant = Instant::now();
+        let mut steady = source.steady(instant);
+        if steady >= look_at.load(Ordering::Acquire) {
+            // The wall clock is read first, so that a pause in between makes the offset smaller, never larger.
+            let wall = source.wall();
+            instant = Instant::now();
+            steady = source.steady(instant);
+            offset.fetch_max(wall.saturating_sub(steady), Ordering::Relaxed);
+            // After the offset, so that whoever sees this does not miss that.
+            look_at.fetch_max(steady.saturating_add(source.look_again_us()), Ordering::Release);
+        }
+        Moment { instant, at: Timestamp::from_micros(steady.saturating_add(offset.load(Ordering::Relaxed))) }
     }
 
     /// How far this clock is ahead of the wall clock, because the wall clock was set back.
@@ -84,7 +111,7 @@ impl Clock {
 
     /// A new decision's id.
     pub fn decision_id(&self) -> DecisionId {
-        DecisionId::new(uuid_v7(self.now()))
+        decision_id(self.now())
     }
 
     /// A new session's id.
@@ -115,12 +142,28 @@ impl Source {
         }
     }
 
-    fn steady(&self) -> i64 {
+    fn steady(&self, now: Instant) -> i64 {
         match self {
-            Self::System { started } => i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
+            Self::System { started } => {
+                let age = now.saturating_duration_since(*started);
+                i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
+            }
             Self::Manual { steady, .. } => steady.load(Ordering::Relaxed),
         }
     }
+
+    /// A test that sets the clock sees that at once.
+    const fn look_again_us(&self) -> i64 {
+        match self {
+            Self::System { .. } => LOOK_AGAIN_US,
+            Self::Manual { .. } => 0,
+        }
+    }
+}
+
+/// A new id of a decision that was made then.
+pub fn decision_id(at: Timestamp) -> DecisionId {
+    DecisionId::new(uuid_v7(at))
 }
 
 /// `at` as the standard library's type, for telemetry.

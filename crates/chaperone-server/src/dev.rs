@@ -58,7 +58,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<()> {
         session,
     };
     output::print(&welcome(&info)).context("standard output")?;
-    let decisions = server.decisions.resubscribe();
+    let decisions = server.decisions();
     let lines = tokio::spawn(print_decisions(decisions, options.quiet));
     let outcome = server.run().await;
     lines.abort();

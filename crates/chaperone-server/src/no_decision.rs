@@ -18,7 +18,7 @@ pub enum NoDecision {
     /// The caller's deadline was too near.
     #[error("the decision was not made before the deadline")]
     Deadline,
-    /// More checks are under way than the configuration allows.
+    /// More checks wait for the store than the configuration allows.
     #[error("too many checks are under way")]
     Overloaded,
     /// The request was no readable message, or larger than the configuration allows.

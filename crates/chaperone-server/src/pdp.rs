@@ -2,17 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chaperone_policy::mapping::{Credential, Undecodable};
 use chaperone_policy::{
-    Authority, BundleNumber, Decision, DecisionId, EntityRef, Outcome, Presenter, Reason, Request, Session,
+    Authority, BundleNumber, Decision, DecisionId, EntityRef, HandleHash, Outcome, Presenter, Reason, Request, Session,
     SessionHandle, Timestamp, decide,
 };
 use chaperone_store::StoreError;
 use tokio::sync::Semaphore;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
 use crate::recorder::{Recorder, Subject};
@@ -31,6 +31,7 @@ pub struct Pdp {
     clock: Clock,
     replica: Arc<Replica>,
     recorder: Recorder,
+    /// For checks that wait for the store. One that is decided from memory is over before another could count it.
     in_flight: Semaphore,
     default_deadline: Duration,
 }
@@ -64,11 +65,41 @@ pub enum Consistency {
     Strict,
 }
 
+/// The session that is claimed, without the secret that claims it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// The one with this handle.
+    Session(HandleHash),
+    /// Something that is no handle.
+    NoHandle,
+    /// It can be read in more than one way.
+    Ambiguous,
+    /// None: whoever presents nothing acts for itself.
+    Absent,
+}
+
+impl Claim {
+    /// From the text that is presented as a handle.
+    pub fn of_handle(text: &str) -> Self {
+        SessionHandle::parse(text).map_or(Self::NoHandle, |handle| Self::Session(handle.hash()))
+    }
+}
+
+impl From<Credential> for Claim {
+    fn from(credential: Credential) -> Self {
+        match credential {
+            Credential::Handle(text) => Self::of_handle(&text),
+            Credential::Ambiguous => Self::Ambiguous,
+            Credential::Absent => Self::Absent,
+        }
+    }
+}
+
 /// What a check is about, once its request was understood.
 #[derive(Debug)]
 pub struct Question<'a> {
     /// What is presented as the session.
-    pub credential: Credential,
+    pub claim: Claim,
     /// Who presents it.
     pub evidence: Evidence<'a>,
     /// What is asked for: every one must be allowed. Or why that cannot be read.
@@ -85,9 +116,20 @@ pub struct Check<'a> {
     pdp: &'a Pdp,
     protocol: Protocol,
     parent: Option<ParentContext>,
-    began: Instant,
-    began_at: Timestamp,
-    deadline: tokio::time::Instant,
+    began: Moment,
+    age: Age,
+    timeout: Duration,
+}
+
+/// A check that was put aside by [`Check::suspend`], to be gone on with by [`Pdp::resume`].
+#[derive(Debug)]
+pub struct SuspendedCheck {
+    snapshot: Arc<Snapshot>,
+    protocol: Protocol,
+    parent: Option<ParentContext>,
+    began: Moment,
+    age: Age,
+    timeout: Duration,
 }
 
 /// A decision with what its answer is made of.
@@ -114,14 +156,22 @@ impl Answer {
     }
 }
 
+/// On whose authority something is asked for.
 enum Subjects {
     Session(Arc<CachedChain>),
     Peer(EntityRef),
     Nobody(Reason),
 }
 
+/// What memory says of that.
+enum Resolved {
+    Known(Subjects),
+    /// The store must be asked for this session.
+    Unknown(HandleHash),
+}
+
 impl Pdp {
-    /// A PDP over one replica. At most `in_flight_max` checks are under way at once.
+    /// A PDP over one replica. At most `in_flight_max` checks wait for the store at once.
     pub fn new(
         clock: Clock,
         replica: Arc<Replica>,
@@ -143,19 +193,24 @@ impl Pdp {
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
     ) -> Result<Check<'_>, NoDecision> {
-        let began = Instant::now();
-        let began_at = self.clock.now();
+        let began = self.clock.moment();
         let policies = match &**self.replica.policies() {
             Policies::Active(snapshot) => Ok(Arc::clone(snapshot)),
             Policies::None => Err(NoDecision::NoBundle),
             Policies::Unusable(_) => Err(NoDecision::BundleUnusable),
         };
         let snapshot = policies.inspect_err(|failure| {
-            self.recorder.no_decision(*failure, protocol, parent.as_ref(), began_at, began.elapsed());
+            self.recorder.no_decision(*failure, protocol, parent.as_ref(), began.at, began.instant.elapsed());
         })?;
+        let age = self.replica.freshness().judge(began.instant);
         let timeout = timeout.unwrap_or(self.default_deadline);
-        let deadline = tokio::time::Instant::from_std(began) + timeout.saturating_sub(margin(timeout));
-        Ok(Check { snapshot, pdp: self, protocol, parent, began, began_at, deadline })
+        Ok(Check { snapshot, pdp: self, protocol, parent, began, age, timeout })
+    }
+
+    /// Goes on with a check that this PDP began.
+    pub fn resume(&self, suspended: SuspendedCheck) -> Check<'_> {
+        let SuspendedCheck { snapshot, protocol, parent, began, age, timeout } = suspended;
+        Check { snapshot, pdp: self, protocol, parent, began, age, timeout }
     }
 
     /// Notes that no decision was made for a request that did not get as far as a check.
@@ -175,15 +230,45 @@ impl Check<'_> {
     /// # Errors
     /// When no decision can be made: the caller's action must not go ahead.
     pub async fn decide(&self, question: Question<'_>) -> Result<Answer, NoDecision> {
-        let requests = question.requests.as_ref().ok().copied().unwrap_or_default();
-        let outcome = self.try_decide(&question).await;
-        match &outcome {
-            Ok(answer) => {
-                self.pdp.recorder.decided(answer, &self.subject(requests), self.parent.as_ref());
-            }
-            Err(failure) => self.record_failure(*failure),
+        match self.decide_from_memory(&question) {
+            Some(outcome) => outcome,
+            None => self.decide_with_store(question).await,
         }
+    }
+
+    /// As [`Check::decide`], at once. `None` when the store must be asked first: nothing has been decided or recorded then.
+    pub fn decide_from_memory(&self, question: &Question<'_>) -> Option<Result<Answer, NoDecision>> {
+        let Question { claim, evidence, requests, consistency } = question;
+        let outcome = match self.admit() {
+            Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
+                Resolved::Known(subjects) => self.judge(&subjects, *evidence, requests, self.began.at),
+                Resolved::Unknown(_) => return None,
+            },
+            Err(failure) => Err(failure),
+        };
+        self.record(&outcome, requests);
+        Some(outcome)
+    }
+
+    /// As [`Check::decide`], where memory was asked already.
+    ///
+    /// # Errors
+    /// As [`Check::decide`].
+    pub async fn decide_with_store(&self, question: Question<'_>) -> Result<Answer, NoDecision> {
+        let Question { claim, evidence, requests, consistency } = question;
+        let outcome = async {
+            let subjects = self.load_subjects(claim, evidence, consistency).await?;
+            self.judge(&subjects, evidence, &requests, self.pdp.clock.now())
+        };
+        let outcome = outcome.await;
+        self.record(&outcome, &requests);
         outcome
+    }
+
+    /// Puts the check aside, for a task of its own to go on with. Its policies and its deadline stay what they are.
+    pub fn suspend(self) -> SuspendedCheck {
+        let Self { snapshot, pdp: _, protocol, parent, began, age, timeout } = self;
+        SuspendedCheck { snapshot, protocol, parent, began, age, timeout }
     }
 
     /// Decides each of several actions of one presenter and session, on one snapshot of both.
@@ -192,113 +277,136 @@ impl Check<'_> {
     /// When no decision can be made for one of them: then there is none for any.
     pub async fn decide_each(
         &self,
-        credential: Credential,
+        claim: Claim,
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
-        let outcome = self.try_decide_each(credential, evidence, consistency, requests).await;
+        let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
         outcome.inspect_err(|failure| self.record_failure(*failure))
     }
 
     async fn try_decide_each(
         &self,
-        credential: Credential,
+        claim: Claim,
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
-        let _permit = self.admit()?;
-        let subjects = self.resolve(credential, evidence, consistency).await?;
+        self.admit()?;
+        let subjects = self.load_subjects(claim, evidence, consistency).await?;
         let mut answers = Vec::with_capacity(requests.len());
-        for (place, request) in requests.iter().enumerate() {
-            if place % BATCH_TURN == BATCH_TURN - 1 {
+        for turn in requests.chunks(BATCH_TURN) {
+            if !answers.is_empty() {
                 // A long batch must not keep others from being answered, nor outlive its caller's patience.
                 tokio::task::yield_now().await;
-                if tokio::time::Instant::now() >= self.deadline {
+                if tokio::time::Instant::now() >= self.deadline() {
                     return Err(NoDecision::Deadline);
                 }
             }
-            let asked = std::slice::from_ref(request);
-            let answer = self.judge(&subjects, evidence, &Ok(asked))?;
-            self.pdp.recorder.decided(&answer, &self.subject(asked), self.parent.as_ref());
-            answers.push(answer);
+            let at = self.pdp.clock.now();
+            for request in turn {
+                let asked = std::slice::from_ref(request);
+                let answer = self.judge(&subjects, evidence, &Ok(asked), at)?;
+                self.pdp.recorder.decided(&answer, &self.subject(asked), self.parent.as_ref());
+                answers.push(answer);
+            }
         }
         Ok(answers)
+    }
+
+    fn record(&self, outcome: &Result<Answer, NoDecision>, requests: &Result<&[Request], Undecodable>) {
+        match outcome {
+            Ok(answer) => {
+                let requests = requests.as_ref().ok().copied().unwrap_or_default();
+                self.pdp.recorder.decided(answer, &self.subject(requests), self.parent.as_ref());
+            }
+            Err(failure) => self.record_failure(*failure),
+        }
     }
 
     fn subject<'q>(&self, requests: &'q [Request]) -> Subject<'q> {
         Subject {
             protocol: self.protocol,
             requests,
-            began_at: self.began_at,
-            elapsed: self.began.elapsed(),
-            is_stale: self.pdp.replica.freshness().judge(self.began) != Age::Fresh,
+            began_at: self.began.at,
+            elapsed: self.began.instant.elapsed(),
+            is_stale: self.age != Age::Fresh,
         }
     }
 
     fn record_failure(&self, failure: NoDecision) {
-        let elapsed = self.began.elapsed();
-        self.pdp.recorder.no_decision(failure, self.protocol, self.parent.as_ref(), self.began_at, elapsed);
+        let elapsed = self.began.instant.elapsed();
+        self.pdp.recorder.no_decision(failure, self.protocol, self.parent.as_ref(), self.began.at, elapsed);
     }
 
-    async fn try_decide(&self, question: &Question<'_>) -> Result<Answer, NoDecision> {
-        let _permit = self.admit()?;
-        let subjects = self.resolve(question.credential.clone(), question.evidence, question.consistency).await?;
-        self.judge(&subjects, question.evidence, &question.requests)
+    /// When this check must be answered: a little before the caller's own deadline.
+    fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.began.instant) + self.timeout.saturating_sub(margin(self.timeout))
     }
 
-    fn admit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, NoDecision> {
-        // Shed at once: a check that waits for its turn is answered too late to be worth its work.
-        let permit = self.pdp.in_flight.try_acquire().map_err(|_| NoDecision::Overloaded)?;
-        match self.pdp.replica.freshness().judge(self.began) {
-            Age::Fresh | Age::Grace => Ok(permit),
+    fn admit(&self) -> Result<(), NoDecision> {
+        match self.age {
+            Age::Fresh | Age::Grace => Ok(()),
             Age::Stale => Err(NoDecision::Stale),
         }
     }
 
-    /// Finds out on whose authority the action is asked for.
-    async fn resolve(
+    /// Finds out on whose authority the action is asked for, as far as memory tells.
+    fn resolve(&self, claim: Claim, evidence: Evidence<'_>, consistency: Consistency) -> Resolved {
+        let nobody = |reason| Resolved::Known(Subjects::Nobody(reason));
+        let hash = match claim {
+            Claim::Session(hash) => hash,
+            // What is presented and is no session is denied; it never falls back to who presents it.
+            Claim::NoHandle => return nobody(Reason::SessionUnknown),
+            Claim::Ambiguous => return nobody(Reason::Undecodable),
+            Claim::Absent => {
+                let peer = evidence.spiffe_id().filter(|_| self.snapshot.bundle.mapping().allows_peer());
+                return match peer {
+                    Some(id) => Resolved::Known(Subjects::Peer(EntityRef::new(WORKLOAD, id))),
+                    None => nobody(Reason::Unauthenticated),
+                };
+            }
+        };
+        let sessions = self.pdp.replica.sessions();
+        match consistency {
+            Consistency::Strict => None,
+            Consistency::Bounded => sessions.find(&hash),
+        }
+        // When it was not used here either, only the store can tell whether it was elsewhere.
+        .and_then(|cached| self.unless_idle(cached, &hash))
+        .map_or(Resolved::Unknown(hash), |cached| Resolved::Known(Subjects::Session(cached)))
+    }
+
+    /// As [`Check::resolve`], with what the store says where memory does not.
+    async fn load_subjects(
         &self,
-        credential: Credential,
+        claim: Claim,
         evidence: Evidence<'_>,
         consistency: Consistency,
     ) -> Result<Subjects, NoDecision> {
-        let text = match credential {
-            Credential::Handle(text) => text,
-            Credential::Ambiguous => return Ok(Subjects::Nobody(Reason::Undecodable)),
-            Credential::Absent => {
-                let peer = evidence.spiffe_id().filter(|_| self.snapshot.bundle.mapping().allows_peer());
-                return Ok(match peer {
-                    Some(id) => Subjects::Peer(EntityRef::new(WORKLOAD, id)),
-                    None => Subjects::Nobody(Reason::Unauthenticated),
-                });
-            }
+        let hash = match self.resolve(claim, evidence, consistency) {
+            Resolved::Known(subjects) => return Ok(subjects),
+            Resolved::Unknown(hash) => hash,
         };
-        // What is presented and is no session is denied; it never falls back to who presents it.
-        let Ok(handle) = SessionHandle::parse(&text) else { return Ok(Subjects::Nobody(Reason::SessionUnknown)) };
-        let hash = handle.hash();
-        let replica = &self.pdp.replica;
-        let found = match consistency {
-            Consistency::Bounded => self.in_time(replica.chain(&hash)).await?,
-            Consistency::Strict => self.in_time(replica.load_chain(&hash)).await?,
+        // Shed at once: a check that waits for its turn is answered too late to be worth its work.
+        let _permit = self.pdp.in_flight.try_acquire().map_err(|_| NoDecision::Overloaded)?;
+        let Some(loaded) = self.in_time(self.pdp.replica.load_chain(&hash)).await? else {
+            return Ok(Subjects::Nobody(Reason::SessionUnknown));
         };
-        let Some(cached) = found else { return Ok(Subjects::Nobody(Reason::SessionUnknown)) };
-        if !cached.looks_idle(self.began_at) {
-            return Ok(Subjects::Session(cached));
+        Ok(Subjects::Session(self.unless_idle(Arc::clone(&loaded), &hash).unwrap_or(loaded)))
+    }
+
+    /// The chain, with the uses that were noted here where it would be idle without them. `None` when it is idle all the same.
+    fn unless_idle(&self, cached: Arc<CachedChain>, hash: &HandleHash) -> Option<Arc<CachedChain>> {
+        if !cached.looks_idle(self.began.at) {
+            return Some(cached);
         }
-        if let Some(used) = replica.sessions().fold_uses(&hash).filter(|used| !used.looks_idle(self.began_at)) {
-            return Ok(Subjects::Session(used));
-        }
-        // Idle as far as is known here. It may have been used on another replica, which only the store can tell.
-        match self.in_time(replica.load_chain(&hash)).await? {
-            Some(loaded) => Ok(Subjects::Session(loaded)),
-            None => Ok(Subjects::Nobody(Reason::SessionUnknown)),
-        }
+        self.pdp.replica.sessions().fold_uses(hash).filter(|used| !used.looks_idle(self.began.at))
     }
 
     async fn in_time<T>(&self, load: impl Future<Output = Result<T, StoreError>>) -> Result<T, NoDecision> {
-        match tokio::time::timeout_at(self.deadline, load).await {
+        match tokio::time::timeout_at(self.deadline(), load).await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(error)) => {
                 self.pdp.recorder.store_failed(&error);
@@ -313,8 +421,8 @@ impl Check<'_> {
         subjects: &Subjects,
         evidence: Evidence<'_>,
         requests: &Result<&[Request], Undecodable>,
+        at: Timestamp,
     ) -> Result<Answer, NoDecision> {
-        let at = self.pdp.clock.now();
         let (decision, principal, session) = match subjects {
             Subjects::Nobody(reason) => (Decision::deny(*reason), None, None),
             Subjects::Peer(principal) => {
@@ -333,8 +441,7 @@ impl Check<'_> {
                 (decision, Some(session.principal.clone()), Some(Arc::clone(session)))
             }
         };
-        let id = self.pdp.clock.decision_id();
-        Ok(Answer { id, decision, principal, session, bundle: self.snapshot.number, at })
+        Ok(Answer { id: decision_id(at), decision, principal, session, bundle: self.snapshot.number, at })
     }
 
     fn decide_all(

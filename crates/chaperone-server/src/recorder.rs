@@ -1,6 +1,6 @@
 //! Records what was decided: metrics, traces, logs, and whoever listens. One place, so that none of them is forgotten.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chaperone_policy::{Decision, Outcome, Request, Timestamp};
@@ -21,7 +21,8 @@ pub struct Recorder {
     metrics: Arc<Metrics>,
     spans: DecisionSpans,
     clock: Clock,
-    events: broadcast::Sender<Arc<DecisionEvent>>,
+    /// Made when somebody first listens: even to ask a channel whether anybody does takes a lock.
+    events: Arc<OnceLock<broadcast::Sender<Arc<DecisionEvent>>>>,
 }
 
 /// Decisions as they are made.
@@ -68,12 +69,12 @@ pub struct Subject<'a> {
 impl Recorder {
     /// Over the metrics and the traces.
     pub fn new(metrics: Arc<Metrics>, spans: DecisionSpans, clock: Clock) -> Self {
-        Self { metrics, spans, clock, events: broadcast::Sender::new(EVENTS_BACKLOG) }
+        Self { metrics, spans, clock, events: Arc::default() }
     }
 
     /// Decisions from now on.
     pub fn events(&self) -> DecisionEvents {
-        self.events.subscribe()
+        self.events.get_or_init(|| broadcast::Sender::new(EVENTS_BACKLOG)).subscribe()
     }
 
     /// Records a decision.
@@ -97,9 +98,9 @@ impl Recorder {
         };
         self.spans.record(parent, system_time(subject.began_at), &fields);
         log(answer, subject);
-        if self.events.receiver_count() > 0 {
+        if let Some(events) = self.events.get().filter(|events| events.receiver_count() > 0) {
             // Nobody listening any more is no error.
-            let _ = self.events.send(Arc::new(DecisionEvent::new(answer, subject)));
+            let _ = events.send(Arc::new(DecisionEvent::new(answer, subject)));
         }
     }
 

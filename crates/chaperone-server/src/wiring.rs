@@ -36,9 +36,8 @@ pub struct Server {
     pub sessions: Sessions,
     /// The bundle use cases.
     pub bundles: Bundles,
-    /// What is decided from now on.
-    pub decisions: DecisionEvents,
     parts: Parts,
+    recorder: Recorder,
     config: ServeConfig,
     telemetry: Telemetry,
     shutdown: Shutdown,
@@ -138,8 +137,8 @@ impl Server {
             addresses,
             sessions: parts.sessions.clone(),
             bundles: parts.bundles.clone(),
-            decisions: recorder.events(),
             parts,
+            recorder,
             config,
             telemetry,
             shutdown,
@@ -147,6 +146,11 @@ impl Server {
             follower,
             stop_follower,
         })
+    }
+
+    /// What is decided from now on.
+    pub fn decisions(&self) -> DecisionEvents {
+        self.recorder.events()
     }
 
     /// Waits until this replica has read its store once.

@@ -11,6 +11,7 @@ async fn what_is_stored_is_there_when_the_file_is_opened_again() {
     let entity = chaperone_policy::Entity {
         uid: EntityRef::new("Team", "blue"),
         attributes: std::collections::BTreeMap::new(),
+        tags: std::collections::BTreeMap::new(),
         parents: Vec::new(),
     };
     let store = EmbeddedStore::open(Some(&path)).await.expect("it opens");

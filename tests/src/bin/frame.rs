@@ -1,5 +1,5 @@
 //! Prepares Chaperone for a bench: `frame ADMIN DATA FILE` pushes a bundle of a hundred policies, opens a session, and writes a check that is
-//! allowed, framed for gRPC.
+//! allowed, framed for gRPC; and beside it, in `FILE.handle`, the session's handle.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench program: a panic is the report")]
 
@@ -27,7 +27,8 @@ async fn main() {
     admin.push(&Bundle::many_policies(POLICIES)).await;
     let mut request = admin::agent("reader");
     request.binding = Some(admin::bound_to(frame::CALLER));
-    let check = frame::check(&admin.open(request).await.handle, "/documents/42");
+    let handle = admin.open(request).await.handle;
+    let check = frame::check(&handle, "/documents/42");
     let client = AuthorizationClient::new(client::channel(address(data_address)).await);
     wait::until("the check is allowed", async || {
         let answer = client.clone().check(check.clone()).await.ok()?.into_inner();
@@ -35,4 +36,5 @@ async fn main() {
     })
     .await;
     std::fs::write(file, frame::frame(&check)).expect("the file can be written");
+    std::fs::write(format!("{file}.handle"), handle).expect("the file can be written");
 }

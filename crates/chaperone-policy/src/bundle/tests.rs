@@ -1,4 +1,7 @@
 use super::*;
+use crate::compiled::Uid;
+use crate::entities::EntityRecord;
+use crate::value::Value;
 
 const SCHEMA: &str = r#"entity Agent in [Team] = { suspended?: Bool };
 entity Team;
@@ -161,9 +164,10 @@ fn stored_entities_stand_before_the_bundle_s_own() {
     let entities = r#"[{ "uid": { "type": "Agent", "id": "a" }, "attrs": { "suspended": true }, "parents": [] }]"#;
     let bundle = compile(&[("entities.json", entities)]).expect("valid");
     let uid = EntityRef::new("Agent", "a");
-    let is_suspended = |store: &EntityStore| store.is_suspended(&convert::uid(&uid).expect("valid type"));
+    let is_suspended = |store: &EntityStore| store.find(&Uid::new(uid.clone())).is_some_and(EntityRecord::is_suspended);
     assert!(is_suspended(&bundle.entities([]).expect("valid")));
-    let stored = Entity { uid: uid.clone(), attributes: Attributes::default(), parents: Vec::new() };
+    let stored =
+        Entity { uid: uid.clone(), attributes: Attributes::new(), tags: Attributes::new(), parents: Vec::new() };
     assert!(!is_suspended(&bundle.entities([&stored]).expect("valid")));
 }
 
@@ -173,6 +177,7 @@ fn stored_entities_are_checked_all_at_once() {
     let entity = |kind: &str, name: &str, value: Value| Entity {
         uid: EntityRef::new(kind, "x"),
         attributes: Attributes::from([(name.into(), value)]),
+        tags: Attributes::new(),
         parents: Vec::new(),
     };
     let stored = [

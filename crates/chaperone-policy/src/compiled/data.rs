@@ -1,6 +1,7 @@
 //! Values in compiled form: kept, and as a condition sees them.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -207,6 +208,23 @@ impl Ord for Datum {
 impl PartialOrd for Datum {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+impl Hash for Datum {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u8(self.as_operand().rank());
+        match self {
+            Self::Bool(value) => value.hash(state),
+            Self::Long(value) | Self::Decimal(value) | Self::Datetime(value) | Self::Duration(value) => {
+                value.hash(state);
+            }
+            Self::String(text) => text.hash(state),
+            Self::Entity(uid) => Hash::hash(&**uid, state),
+            Self::Set(set) => set.hash(state),
+            Self::Record(record) => record.hash(state),
+            Self::Ip(range) => range.hash(state),
+        }
     }
 }
 

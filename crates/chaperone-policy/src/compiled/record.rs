@@ -7,7 +7,7 @@ use super::symbol::Symbol;
 const LINEAR_MAX: usize = 8;
 
 /// A record.
-#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Record(Box<[(Symbol, Datum)]>);
 
 impl Record {

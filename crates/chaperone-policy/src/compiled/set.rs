@@ -1,7 +1,7 @@
 //! Sets: sorted, and hashed where that finds faster.
 
 use std::cmp::Ordering;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
 use hashbrown::HashTable;
@@ -44,6 +44,15 @@ impl Set {
         self.members.is_empty()
     }
 
+    /// Whether all of its members are entities.
+    pub(crate) fn is_of_entities(&self) -> bool {
+        // They are sorted by type, so that what stands between two entities is one.
+        [self.members.first(), self.members.last()]
+            .into_iter()
+            .flatten()
+            .all(|member| matches!(member, Datum::Entity(_)))
+    }
+
     /// Its members, sorted.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Datum> {
         self.members.iter()
@@ -83,6 +92,12 @@ impl FromIterator<Datum> for Set {
             }
         }
         Self { members: members.into_boxed_slice(), strings }
+    }
+}
+
+impl Hash for Set {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.members.hash(state);
     }
 }
 

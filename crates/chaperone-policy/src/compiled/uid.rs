@@ -33,11 +33,6 @@ impl Uid {
     pub(crate) fn kind(&self) -> &SmolStr {
         &self.name.kind
     }
-
-    /// Its hash.
-    pub(crate) fn hash(&self) -> u64 {
-        self.hash
-    }
 }
 
 impl PartialEq for Uid {
@@ -76,6 +71,9 @@ impl fmt::Debug for Uid {
 
 /// For tables of what is hashed already.
 pub(crate) type UidHasher = BuildHasherDefault<KnownHash>;
+
+/// Values by identity; clones share their structure.
+pub(crate) type UidMap<V> = imbl::GenericHashMap<Arc<Uid>, V, UidHasher, imbl::shared_ptr::DefaultSharedPtr>;
 
 /// Takes the one hash that is written as it is.
 #[derive(Clone, Copy, Debug, Default)]

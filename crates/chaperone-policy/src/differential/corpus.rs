@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use cedar_policy::{PolicySet, SchemaFragment};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::run::Evaluate;
 use crate::bundle::Bundle;
 use crate::decide::{Authority, decide_by_cedar};
 use crate::decision::{Decision, Outcome, Reason};
 use crate::request::{Presenter, Request};
-use crate::shape::{Fields, Type, check_fields};
+use crate::shape::{Fields, Type};
 use crate::source::BundleSource;
 use crate::timestamp::Timestamp;
 use crate::value::{Attributes, EntityRef, Value};
@@ -123,12 +123,12 @@ fn run_case(root: &Path, file: &Path, evaluate: Evaluate, report: &mut CorpusRep
         *report.skipped_files.entry(why).or_default() += 1;
         Ok(())
     };
-    let policies = match with_request(&policies) {
-        Ok(policies) => policies,
+    let (schema, actions) = match request_schema(&schema) {
+        Ok(moved) => moved,
         Err(why) => return skip(why),
     };
-    let schema = match request_schema(&schema) {
-        Ok(schema) => schema,
+    let policies = match with_request(&policies, &actions) {
+        Ok(policies) => policies,
         Err(why) => return skip(why),
     };
     source.files.insert("policies/main.cedar".into(), policies);
@@ -180,7 +180,7 @@ fn run_case(root: &Path, file: &Path, evaluate: Evaluate, report: &mut CorpusRep
 
 /// Whether a decision is what the corpus expects, under the rule that a policy that fails denies.
 fn is_expected(decision: &Decision, asked: &Asked) -> bool {
-    let policies: BTreeSet<String> = decision.policies.iter().map(|policy| policy.id.clone()).collect();
+    let policies: BTreeSet<String> = decision.policies.iter().map(|policy| policy.id.to_string()).collect();
     if !asked.errors.is_empty() {
         return decision.reason == Reason::PolicyError && policies == asked.errors;
     }
@@ -189,8 +189,9 @@ fn is_expected(decision: &Decision, asked: &Asked) -> bool {
     is_suspended || (decision.outcome == outcome && decision.reason != Reason::PolicyError && policies == asked.reason)
 }
 
-/// The policies, with `context.request` where they say `context`, and each with its place as its id.
-fn with_request(text: &str) -> Result<String, String> {
+/// The policies, with `context.request` where they say `context`, and each with its place as its id. Those for any action are for any of
+/// `actions`: Chaperone's own are not meant.
+fn with_request(text: &str, actions: &[Json]) -> Result<String, String> {
     let set: PolicySet = text.parse().map_err(|_| "the policies do not parse".to_owned())?;
     if set.templates().next().is_some() {
         return Err("templates".into());
@@ -199,6 +200,9 @@ fn with_request(text: &str) -> Result<String, String> {
     for policy in set.policies() {
         let mut json = policy.to_json().map_err(|error| error.to_string())?;
         move_context(&mut json);
+        if json["action"] == json!({ "op": "All" }) {
+            json["action"] = json!({ "op": "in", "entities": actions });
+        }
         json["annotations"] = json!({ "id": policy.id().to_string() });
         let moved = cedar_policy::Policy::from_json(None, json).map_err(|error| error.to_string())?;
         policies.push_str(&moved.to_cedar().ok_or("a link of a template")?);
@@ -222,20 +226,23 @@ fn move_context(json: &mut Json) {
     }
 }
 
-/// The schema, with every action's context moved into `request`.
-fn request_schema(text: &str) -> Result<String, String> {
+/// The schema, with every action's context moved into `request`; and every action.
+fn request_schema(text: &str) -> Result<(String, Vec<Json>), String> {
     let refused = |_| "the schema does not parse".to_owned();
     let (fragment, _warnings) = SchemaFragment::from_cedarschema_str(text).map_err(refused)?;
     let mut json = fragment.to_json_value().map_err(|error| error.to_string())?;
-    for namespace in json.as_object_mut().into_iter().flat_map(Map::values_mut) {
-        for action in namespace["actions"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+    let mut actions = Vec::new();
+    for (namespace, declared) in json.as_object_mut().into_iter().flatten() {
+        let kind = if namespace.is_empty() { "Action".to_owned() } else { format!("{namespace}::Action") };
+        for (id, action) in declared["actions"].as_object_mut().into_iter().flatten() {
+            actions.push(json!({ "type": kind, "id": id }));
             let Some(applies_to) = action.get_mut("appliesTo").and_then(Json::as_object_mut) else { continue };
             let context = applies_to.remove("context").unwrap_or_else(|| json!({ "type": "Record", "attributes": {} }));
             applies_to.insert("context".into(), json!({ "type": "Record", "attributes": { "request": context } }));
         }
     }
     let moved = SchemaFragment::from_json_value(json).map_err(|error| error.to_string())?;
-    moved.to_cedarschema().map_err(|error| error.to_string())
+    Ok((moved.to_cedarschema().map_err(|error| error.to_string())?, actions))
 }
 
 /// The request, when the schema allows it.
@@ -245,8 +252,7 @@ fn request(bundle: &Bundle, asked: &Asked) -> Option<Request> {
         return None;
     }
     let attributes = record(&shape.attributes, &asked.context)?;
-    check_fields(&shape.attributes, &attributes, "context").ok()?;
-    Some(Request { action: asked.action.clone(), resource: asked.resource.clone(), attributes })
+    bundle.request(&format!("{}::\"{}\"", asked.action.kind, asked.action.id), asked.resource.clone(), attributes).ok()
 }
 
 fn record(fields: &Fields, json: &Json) -> Option<Attributes> {

@@ -57,7 +57,7 @@ impl Report {
             if let Some(failure) = policy.failure {
                 *self.failures.entry(failure.as_str()).or_default() += 1;
             }
-            for operator in operators.get(&policy.id).into_iter().flatten() {
+            for operator in operators.get(policy.id.as_str()).into_iter().flatten() {
                 let uses = self.operators.entry(operator.clone()).or_default();
                 match (decision.outcome, decision.reason) {
                     (Outcome::Allow, _) => uses.allowed += 1,

@@ -39,10 +39,10 @@ pub(super) fn compare(
     compiled: &Compiled,
     situation: &Situation,
 ) -> Result<Decision, [Decision; 2]> {
-    let Situation { request, presenter, now, .. } = situation;
-    let (bundle, store) = (&compiled.bundle, &compiled.store);
-    let ours = evaluate(bundle, store, request, situation.authority(), presenter, *now);
-    let theirs = decide_by_cedar(bundle, store, request, situation.authority(), presenter, *now);
+    let (bundle, store, now) = (&compiled.bundle, &compiled.store, situation.now);
+    let (request, authority, presenter) = (situation.request(bundle), situation.authority(), &situation.presenter);
+    let ours = evaluate(bundle, store, &request, authority, presenter, now);
+    let theirs = decide_by_cedar(bundle, store, &request, authority, presenter, now);
     if ours == theirs { Ok(ours) } else { Err([ours, theirs]) }
 }
 
@@ -79,14 +79,6 @@ pub(super) fn shrink(evaluate: Evaluate, sample: &Sample, situation: &Situation,
         }
         if still_differs(&without, &situation).is_some() {
             sample = without;
-        }
-    }
-    let names: Vec<_> = situation.request.attributes.keys().cloned().collect();
-    for name in names {
-        let mut without = situation.clone();
-        without.request.attributes.remove(&name);
-        if still_differs(&sample, &without).is_some() {
-            situation = without;
         }
     }
     let [ours, theirs] = still_differs(&sample, &situation).expect("nothing was left out that matters");

@@ -8,12 +8,13 @@ use super::chance::Chance;
 use super::sample::Compiled;
 use super::values;
 use super::world::{RequestKind, World};
+use crate::bundle::Bundle;
 use crate::decide::Authority;
 use crate::ids::SessionId;
 use crate::request::{Presenter, Request};
 use crate::session::{Binding, Ended, EndingAct, Session, SessionChain, Task};
 use crate::timestamp::Timestamp;
-use crate::value::EntityRef;
+use crate::value::{Attributes, EntityRef};
 
 const OPENED: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const LIFETIME: Duration = Duration::from_hours(1);
@@ -28,7 +29,11 @@ pub(super) struct Situation {
     /// Who acts without one.
     pub(super) principal: EntityRef,
     /// What is asked.
-    pub(super) request: Request,
+    pub(super) action: EntityRef,
+    /// Of what.
+    pub(super) resource: EntityRef,
+    /// With what.
+    pub(super) attributes: Attributes,
     /// Who presents the session.
     pub(super) presenter: Presenter,
     /// When.
@@ -44,16 +49,20 @@ impl Situation {
         let mut kind = |kind: String| if chance.percent(96) { kind } else { chance.choose(&world.kinds).clone() };
         let (principal, resource) = (kind(principal), kind(resource));
         let principal = world.entity(chance, &principal);
-        let request = Request {
-            action: world.action_ref(&action.id),
-            resource: world.entity(chance, &resource),
-            attributes: values::record(chance, world, &action.request),
-        };
+        let (resource, attributes) = (world.entity(chance, &resource), values::record(chance, world, &action.request));
+        let action = world.action_ref(&action.id);
         let chain = chance.percent(70).then(|| chain(chance, world, compiled, &principal));
         let now = OPENED.plus(Duration::from_secs(if chance.percent(2) { 4_000 } else { chance.below(60) as u64 }));
         let presenter =
             Presenter { spiffe_id: chance.percent(95).then(|| "spiffe://x/y".to_owned()), certificate_sha256: None };
-        Self { chain, principal, request, presenter, now }
+        Self { chain, principal, action, resource, attributes, presenter, now }
+    }
+
+    /// The request as a bundle makes it, which takes only resources that the action applies to.
+    pub(super) fn request(&self, bundle: &Bundle) -> Request {
+        let fitting = EntityRef::new(bundle.shapes()[&self.action].resources[0].clone(), "any");
+        let request = bundle.request(&self.action.to_string(), fitting, self.attributes.clone());
+        request.expect("attributes of the right types").on(self.resource.clone())
     }
 
     /// As a decision takes it.

@@ -1,7 +1,73 @@
 use std::path::Path;
 
 use super::*;
-use crate::decide::decide;
+use crate::bundle::Bundle;
+use crate::decide::{Authority, decide};
+use crate::decision::{Decision, Failure, Reason};
+use crate::entities::EntityStore;
+use crate::request::{Presenter, Request};
+use crate::timestamp::Timestamp;
+
+/// How many decisions are compared in every run of the tests; `cargo xtask differential` compares as many as one likes.
+const CASES: u64 = 100_000;
+
+/// Every operator and function of the language, of which generated policies must have some.
+const OPERATORS: [&str; 54] = [
+    "&&",
+    "||",
+    "if",
+    "Not",
+    "Neg",
+    "Add",
+    "Sub",
+    "Mul",
+    "Eq",
+    "Less",
+    "LessEq",
+    "In",
+    "Contains",
+    "ContainsAll",
+    "ContainsAny",
+    "IsEmpty",
+    "GetTag",
+    "HasTag",
+    "attribute",
+    "has",
+    "has, path",
+    "like",
+    "is",
+    "set",
+    "record",
+    "principal",
+    "action",
+    "resource",
+    "context",
+    "template",
+    "ip",
+    "isIpv4",
+    "isIpv6",
+    "isLoopback",
+    "isMulticast",
+    "isInRange",
+    "decimal",
+    "lessThan",
+    "lessThanOrEqual",
+    "greaterThan",
+    "greaterThanOrEqual",
+    "datetime",
+    "duration",
+    "offset",
+    "durationSince",
+    "toDate",
+    "toTime",
+    "toDays",
+    "toHours",
+    "toMinutes",
+    "toSeconds",
+    "toMilliseconds",
+    "is",
+    "like",
+];
 
 fn plan(cases: u64, evaluate: Evaluate) -> Plan {
     Plan { cases, seed: 1, threads: std::thread::available_parallelism().map_or(1, usize::from), evaluate }
@@ -9,10 +75,62 @@ fn plan(cases: u64, evaluate: Evaluate) -> Plan {
 
 #[test]
 fn compiled_policies_decide_as_cedar_does() {
-    let start = std::time::Instant::now();
-    let report = run(plan(8_000, decide), &|_| {}).unwrap_or_else(|difference| panic!("{difference}"));
-    println!("{report}\n{:?}", start.elapsed());
-    println!("{:#?}", report.refusal);
+    let report = run(plan(CASES, decide), &|_| {}).unwrap_or_else(|difference| panic!("{difference}"));
+    println!("{report}");
+    assert_eq!(report.cases, CASES);
+    // What is compared must be worth it: every outcome, every way to fail, every operator where it matters.
+    assert!(report.refused * 100 < report.bundles, "{report}\n{:#?}", report.refusal);
+    for (reason, percent) in [
+        (Reason::Permitted, 10),
+        (Reason::Forbidden, 5),
+        (Reason::NoPermit, 10),
+        (Reason::PolicyError, 5),
+        (Reason::OutOfScope, 1),
+    ] {
+        assert!(report.count(reason) * 100 > CASES * percent, "{reason}: {report}");
+    }
+    for failure in [Failure::EntityUnknown, Failure::Overflow, Failure::Extension] {
+        assert!(report.count_failures(failure) * 1_000 > CASES, "{failure}: {report}");
+    }
+    for operator in OPERATORS {
+        let uses = report.operators.get(operator).copied().unwrap_or_default();
+        assert!(uses.policies > 0 && uses.allowed + uses.denied + uses.failed > 0, "{operator}: {report}");
+    }
+}
+
+/// As `decide`, but wrong: an overflow passes for an unknown entity.
+fn decide_wrongly(
+    bundle: &Bundle,
+    entities: &EntityStore,
+    request: &Request,
+    authority: Authority<'_>,
+    presenter: &Presenter,
+    now: Timestamp,
+) -> Decision {
+    let mut decision = decide(bundle, entities, request, authority, presenter, now);
+    for policy in &mut decision.policies {
+        if policy.failure == Some(Failure::Overflow) {
+            policy.failure = Some(Failure::EntityUnknown);
+        }
+    }
+    decision
+}
+
+#[test]
+fn small_mistake_is_found_and_shown_on_little() {
+    let difference = run(plan(10_000, decide_wrongly), &|_| {}).expect_err("some policy overflows");
+    assert!(difference.theirs.policies.iter().any(|policy| policy.failure == Some(Failure::Overflow)));
+    assert_ne!(difference.ours, difference.theirs);
+    // One policy is enough for it; the others are replaced by one that applies to nothing.
+    let rest = difference.reproduction.replace("Chaperone::Workload::\"none\"", "");
+    let policies = rest.lines().filter(|line| line.starts_with("permit (") || line.starts_with("forbid ("));
+    assert_eq!(policies.filter(|line| !line.contains("(principal == , action, resource);")).count(), 1, "{difference}");
+}
+
+#[test]
+fn equal_seeds_compare_the_same() {
+    let report = || run(plan(1_000, decide), &|_| {}).unwrap_or_else(|difference| panic!("{difference}")).to_string();
+    assert_eq!(report(), report());
 }
 
 #[test]
@@ -22,58 +140,4 @@ fn public_corpus_format_is_read_and_decided() {
     assert_eq!(report.differences, Vec::<String>::new());
     assert_eq!((report.files, report.invalid, report.skipped_files.len()), (2, 1, 0), "{report}");
     assert_eq!((report.decided, report.allowed, report.failed, report.skipped_requests), (5, 2, 2, 1), "{report}");
-}
-
-fn cpu() -> u64 {
-    std::fs::read_to_string("/proc/thread-self/schedstat").unwrap().split(' ').next().unwrap().parse().unwrap()
-}
-#[test]
-fn timing() {
-    use super::chance::Chance;
-    use super::sample::Sample;
-    use super::situations::Situation;
-    use super::world::World;
-    let mut t = [0u64; 8];
-    for part in 0..10 {
-        let mut chance = Chance::new(1, part);
-        let s = cpu();
-        let world = World::new(&mut chance);
-        let schema = std::sync::Arc::new(crate::schema::CompiledSchema::compile(&world.schema()).unwrap());
-        t[0] += cpu() - s;
-        for _ in 0..4 {
-            let s = cpu();
-            let sample = Sample::new(&mut chance, &world, &schema);
-            t[1] += cpu() - s;
-            let s = cpu();
-            let Ok(c) = sample.compile() else { continue };
-            t[2] += cpu() - s;
-            let s = cpu();
-            let xs: Vec<_> = (0..50).map(|_| Situation::new(&mut chance, &world, &c)).collect();
-            t[3] += cpu() - s;
-            let s = cpu();
-            for x in &xs {
-                std::hint::black_box(decide(&c.bundle, &c.store, &x.request, x.authority(), &x.presenter, x.now));
-            }
-            t[4] += cpu() - s;
-            let s = cpu();
-            for x in &xs {
-                std::hint::black_box(crate::decide::decide_by_cedar(
-                    &c.bundle,
-                    &c.store,
-                    &x.request,
-                    x.authority(),
-                    &x.presenter,
-                    x.now,
-                ));
-            }
-            t[5] += cpu() - s;
-            let s = cpu();
-            for _ in c.bundle.policies().in_cedar().map(|p| coverage::operators(p)) {}
-            t[6] += cpu() - s;
-        }
-    }
-    println!(
-        "10 schemas, 40 bundles, 2000 cases: schema, sample, compile, situation, decide, by_cedar, operators {:?} ms",
-        t.map(|x| x / 1_000_000)
-    );
 }

@@ -9,7 +9,7 @@ use super::chance::Chance;
 use super::values;
 use crate::entities::Entity;
 use crate::shape::{Fields, Type};
-use crate::value::{EntityRef, Value};
+use crate::value::{Attributes, EntityRef, Value};
 
 /// The ids of entities that may be there.
 const IDS: [&str; 4] = ["0", "1", "2", "3 \"x\""];
@@ -216,25 +216,26 @@ impl World {
             let allowed = above.iter().filter(|above| own.parents.iter().any(|parent| *parent == above.kind));
             let parents: Vec<EntityRef> = allowed.filter(|_| chance.percent(25)).cloned().collect();
             let attributes = values::record(chance, self, &own.attributes);
-            // Stored entities have no tags, and stand before those of the bundle.
+            let mut tags = Attributes::new();
+            for key in ["a", "b", "user:x"] {
+                if let Some(ty) = own.tags.as_ref().filter(|_| chance.percent(60)) {
+                    tags.insert(key.into(), values::value(chance, self, ty));
+                }
+            }
+            // Stored entities stand before those of the bundle.
             let is_stored = chance.percent(30);
             if is_stored {
-                stored.push(Entity { uid: uid.clone(), attributes: attributes.clone(), parents: parents.clone() });
+                let (attributes, tags, parents) = (attributes.clone(), tags.clone(), parents.clone());
+                stored.push(Entity { uid: uid.clone(), attributes, tags, parents });
             }
             if !is_stored || chance.percent(20) {
-                let mut tags = serde_json::Map::new();
-                for key in ["a", "b", "user:x"] {
-                    if let Some(ty) = own.tags.as_ref().filter(|_| chance.percent(60)) {
-                        tags.insert(key.to_owned(), values::json(&values::value(chance, self, ty)));
-                    }
-                }
                 let mut entity = json!({
                     "uid": values::uid_json(uid),
                     "attrs": values::record_json(&attributes),
                     "parents": parents.iter().map(values::uid_json).collect::<Vec<_>>(),
                 });
                 if own.tags.is_some() {
-                    entity["tags"] = Json::Object(tags);
+                    entity["tags"] = values::record_json(&tags);
                 }
                 base.push(entity);
             }

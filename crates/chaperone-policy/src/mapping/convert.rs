@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use smol_str::SmolStr;
 
+use crate::compiled::Datum;
+use crate::compiled::extension::{IpRange, parse_datetime, parse_decimal, parse_duration};
 use crate::shape::Type;
-use crate::value::Value;
 
 /// A type whose values can be written as text in one way only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,20 +51,19 @@ impl TextType {
     /// The value that a text stands for.
     ///
     /// The extension types accept a subset of what Cedar's constructors accept, so that no policy ever meets a value that fails.
-    pub(super) fn convert(self, text: &str) -> Option<Value> {
-        let keep = |valid: bool, make: fn(SmolStr) -> Value| valid.then(|| make(SmolStr::new(text)));
+    pub(super) fn convert(self, text: &str) -> Option<Datum> {
         match self {
             Self::Bool => match text {
-                "true" => Some(Value::Bool(true)),
-                "false" => Some(Value::Bool(false)),
+                "true" => Some(Datum::Bool(true)),
+                "false" => Some(Datum::Bool(false)),
                 _ => None,
             },
-            Self::Long => long(text).map(Value::Long),
-            Self::String => keep(true, Value::String),
-            Self::Ip => keep(is_ip(text), Value::Ip),
-            Self::Decimal => keep(is_decimal(text), Value::Decimal),
-            Self::Datetime => keep(is_datetime(text), Value::Datetime),
-            Self::Duration => keep(is_duration(text), Value::Duration),
+            Self::Long => long(text).map(Datum::Long),
+            Self::String => Some(Datum::String(SmolStr::new(text))),
+            Self::Ip => is_ip(text).then(|| IpRange::parse(text))?.map(Datum::Ip),
+            Self::Decimal => is_decimal(text).then(|| parse_decimal(text))?.map(Datum::Decimal),
+            Self::Datetime => is_datetime(text).then(|| parse_datetime(text))?.map(Datum::Datetime),
+            Self::Duration => is_duration(text).then(|| parse_duration(text))?.map(Datum::Duration),
         }
     }
 }
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn only_the_canonical_spelling_of_a_long_is_accepted() {
         for (text, value) in [("0", 0), ("42", 42), ("-7", -7), ("9223372036854775807", i64::MAX)] {
-            assert_eq!(TextType::Long.convert(text), Some(Value::Long(value)));
+            assert_eq!(TextType::Long.convert(text), Some(Datum::Long(value)));
         }
         for text in ["", "-", "+1", "01", "-0", "00", " 1", "1 ", "1.0", "1e3", "0x1", "٣", "9223372036854775808"] {
             assert_eq!(TextType::Long.convert(text), None, "{text}");
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn booleans_are_two_words() {
-        assert_eq!(TextType::Bool.convert("true"), Some(Value::Bool(true)));
+        assert_eq!(TextType::Bool.convert("true"), Some(Datum::Bool(true)));
         for text in ["True", "1", "yes", ""] {
             assert_eq!(TextType::Bool.convert(text), None, "{text}");
         }

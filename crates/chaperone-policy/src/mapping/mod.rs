@@ -22,9 +22,10 @@ pub use http::{Connection, Headers, HttpRequest};
 use std::sync::Arc;
 
 use self::credential::Source;
+use self::generic::{Generic, GenericAction};
 use self::plan::AnswerPlan;
 use self::reading::View;
-use self::route::RouteTable;
+use self::route::{RouteTable, Target};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::shape::Shapes;
@@ -32,7 +33,7 @@ use crate::shape::Shapes;
 /// The header that presents a session where a mapping does not say otherwise.
 const DEFAULT_HEADER: &str = "x-chaperone-session";
 
-/// A valid mapping. The default one finds the session in `x-chaperone-session`, and has no routes.
+/// A valid mapping.
 #[derive(Debug)]
 pub struct Mapping {
     sources: Vec<Source>,
@@ -40,21 +41,9 @@ pub struct Mapping {
     peer: bool,
     semicolons: bool,
     routes: RouteTable,
+    generic: Generic,
     /// What to change in requests that no route matches.
     unmatched: Arc<AnswerPlan>,
-}
-
-impl Default for Mapping {
-    fn default() -> Self {
-        Self {
-            sources: vec![Source::Header(DEFAULT_HEADER.into())],
-            strip: true,
-            peer: false,
-            semicolons: false,
-            routes: RouteTable::default(),
-            unmatched: Arc::default(),
-        }
-    }
 }
 
 /// What a request presents as its session.
@@ -70,16 +59,49 @@ pub enum Credential {
 
 /// A request in the words of the policies.
 #[derive(Debug)]
-pub struct Mapped {
-    /// What it does. All of them must be allowed; there is at least one.
+pub struct Mapped<'a> {
+    /// What it does. All of them must be allowed; there is at least one. Without attributes until they were read.
     pub requests: Vec<Request>,
     /// The name of the route that matched; `None` for the generic action.
-    pub route: Option<Arc<str>>,
+    pub route: Option<&'a Arc<str>>,
     /// What being unable to decide looks like to Envoy.
     pub on_failure: OnFailure,
-    answer: Arc<AnswerPlan>,
+    origin: Origin<'a>,
+    answer: &'a AnswerPlan,
     /// The parts of the request that the answer speaks of, read before the decision.
     read: Vec<Option<Box<str>>>,
+}
+
+/// Where the attributes of a request come from.
+#[derive(Debug)]
+enum Origin<'a> {
+    Route(&'a Target, View<'a>),
+    Generic(&'a GenericAction, View<'a>),
+    Connection(&'a GenericAction, &'a Connection<'a>),
+}
+
+/// Which attributes a decision needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Needs {
+    /// Those that the bundle's policies read.
+    Policies,
+    /// All: a session's scope reads others too.
+    All,
+}
+
+impl Mapped<'_> {
+    /// Reads the attributes that are needed; others are never made.
+    ///
+    /// # Errors
+    /// When one cannot be read in one way only, or is no value of its type.
+    pub fn read_attributes(&mut self, needs: Needs) -> Result<(), Undecodable> {
+        let Some(request) = self.requests.first_mut() else { return Ok(()) };
+        match &self.origin {
+            Origin::Route(target, view) => target.read_attributes(view, needs, request),
+            Origin::Generic(action, view) => action.read_request(view, needs, request),
+            Origin::Connection(action, connection) => action.read_connection(connection, needs, request),
+        }
+    }
 }
 
 /// A request that cannot be read in one way only.
@@ -97,6 +119,25 @@ impl Undecodable {
 }
 
 impl Mapping {
+    /// The mapping of a bundle that has none: it finds the session in `x-chaperone-session`, and has no routes.
+    pub fn new(shapes: &Shapes) -> Self {
+        Self {
+            sources: vec![Source::Header(DEFAULT_HEADER.into())],
+            strip: true,
+            peer: false,
+            semicolons: false,
+            routes: RouteTable::default(),
+            generic: Generic::new(shapes),
+            unmatched: Arc::default(),
+        }
+    }
+
+    /// Notes which attributes are read by any policy, so that others need not be made. Until then, all count as read.
+    pub(crate) fn keep_reads(&mut self, is_read: impl Fn(&str) -> bool) {
+        self.routes.keep_reads(&is_read);
+        self.generic.keep_reads(&is_read);
+    }
+
     /// Reads `mapping.toml` and checks it against the schema.
     ///
     /// # Errors
@@ -120,37 +161,43 @@ impl Mapping {
         self.peer
     }
 
-    /// The actions of an HTTP or gRPC request.
+    /// The actions of an HTTP or gRPC request, still without their attributes.
     ///
     /// # Errors
     /// When the request cannot be read in one way only: it is then denied, never guessed.
-    pub fn map_http(&self, request: &HttpRequest<'_>) -> Result<Mapped, Undecodable> {
+    pub fn map_http<'a>(&'a self, request: &'a HttpRequest<'a>) -> Result<Mapped<'a>, Undecodable> {
         let view = View::of(request, self.semicolons)?;
-        let (mapped, answer, route, on_failure) = match self.routes.find(&view)? {
-            Some(route) => {
-                (route.target.request(&view)?, &route.answer, Some(Arc::clone(&route.name)), route.on_failure)
-            }
-            None => (generic::http(&view)?, &self.unmatched, None, OnFailure::Deny),
-        };
-        let read = answer.read(&view)?;
-        Ok(Mapped { requests: vec![mapped], route, on_failure, answer: Arc::clone(answer), read })
+        if let Some(route) = self.routes.find(&view)? {
+            let requests = vec![route.target.request(&view)?];
+            let read = route.answer.read(&view)?;
+            let origin = Origin::Route(&route.target, view);
+            let (route, on_failure, answer) = (Some(&route.name), route.on_failure, &*route.answer);
+            return Ok(Mapped { requests, route, on_failure, origin, answer, read });
+        }
+        let (action, mapped) = self.generic.http(&view)?;
+        let read = self.unmatched.read(&view)?;
+        let origin = Origin::Generic(action, view);
+        let (on_failure, answer) = (OnFailure::Deny, &*self.unmatched);
+        Ok(Mapped { requests: vec![mapped], route: None, on_failure, origin, answer, read })
     }
 
-    /// The action of a TCP connection, from Envoy's network filter.
+    /// The action of a TCP connection, from Envoy's network filter, still without its attributes.
     ///
     /// # Errors
     /// When the connection has no destination address and port, or its server name is not valid.
-    #[expect(clippy::unused_self, reason = "no key of a mapping speaks of connections yet")]
-    pub fn map_tcp(&self, connection: &Connection<'_>) -> Result<Mapped, Undecodable> {
-        let requests = vec![generic::tcp(connection)?];
+    pub fn map_tcp<'a>(&'a self, connection: &'a Connection<'a>) -> Result<Mapped<'a>, Undecodable> {
+        let (action, mapped) = self.generic.tcp(connection)?;
+        let origin = Origin::Connection(action, connection);
         // There is no request that an answer could change.
-        Ok(Mapped { requests, route: None, on_failure: OnFailure::Deny, answer: Arc::default(), read: Vec::new() })
+        let answer = AnswerPlan::nothing();
+        let on_failure = OnFailure::Deny;
+        Ok(Mapped { requests: vec![mapped], route: None, on_failure, origin, answer, read: Vec::new() })
     }
 
     /// What to change when the request goes on to the upstream.
     ///
     /// The headers that present the session are removed, whoever the request was allowed for.
-    pub fn mutations(&self, mapped: &Mapped, request: &HttpRequest<'_>, facts: &Facts<'_>) -> Mutations {
+    pub fn mutations(&self, mapped: &Mapped<'_>, request: &HttpRequest<'_>, facts: &Facts<'_>) -> Mutations {
         let mut mutations = mapped.answer.mutations(&mapped.read, facts);
         if self.strip {
             for name in credential::headers_to_strip(&self.sources, request) {

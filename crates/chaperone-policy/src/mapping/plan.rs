@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -119,6 +120,12 @@ fn number(changes: Changes<RequestField>, fields: &mut Vec<RequestField>) -> Cha
 }
 
 impl AnswerPlan {
+    /// The plan that changes nothing.
+    pub(super) fn nothing() -> &'static Self {
+        static NOTHING: LazyLock<AnswerPlan> = LazyLock::new(AnswerPlan::default);
+        &NOTHING
+    }
+
     /// Reads the parts of the request that the answer will speak of.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::Needs;
 use super::Undecodable;
 use super::answer::OnFailure;
 use super::convert::TextType;
@@ -14,8 +15,10 @@ use super::path_template::{PathTemplate, Segment};
 use super::plan::AnswerPlan;
 use super::reading::{Reading, RequestField, View};
 use super::template::{Template, Unreadable};
+use crate::compiled::Datum;
 use crate::request::Request;
-use crate::value::{Attributes, EntityRef, Value};
+use crate::shape::ActionShape;
+use crate::value::EntityRef;
 
 /// How long an attribute's text may be, in bytes.
 const ATTRIBUTE_BYTES_MAX: usize = 16 * 1024;
@@ -55,6 +58,7 @@ pub(super) struct Condition {
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) action: EntityRef,
+    pub(super) shape: Arc<ActionShape>,
     pub(super) resource_kind: SmolStr,
     pub(super) resource_id: Template<RequestField>,
     pub(super) attributes: Vec<AttributeRule>,
@@ -64,14 +68,18 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) struct AttributeRule {
     pub(super) name: SmolStr,
+    /// Its place in the action's shape.
+    pub(super) place: usize,
     pub(super) source: AttributeSource,
+    /// Whether any policy of the bundle reads it.
+    pub(super) is_read: bool,
     /// Left out when its source is absent.
     pub(super) optional: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum AttributeSource {
-    Constant(Value),
+    Constant(Datum),
     Text(Template<RequestField>, TextType),
 }
 
@@ -148,24 +156,36 @@ impl Condition {
 }
 
 impl Target {
-    /// What a request of this route does.
+    /// What a request of this route does, without attributes.
     ///
     /// # Errors
-    /// When a part that it needs is absent, repeated, too long, or no value of its type.
+    /// When a part of the resource's id is absent or repeated, or the id is too long.
     pub(super) fn request(&self, view: &View<'_>) -> Result<Request, Undecodable> {
         let id = self.resource_id.render(|field| view.read(field)).map_err(|error| unreadable(&error))?;
-        let mut attributes = Attributes::new();
-        for rule in &self.attributes {
+        Ok(Request::of(self.action.clone(), resource(self.resource_kind.clone(), &id)?, &self.shape))
+    }
+
+    /// Puts the attributes that are needed into their places.
+    ///
+    /// # Errors
+    /// When a part of one is absent, repeated, too long, or no value of its type.
+    pub(super) fn read_attributes(
+        &self,
+        view: &View<'_>,
+        needs: Needs,
+        request: &mut Request,
+    ) -> Result<(), Undecodable> {
+        for rule in self.attributes.iter().filter(|rule| rule.is_read || needs == Needs::All) {
             if let Some(value) = rule.value(view)? {
-                attributes.insert(rule.name.clone(), value);
+                request.set(rule.place, value);
             }
         }
-        Ok(Request { action: self.action.clone(), resource: resource(self.resource_kind.clone(), &id)?, attributes })
+        Ok(())
     }
 }
 
 impl AttributeRule {
-    fn value(&self, view: &View<'_>) -> Result<Option<Value>, Undecodable> {
+    fn value(&self, view: &View<'_>) -> Result<Option<Datum>, Undecodable> {
         let (template, ty) = match &self.source {
             AttributeSource::Constant(value) => return Ok(Some(value.clone())),
             AttributeSource::Text(template, ty) => (template, *ty),
@@ -224,6 +244,13 @@ impl RouteTable {
             }
         }
         Self { routes, by_first, any_first }
+    }
+
+    /// Notes which attributes any policy reads.
+    pub(super) fn keep_reads(&mut self, is_read: impl Fn(&str) -> bool) {
+        for rule in self.routes.iter_mut().flat_map(|route| &mut route.target.attributes) {
+            rule.is_read = is_read(&rule.name);
+        }
     }
 
     /// The first route in the order of the file that a request is for.

@@ -1,33 +1,42 @@
 //! The index and the evaluation beside it must find what Cedar's own authorizer finds over the whole set.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use cedar_policy_core::ast::{Context, EntityUIDEntry, PolicyID, PolicySet as CorePolicySet, Request, Value};
-use cedar_policy_core::authorizer::{AuthorizationError, Authorizer, Decision};
-use cedar_policy_core::extensions::Extensions;
 use proptest::prelude::*;
 
 use super::*;
+use crate::bundle::Bundle;
+use crate::compiled::{Scratch, Subject, Uid};
 use crate::diagnostics::File;
-use crate::entities::{Entity, EntityStore};
+use crate::entities::Entity;
 use crate::policy_text;
-use crate::schema::CompiledSchema;
+use crate::source::BundleSource;
+use crate::timestamp::Timestamp;
 use crate::value::{Attributes, EntityRef, Value as PlainValue};
 
-static SCHEMA: LazyLock<CompiledSchema> = LazyLock::new(|| {
-    let text = "
-        entity Team in [Team];
-        entity Agent in [Team] = { level?: Long };
-        entity Robot in [Team];
-        entity Folder in [Folder];
-        entity Document in [Folder] = { level?: Long };
-        action all; action reads in [all]; action writes in [all];
-        action read in [reads] appliesTo { principal: [Agent, Robot], resource: [Document, Folder], context: { request: {} } };
-        action write in [writes] appliesTo { principal: [Agent, Robot], resource: [Document, Folder], context: { request: {} } };
-        action sync in [reads, writes] appliesTo { principal: [Agent, Robot], resource: [Document, Folder], context: { request: {} } };
-    ";
-    CompiledSchema::compile(text).expect("valid")
+const SCHEMA: &str = "
+    entity Team in [Team];
+    entity Agent in [Team] = { level?: Long };
+    entity Robot in [Team];
+    entity Folder in [Folder];
+    entity Document in [Folder] = { level?: Long };
+    action all; action reads in [all]; action writes in [all];
+    action read in [reads] appliesTo {
+        principal: [Agent, Robot], resource: [Document, Folder], context: { request: { number: Long } }
+    };
+    action write in [writes] appliesTo {
+        principal: [Agent, Robot], resource: [Document, Folder], context: { request: { number: Long } }
+    };
+    action sync in [reads, writes] appliesTo {
+        principal: [Agent, Robot], resource: [Document, Folder], context: { request: { number: Long } }
+    };
+";
+
+static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
+    let mut source = BundleSource::default();
+    source.files.insert("schema.cedarschema".into(), SCHEMA.into());
+    source.files.insert("policies/a.cedar".into(), "@id(\"a\") permit (principal, action, resource);".into());
+    Bundle::compile(&source).unwrap_or_else(|problems| panic!("{problems:#?}"))
 });
 
 const ACTIONS: [&str; 6] = ["read", "write", "sync", "reads", "writes", "all"];
@@ -35,7 +44,7 @@ const PRINCIPALS: [&str; 6] =
     ["Agent::\"0\"", "Agent::\"1\"", "Robot::\"0\"", "Team::\"0\"", "Team::\"1\"", "Team::\"2\""];
 const RESOURCES: [&str; 6] =
     ["Document::\"0\"", "Document::\"1\"", "Folder::\"0\"", "Folder::\"1\"", "Folder::\"2\"", "Document::\"9\""];
-const CONDITIONS: [&str; 8] = [
+const CONDITIONS: [&str; 9] = [
     "",
     "when { true }",
     "unless { true }",
@@ -43,8 +52,9 @@ const CONDITIONS: [&str; 8] = [
     "when { principal.level > 1 }",
     "unless { resource.level > 1 }",
     "when { principal has level && principal.level == 1 }",
-    "when { context.number + 9223372036854775807 > 0 }",
+    "when { context.request.number + 9223372036854775807 > 0 }",
     "when { context.missing }",
+    "when { context.request.number }",
 ];
 
 fn constraint(
@@ -113,6 +123,7 @@ fn entities() -> impl Strategy<Value = Vec<Entity>> {
                     .filter(|_| has_level)
                     .map(|level| Attributes::from([("level".into(), PlainValue::Long(level))]))
                     .unwrap_or_default(),
+                tags: Attributes::new(),
                 parents: groups.into_iter().map(|(kind, id)| EntityRef::new(kind, id)).collect(),
             })
         })
@@ -120,8 +131,10 @@ fn entities() -> impl Strategy<Value = Vec<Entity>> {
     all.into_iter().map(one).collect::<Vec<_>>().prop_map(|entities| entities.into_iter().flatten().collect())
 }
 
-fn uid(literal: &str) -> cedar_policy_core::ast::EntityUID {
-    literal.parse().expect("valid")
+/// An identity as policies write it.
+fn uid(literal: &str) -> Uid {
+    let (kind, id) = literal.split_once("::").expect("a type and an id");
+    Uid::new(EntityRef::new(kind, id.trim_matches('"')))
 }
 
 proptest! {
@@ -136,49 +149,34 @@ proptest! {
     ) {
         let text = texts.concat();
         let core = policy_text::parse(File { path: "test", text: &text }).expect("they parse");
-        let store = EntityStore::new(&SCHEMA, &[], &stored).expect("valid entities");
-        let action = SCHEMA.action(&EntityRef::action(action)).expect("declared");
-        let context = Context::Value(Arc::new(BTreeMap::from([("number".into(), Value::from(number))])));
-
-        let id = |place: usize| format!("p{place:03}");
         let parsed = core.iter().enumerate().map(|(place, core)| {
-            ParsedPolicy { id: id(place).into(), reason: None, core: core.clone() }
+            ParsedPolicy { id: format!("p{place:03}").into(), reason: None, core: core.clone() }
         });
-        let set = PolicySet::new(parsed.collect());
-        let situation = Situation::new(&store, uid(principal), action, uid(resource), context.clone());
-        let ours = set.evaluate(&situation);
-        let ids = |policies: &[&Policy]| policies.iter().map(|policy| policy.id.to_string()).collect::<Vec<_>>();
+        let set = PolicySet::new(parsed.collect(), BUNDLE.schema()).expect("all is supported");
 
-        let mut whole = CorePolicySet::new();
-        for (place, policy) in core.iter().enumerate() {
-            whole.add(policy.new_id(PolicyID::from_string(id(place)))).expect("distinct ids");
-        }
-        let known = |uid| EntityUIDEntry::known(uid, None);
-        let request = Request::new_unchecked(
-            known(uid(principal)), known(action.uid.clone()), known(uid(resource)), Some(context),
-        );
-        let theirs = Authorizer::new().is_authorized(request, &whole, store.as_core());
-        let errors: BTreeSet<String> = theirs.diagnostics.errors.iter().map(|error| match error {
-            AuthorizationError::PolicyEvaluationError { id, .. } => id.to_string(),
-        }).collect();
-        let reasons: BTreeSet<String> = theirs.diagnostics.reason.iter().map(ToString::to_string).collect();
-
-        let failed: Vec<&Policy> = ours.failures.iter().map(|(policy, _)| *policy).collect();
-        prop_assert_eq!(ids(&failed), errors.iter().cloned().collect::<Vec<_>>());
-        let determining = if ours.forbids.is_empty() { ids(&ours.permits) } else { ids(&ours.forbids) };
-        prop_assert_eq!(determining, reasons.into_iter().collect::<Vec<_>>());
-        prop_assert_eq!(ours.allows(), theirs.decision == Decision::Allow && errors.is_empty());
-    }
-
-    #[test]
-    fn closure_of_the_hierarchy_is_cedar_s(stored in entities()) {
-        let store = EntityStore::new(&SCHEMA, &[], &stored).expect("valid entities");
-        let expected = cedar_policy_core::entities::Entities::from_entities(
-            stored.iter().map(|entity| crate::entities::to_core(entity).expect("valid")),
-            Some(&cedar_policy_core::validator::CoreSchema::new(SCHEMA.validator().schema())),
-            cedar_policy_core::entities::TCComputation::ComputeNow,
-            Extensions::all_available(),
-        );
-        prop_assert!(store.as_core().deep_eq(&expected.expect("valid entities")));
+        let store = BUNDLE.entities(&stored).expect("valid entities");
+        let (principal, resource) = (uid(principal), uid(resource));
+        let attributes = Attributes::from([("number".into(), PlainValue::Long(number))]);
+        let request = BUNDLE.request(action, resource.name().clone(), attributes).expect("valid");
+        let scratch = Scratch::default();
+        let frame = Frame {
+            principal: Subject::new(&principal, &store),
+            action: BUNDLE.schema().action(request.shape().expect("declared")).expect("declared"),
+            resource: Subject::new(&resource, &store),
+            request: &request,
+            chain: None,
+            now: Timestamp::from_micros(0),
+            entities: &store,
+            scratch: &scratch,
+        };
+        let ours = set.evaluate(&frame);
+        let theirs = set.evaluate_by_cedar(BUNDLE.schema(), &frame);
+        let ids = |policies: &[&Policy]| policies.iter().map(|policy| policy.id.clone()).collect::<Vec<_>>();
+        let failed = |evaluation: &Evaluation<'_>| {
+            evaluation.failures.iter().map(|(policy, failure)| (policy.id.clone(), *failure)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(failed(&ours), failed(&theirs));
+        prop_assert_eq!(ids(&ours.permits), ids(&theirs.permits));
+        prop_assert_eq!(ids(&ours.forbids), ids(&theirs.forbids));
     }
 }

@@ -1,14 +1,15 @@
 //! Values in compiled form to Cedar's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
-use cedar_policy_core::ast::{ExtensionFunction, Literal, Name, PartialValue, Value};
+use cedar_policy_core::ast::{Entity, ExtensionFunction, Literal, Name, PartialValue, Value};
 use cedar_policy_core::extensions::Extensions;
 use smol_str::SmolStr;
 
-use crate::compiled::{Datum, Record, Symbols};
+use crate::compiled::{Datum, Record, Symbols, UidSet};
 use crate::convert::{ConvertError, uid};
+use crate::entities::EntityRecord;
 
 /// From which a datetime is counted: no text says those that are far from it.
 const EPOCH: &str = "1970-01-01";
@@ -44,6 +45,22 @@ pub(crate) fn value(datum: &Datum, symbols: &Symbols) -> Result<Value, ConvertEr
 /// As [`value`].
 pub(crate) fn record(fields: &Record, symbols: &Symbols) -> Result<BTreeMap<SmolStr, Value>, ConvertError> {
     fields.iter().map(|(name, field)| Ok((symbols.name(name), value(field, symbols)?))).collect()
+}
+
+/// An entity, with the identities of all the groups that it is in.
+///
+/// # Errors
+/// As [`value`].
+pub(crate) fn entity(record: &EntityRecord, symbols: &Symbols) -> Result<Entity, ConvertError> {
+    let held = |(name, datum): (SmolStr, &Datum)| Ok((name, PartialValue::Value(value(datum, symbols)?)));
+    let attributes = record.attributes().iter().map(|(name, datum)| held((symbols.name(name), datum)));
+    let tags = record.tags().map(|(name, datum)| held((name.clone(), datum)));
+    let uids = |uids: &UidSet| uids.iter().map(|group| uid(group.name())).collect::<Result<HashSet<_>, _>>();
+    let parents = uids(record.parents())?;
+    let ancestors = uids(record.ancestors())?.difference(&parents).cloned().collect();
+    let attributes = attributes.collect::<Result<Vec<_>, ConvertError>>()?;
+    let tags = tags.collect::<Result<Vec<_>, ConvertError>>()?;
+    Ok(Entity::new_with_attr_partial_value(uid(record.uid().name())?, attributes, ancestors, parents, tags))
 }
 
 fn text(text: &str) -> Value {

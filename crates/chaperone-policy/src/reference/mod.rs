@@ -2,6 +2,7 @@
 //!
 //! It evaluates every policy of a set, whatever its scope, over entities in Cedar's own form that are made for each request.
 
+mod context;
 pub(crate) mod convert;
 mod depth;
 mod failure;
@@ -12,8 +13,10 @@ use cedar_policy_core::ast::{Effect, EntityUID, Expr, ExprKind, Literal, Policy,
 use cedar_policy_core::authorizer::{AuthorizationError, Authorizer};
 use cedar_policy_core::entities::Entities;
 
+use self::situation::Situation;
+use crate::compiled::Frame;
 use crate::decision::Failure;
-pub(crate) use situation::Situation;
+use crate::schema::CompiledSchema;
 
 /// A set of policies in Cedar's own form. A policy is named by its place in the set.
 #[derive(Debug)]
@@ -54,14 +57,15 @@ impl Reference {
         reference
     }
 
-    /// The policies, in the order of their places.
-    #[cfg(any(test, feature = "differential"))]
-    pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
-        (0..self.effects.len()).filter_map(|place| self.policies.get(&id(place)))
+    /// What Cedar's authorizer says of each policy.
+    pub(crate) fn evaluate(&self, schema: &CompiledSchema, frame: &Frame<'_>) -> Verdict {
+        match Situation::of(schema, frame) {
+            Ok(situation) => self.evaluate_situation(&situation),
+            Err(_) => self.all_failed(),
+        }
     }
 
-    /// What Cedar's authorizer says of each policy.
-    pub(crate) fn evaluate(&self, situation: &Situation<'_>) -> Verdict {
+    fn evaluate_situation(&self, situation: &Situation<'_>) -> Verdict {
         match situation.entities(&self.named, self.depth) {
             Ok(entities) => self.authorize(situation.request(), &entities),
             // Nothing that the schema allows cannot be converted. If it were so, nothing may be decided.

@@ -3,7 +3,10 @@
 use cedar_policy_core::ast::{Context, EntityUID, EntityUIDEntry, Request, Value};
 use cedar_policy_core::entities::Entities;
 
+use super::context;
 use super::slice::{self, SliceError};
+use crate::compiled::{Frame, Uid};
+use crate::convert::{self, ConvertError};
 use crate::entities::EntityStore;
 use crate::schema::CompiledSchema;
 
@@ -18,6 +21,17 @@ pub(crate) struct Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
+    /// From a request in compiled form.
+    ///
+    /// # Errors
+    /// When a value cannot be converted. Nothing that the schema allows is such.
+    pub(super) fn of(schema: &'a CompiledSchema, frame: &Frame<'a>) -> Result<Self, ConvertError> {
+        let context = context::of(frame, schema.symbols())?;
+        let uid = |uid: &Uid| convert::uid(uid.name());
+        let (principal, resource) = (uid(frame.principal.uid)?, uid(frame.resource.uid)?);
+        Ok(Self::new(schema, frame.entities, principal, frame.action.uid.clone(), resource, context))
+    }
+
     /// From the request's parts.
     pub(crate) fn new(
         schema: &'a CompiledSchema,

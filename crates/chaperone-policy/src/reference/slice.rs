@@ -8,6 +8,8 @@ use cedar_policy_core::entities::err::EntitiesError;
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
+use crate::compiled::Uid;
+use crate::convert;
 use crate::entities::EntityStore;
 use crate::schema::CompiledSchema;
 
@@ -55,7 +57,9 @@ fn find(schema: &CompiledSchema, store: &EntityStore, uid: &EntityUID) -> Option
     if uid.is_action() {
         return schema.action_entity(uid).cloned();
     }
-    store.find(uid).map(|entity| Arc::new(entity.clone()))
+    let record = store.find(&Uid::new(convert::entity_ref(uid)))?;
+    // What the schema allows can be converted.
+    super::convert::entity(record, schema.symbols()).ok().map(Arc::new)
 }
 
 fn entities_in(value: &PartialValue) -> HashSet<EntityUID> {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy_core::ast::{Context, SlotId, Template, Value};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::parser::parse_policyset;
 
 use super::*;
@@ -62,6 +64,23 @@ fn situation(principal: &str, resource: &str) -> Situation<'static> {
     Situation::new(BUNDLE.schema(), &STORE, uid(principal), uid("Action::\"read\""), uid(resource), context)
 }
 
+/// Everything that is stored, in Cedar's own form.
+fn whole_store() -> Entities {
+    let schema = BUNDLE.schema();
+    let stored = STORE.records().filter(|record| !record.uid().kind().ends_with("Action"));
+    let stored = stored.map(|record| Arc::new(super::convert::entity(record, schema.symbols()).expect("valid")));
+    let actions = ["all", "read"]
+        .map(|id| Arc::clone(schema.action_entity(&uid(&format!("Action::\"{id}\""))).expect("declared")));
+    let closed = TCComputation::AssumeAlreadyComputed;
+    let entities = Entities::new().add_entities(
+        stored.chain(actions),
+        None::<&NoEntitiesSchema>,
+        closed,
+        Extensions::all_available(),
+    );
+    entities.expect("one store")
+}
+
 fn policies() -> Vec<Policy> {
     let set = parse_policyset(POLICIES).expect("they parse");
     let mut policies: Vec<Policy> = set.into_policies().collect();
@@ -74,18 +93,18 @@ fn slice_answers_as_the_whole_store_does() {
     let reference = Reference::new(&policies());
     for principal in ["a", "b", "c", "far", "unknown"].map(|id| format!("Agent::\"{id}\"")) {
         let situation = situation(&principal, "Agent::\"a\"");
-        let of_slice = reference.evaluate(&situation);
-        assert_eq!(of_slice, reference.authorize(situation.request(), STORE.as_core()), "{principal}");
+        let of_slice = reference.evaluate_situation(&situation);
+        assert_eq!(of_slice, reference.authorize(situation.request(), &whole_store()), "{principal}");
     }
 }
 
 #[test]
 fn each_kind_of_failure_is_told() {
-    let verdict = Reference::new(&policies()).evaluate(&situation("Agent::\"a\"", "Agent::\"c\""));
+    let verdict = Reference::new(&policies()).evaluate_situation(&situation("Agent::\"a\"", "Agent::\"c\""));
     assert_eq!(verdict.permits, [0, 1, 2, 3]);
     assert_eq!(verdict.forbids, [4]);
     assert_eq!(verdict.failures, [(6, Failure::AttributeMissing), (7, Failure::WrongType)]);
-    let of_unknown = Reference::new(&policies()).evaluate(&situation("Agent::\"unknown\"", "Agent::\"c\""));
+    let of_unknown = Reference::new(&policies()).evaluate_situation(&situation("Agent::\"unknown\"", "Agent::\"c\""));
     assert_eq!(of_unknown.failures.first(), Some(&(0, Failure::EntityUnknown)));
 }
 
@@ -113,6 +132,6 @@ fn links_of_templates_are_policies_of_their_own() {
         link("y", "Agent::\"b\"", "Team::\"c\""),
         link("z", "Agent::\"a\"", "Team::\"d\""),
     ];
-    let verdict = Reference::new(&links).evaluate(&situation("Agent::\"a\"", "Agent::\"c\""));
+    let verdict = Reference::new(&links).evaluate_situation(&situation("Agent::\"a\"", "Agent::\"c\""));
     assert_eq!(verdict, Verdict { permits: vec![0], ..Verdict::default() });
 }

@@ -3,7 +3,7 @@
 mod names;
 mod shapes;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaError, SchemaFragment};
@@ -13,12 +13,12 @@ use cedar_policy_core::validator::types::Type as CedarType;
 use cedar_policy_core::validator::{CoreSchema, Validator, ValidatorActionId, ValidatorSchema};
 use smol_str::{SmolStr, ToSmolStr as _};
 
-use crate::compiled::Symbols;
+use crate::compiled::{Symbol, Symbols, Uid, UidSet};
 use crate::convert;
 use crate::diagnostics::File;
 use crate::nesting::{self, Language};
 use crate::problem::Problem;
-use crate::shape::Shapes;
+use crate::shape::{ActionShape, Shapes};
 use crate::value::EntityRef;
 
 /// The path of a bundle's schema.
@@ -30,11 +30,15 @@ const SUPPLIED: &str = include_str!("supplied.cedarschema");
 const PRINCIPALS: &str = "__PRINCIPALS__";
 const WORKLOAD: &str = "Chaperone::Workload";
 
+/// Up to how many attributes are searched from first to last.
+const LINEAR_MAX: usize = 8;
+
 /// A valid schema, with what a decision asks of it ready at hand.
 #[derive(Debug)]
 pub(crate) struct CompiledSchema {
     validator: Validator,
-    actions: HashMap<EntityRef, Action>,
+    /// By the number of their shape.
+    actions: Vec<Action>,
     types: HashMap<SmolStr, EntityType>,
     shapes: Shapes,
     symbols: Arc<Symbols>,
@@ -45,17 +49,29 @@ pub(crate) struct CompiledSchema {
 #[derive(Debug)]
 pub(crate) struct Action {
     /// Its identity.
+    pub(crate) name: Uid,
+    /// Its identity in Cedar's own form.
     pub(crate) uid: EntityUID,
     /// The groups that it is in, near and far.
-    pub(crate) ancestors: Vec<EntityUID>,
-    /// The types of principal that it applies to.
-    pub(crate) principals: HashSet<SmolStr>,
-    /// The types of resource that it applies to.
-    pub(crate) resources: HashSet<SmolStr>,
+    pub(crate) groups: UidSet,
+    /// What the schema says of it.
+    pub(crate) shape: Arc<ActionShape>,
+    /// The names of the shape's attributes, in its order, which is theirs as well.
+    pub(crate) attributes: Box<[Symbol]>,
     /// Whether its context declares `session`.
     pub(crate) reads_session: bool,
     /// Whether its context declares `tree`.
     pub(crate) reads_tree: bool,
+}
+
+impl Action {
+    /// The place of an attribute in the shape.
+    pub(crate) fn place(&self, attribute: Symbol) -> Option<usize> {
+        if self.attributes.len() <= LINEAR_MAX {
+            return self.attributes.iter().position(|own| *own == attribute);
+        }
+        self.attributes.binary_search(&attribute).ok()
+    }
 }
 
 impl CompiledSchema {
@@ -80,12 +96,16 @@ impl CompiledSchema {
     }
 
     fn from_schema(file: File<'_>, schema: ValidatorSchema) -> Result<Self, Vec<Problem>> {
+        let symbols = Arc::new(Symbols::new(names::of(&schema)));
         let supplied = SuppliedTypes::of(&schema);
         let ancestors = ancestors_by_action(&schema);
-        let mut actions = HashMap::new();
+        let mut actions = Vec::new();
         let mut shapes = Shapes::new();
         let mut problems = Vec::new();
-        for id in schema.action_ids() {
+        // In order, so that equal schemas number their actions alike.
+        let mut ids: Vec<_> = schema.action_ids().collect();
+        ids.sort_unstable_by_key(|id| id.name());
+        for id in ids {
             let (Some(context), Some(_), Some(_)) =
                 (id.context_type(), id.applies_to_principals().next(), id.applies_to_resources().next())
             else {
@@ -99,27 +119,34 @@ impl CompiledSchema {
                     continue;
                 }
             };
-            match shapes::fields(request) {
+            let shape = match shapes::fields(request) {
                 Ok(attributes) => {
-                    shapes.insert(name.clone(), shapes::action(id, attributes));
+                    // A schema has far fewer actions.
+                    let number = u32::try_from(actions.len()).unwrap_or(u32::MAX);
+                    Arc::new(shapes::action(number, id, attributes))
                 }
-                Err(message) => problems.push(action_problem(file, &name, &message)),
-            }
+                Err(message) => {
+                    problems.push(action_problem(file, &name, &message));
+                    continue;
+                }
+            };
+            shapes.insert(name.clone(), Arc::clone(&shape));
+            let groups = ancestors.get(id.name()).into_iter().flatten();
             let action = Action {
+                name: Uid::new(name),
                 uid: id.name().clone(),
-                ancestors: ancestors.get(id.name()).cloned().unwrap_or_default(),
-                principals: names(id.applies_to_principals()),
-                resources: names(id.applies_to_resources()),
+                groups: groups.map(|group| Arc::new(Uid::new(convert::entity_ref(group)))).collect(),
+                attributes: shape.attributes.keys().filter_map(|name| symbols.find(name)).collect(),
+                shape,
                 reads_session: field(context, "session").is_some(),
                 reads_tree: field(context, "tree").is_some(),
             };
-            actions.insert(name, action);
+            actions.push(action);
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         let types = schema.entity_type_names().map(|kind| (kind.to_smolstr(), kind.clone())).collect();
-        let symbols = Arc::new(Symbols::new(names::of(&schema)));
         let action_entities =
             CoreSchema::new(&schema).action_entities().map(|entity| (entity.uid().clone(), entity)).collect();
         Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols, action_entities })
@@ -135,14 +162,25 @@ impl CompiledSchema {
         &self.symbols
     }
 
-    /// The action of this name, when there is one and it applies to anything.
-    pub(crate) fn action(&self, name: &EntityRef) -> Option<&Action> {
-        self.actions.get(name)
+    /// The action of a shape that this schema made, or one like it.
+    pub(crate) fn action(&self, shape: &Arc<ActionShape>) -> Option<&Action> {
+        let action = self.actions.get(shape.number as usize)?;
+        (Arc::ptr_eq(&action.shape, shape) || action.shape == *shape).then_some(action)
     }
 
     /// An action or a group of actions in Cedar's own form, with the groups that it is in.
     pub(crate) fn action_entity(&self, uid: &EntityUID) -> Option<&Arc<CoreEntity>> {
         self.action_entities.get(uid)
+    }
+
+    /// Every action that applies to anything.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.actions.iter()
+    }
+
+    /// Whether a type of entity is declared.
+    pub(crate) fn declares(&self, kind: &SmolStr) -> bool {
+        self.types.contains_key(kind)
     }
 
     /// The identity of an action or a group of actions of this name.
@@ -216,10 +254,6 @@ fn shadowing(file: File<'_>, message: &str) -> Problem {
     problem.with_help(
         "names outside of namespaces must differ from those of every namespace; put this into a namespace of your own",
     )
-}
-
-fn names<'a>(types: impl Iterator<Item = &'a EntityType>) -> HashSet<SmolStr> {
-    types.map(smol_str::ToSmolStr::to_smolstr).collect()
 }
 
 fn ancestors_by_action(schema: &ValidatorSchema) -> HashMap<&EntityUID, Vec<EntityUID>> {

@@ -47,8 +47,8 @@ fn shapes_say_what_the_schema_says() {
 #[test]
 fn actions_know_their_groups_and_what_they_read() {
     let schema = CompiledSchema::compile(VALID).expect("valid");
-    let action = schema.action(&EntityRef::new("Action", "export")).expect("declared");
-    let groups: Vec<_> = action.ancestors.iter().map(convert::entity_ref).collect();
+    let action = schema.action(&schema.shapes()[&EntityRef::new("Action", "export")]).expect("declared");
+    let groups: Vec<_> = action.groups.iter().map(|group| group.name().clone()).collect();
     assert_eq!(groups, [EntityRef::new("Chaperone::Action", "data.export")]);
     assert!(!action.reads_session && !action.reads_tree);
 }

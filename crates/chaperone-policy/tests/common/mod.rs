@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a fixture that cannot be built fails the test")]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chaperone_policy::{
@@ -47,6 +47,7 @@ pub fn entity(kind: &str, id: &str, attributes: &[(&str, Value)], parents: &[(&s
     Entity {
         uid: EntityRef::new(kind, id),
         attributes: attributes.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
+        tags: Attributes::new(),
         parents: parents.iter().map(|(kind, id)| EntityRef::new(*kind, *id)).collect(),
     }
 }
@@ -122,19 +123,18 @@ pub fn ended(session: Session, by_act: EndingAct, reason: &str) -> Session {
 }
 
 pub fn read(document: &str) -> Request {
-    Request {
-        action: EntityRef::action("read"),
-        resource: EntityRef::new("Document", document),
-        attributes: Attributes::new(),
-    }
+    request("read", document, Attributes::new())
 }
 
 pub fn export(document: &str, format: &str) -> Request {
-    Request {
-        action: EntityRef::action("export"),
-        resource: EntityRef::new("Document", document),
-        attributes: Attributes::from([("format".into(), Value::String(format.into()))]),
-    }
+    request("export", document, Attributes::from([("format".into(), Value::String(format.into()))]))
+}
+
+/// Every bundle of this schema has the same requests.
+fn request(action: &str, document: &str, attributes: Attributes) -> Request {
+    static ANY: LazyLock<Bundle> = LazyLock::new(|| bundle("@id(\"any\") permit (principal, action, resource);"));
+    let request = ANY.request(action, EntityRef::new("Document", document), attributes);
+    request.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Decides with the usual entities, as the session's own presenter, one minute after it was opened.

@@ -5,7 +5,7 @@ use chaperone_policy::{
     Binding, BundleNumber, Decision, DecisionId, EntityRef, Outcome, Reason, Scope, Session, SessionId, Task, Timestamp,
 };
 
-use crate::fixture::{get, get_with, mapping, reading, route};
+use crate::fixture::{get, get_with, map, mapping, no_mapping, reading, route};
 
 const SESSION_ID: &str = "018f0000-0000-7000-8000-000000000001";
 const DECISION_ID: &str = "018f0000-0000-7000-8000-000000000002";
@@ -106,7 +106,7 @@ set_headers = { x-document = \"{path.id}\", x-both = \"{path.id}/{query.v}\", x-
         mutations.headers,
         [set("x-both", "a b%C3%A4/%0D%0Ax"), set("x-document", "a b%C3%A4"), set("x-host", "docs.example.com")]
     );
-    let error = mapping.map_http(&get("/documents/a?v=1&v=2")).map(|_| ()).expect_err("two readings");
+    let error = map(&mapping, &get("/documents/a?v=1&v=2")).map(|_| ()).expect_err("two readings");
     assert_eq!(error.message, "`{query.v}` is there more than once, or is no text");
 }
 
@@ -125,10 +125,10 @@ fn parameter_that_is_changed_cannot_hide_behind_escapes() {
     let more = "[route.on_allow]\nset_query = { tenant = \"{session.owner}\" }\nremove_query = [\"debug\"]";
     let mapping = reading("/documents/{id}", "{path.id}", more);
     for query in ["t%65nant=evil", "tenant=a&%74enant=evil", "x=1&debu%67"] {
-        let error = mapping.map_http(&get(&format!("/documents/a?{query}"))).map(|_| ()).expect_err(query);
+        let error = map(&mapping, &get(&format!("/documents/a?{query}"))).map(|_| ()).expect_err(query);
         assert!(error.message.ends_with("is written with escapes"), "{}", error.message);
     }
-    assert!(mapping.map_http(&get("/documents/a?tenant=a&debug=1&o%74her=1")).is_ok());
+    assert!(map(&mapping, &get("/documents/a?tenant=a&debug=1&o%74her=1")).is_ok());
 }
 
 #[test]
@@ -166,6 +166,6 @@ fn credential_is_removed_unless_the_mapping_keeps_it() {
 
 #[test]
 fn peer_acts_for_itself_only_where_the_mapping_says_so() {
-    assert!(!Mapping::default().allows_peer());
+    assert!(!no_mapping().allows_peer());
     assert!(mapping("[principal]\npeer = true").allows_peer());
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Mapping};
 use proptest::prelude::*;
 
-use crate::fixture::{get, mapping, route, shapes};
+use crate::fixture::{get, map, map_tcp, mapping, no_mapping, route, shapes};
 
 /// A mapping that reads everything that can be read.
 fn greedy() -> Mapping {
@@ -106,15 +106,15 @@ proptest! {
             connection: connection.clone(),
         };
         let _ = mapping.credential(&request);
-        let _ = mapping.map_tcp(&connection);
-        if let Ok(mapped) = mapping.map_http(&request) {
+        let _ = map_tcp(&mapping, &connection);
+        if let Ok(mapped) = map(&mapping, &request) {
             prop_assert_eq!(mapped.requests.len(), 1);
         }
     }
 
     #[test]
     fn parsing_a_mapping_is_total(text in "([\\[\\]a-z_.=\"{}*/, \\n]|route|path|session|on_allow){0,80}") {
-        let _ = Mapping::parse(&text, &shapes());
+        let _ = Mapping::parse(&text, shapes());
         let _ = Mapping::check_syntax(&text);
     }
 
@@ -125,7 +125,7 @@ proptest! {
         let mapping = mapping(&text);
         let (plain, escaped) = (encode(&segments, false), encode(&segments, true));
         let read = |target: &str| {
-            mapping.map_http(&get(target)).map(|mapped| (mapped.route.clone(), mapped.requests))
+            map(&mapping, &get(target)).map(|mapped| (mapped.route.clone(), mapped.requests))
         };
         let (plain, escaped) = (read(&plain), read(&escaped));
         prop_assert_eq!(plain.is_ok(), escaped.is_ok());
@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn normal_form_is_stable(target in targets()) {
         let path_of = |target: &str| {
-            let mapped = Mapping::default().map_http(&HttpRequest { host: "", ..get(target) }).ok()?;
+            let mapped = map(&no_mapping(), &HttpRequest { host: "", ..get(target) }).ok()?;
             Some(mapped.requests.first()?.resource.id.to_string())
         };
         let path = target.split('?').next().unwrap_or_default();
@@ -165,7 +165,7 @@ proptest! {
     ) {
         let target = format!("{before}{trap}{after}");
         // `//` at the very end of `before` and `after` is the trap itself.
-        prop_assert!(greedy().map_http(&get(&target)).is_err(), "{}", target);
+        prop_assert!(map(&greedy(), &get(&target)).is_err(), "{}", target);
     }
 
     /// A route that is refused as shadowed would never have matched.
@@ -176,7 +176,7 @@ proptest! {
         requests in prop::collection::vec(requests(), 1..24),
     ) {
         let text = [route("earlier", &earlier.0, "x", &earlier.1), route("later", &later.0, "x", &later.1)].concat();
-        let shadowed = match Mapping::parse(&text, &shapes()) {
+        let shadowed = match Mapping::parse(&text, shapes()) {
             Ok(_) => false,
             Err(problems) => problems.iter().any(|problem| problem.code == "route_shadowed"),
         };
@@ -186,7 +186,7 @@ proptest! {
                 let headers = header.map(|value: &str| ("x-m", value.as_bytes()));
                 let request = HttpRequest { method, host, headers: Headers::new(headers), ..get(target) };
                 let matches = |mapping: &Mapping| {
-                    mapping.map_http(&request).map_or(true, |mapped| mapped.route.is_some())
+                    map(&mapping, &request).map_or(true, |mapped| mapped.route.is_some())
                 };
                 prop_assert!(!matches(&later) || matches(&earlier), "{:?}", request);
             }

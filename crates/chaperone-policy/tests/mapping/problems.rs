@@ -6,7 +6,7 @@ use chaperone_policy::{Problem, Shapes};
 use crate::fixture::{route, shapes};
 
 fn problems(text: &str) -> Vec<Problem> {
-    Mapping::parse(text, &shapes()).expect_err("it has problems")
+    Mapping::parse(text, shapes()).expect_err("it has problems")
 }
 
 /// The codes of a mapping's problems, with their lines.
@@ -243,7 +243,7 @@ fn two_routes_of_one_name_are_refused() {
 
 fn shadowed(earlier: (&str, &str), later: (&str, &str)) -> bool {
     let text = [route("earlier", earlier.0, "x", earlier.1), route("later", later.0, "x", later.1)].concat();
-    match Mapping::parse(&text, &shapes()) {
+    match Mapping::parse(&text, shapes()) {
         Ok(_) => false,
         Err(problems) => {
             assert_eq!(problems.len(), 1, "{problems:#?}");

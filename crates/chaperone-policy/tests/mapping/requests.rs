@@ -1,19 +1,21 @@
 //! Which route takes a request, what it becomes, and what is refused.
 
-use chaperone_policy::mapping::{Connection, HttpRequest, Mapping, OnFailure};
+use chaperone_policy::mapping::{Connection, HttpRequest, OnFailure};
 use chaperone_policy::{EntityRef, Value};
 
-use crate::fixture::{from_peer, get, get_with, mapping, reading, resource, route, route_of};
+use crate::fixture::{
+    self, from_peer, get, get_with, map, map_tcp, mapping, no_mapping, reading, resource, route, route_of,
+};
 
 #[test]
 fn capture_becomes_the_resource() {
     let mapping = reading("/documents/{id}", "{path.id}", "");
-    let mapped = mapping.map_http(&get("/documents/welcome")).expect("it maps");
+    let mapped = map(&mapping, &get("/documents/welcome")).expect("it maps");
     assert_eq!(mapped.route.as_deref(), Some("route"));
     assert_eq!(mapped.requests.len(), 1);
     assert_eq!(mapped.requests[0].action, EntityRef::new("Action", "read"));
     assert_eq!(mapped.requests[0].resource, EntityRef::new("Document", "welcome"));
-    assert_eq!(resource(&mapping.map_http(&get("/documents/a%20b"))), Ok("Document::\"a b\"".into()));
+    assert_eq!(resource(&map(&mapping, &get("/documents/a%20b"))), Ok("Document::\"a b\"".into()));
 }
 
 #[test]
@@ -30,7 +32,7 @@ fn first_matching_route_in_file_order_wins() {
         ("/documents/a/b", "rest", "documents/a/b"),
         ("/x", "rest", "x"),
     ] {
-        let mapped = mapping.map_http(&get(target));
+        let mapped = map(&mapping, &get(target));
         assert_eq!(route_of(&mapped), Some(name), "{target}");
         assert_eq!(resource(&mapped), Ok(format!("Document::\"{id}\"")));
     }
@@ -39,17 +41,17 @@ fn first_matching_route_in_file_order_wins() {
 #[test]
 fn trailing_slash_is_another_path() {
     let mapping = reading("/documents/{rest*}", "{path.rest}", "");
-    assert_eq!(route_of(&mapping.map_http(&get("/documents/a/"))), None);
-    assert_eq!(route_of(&mapping.map_http(&get("/documents/"))), None);
+    assert_eq!(route_of(&map(&mapping, &get("/documents/a/"))), None);
+    assert_eq!(route_of(&map(&mapping, &get("/documents/"))), None);
     let mapping = reading("/documents/", "all", "");
-    assert_eq!(route_of(&mapping.map_http(&get("/documents/"))), Some("route"));
-    assert_eq!(route_of(&mapping.map_http(&get("/documents"))), None);
+    assert_eq!(route_of(&map(&mapping, &get("/documents/"))), Some("route"));
+    assert_eq!(route_of(&map(&mapping, &get("/documents"))), None);
 }
 
 #[test]
 fn method_and_host_limit_a_route() {
     let mapping = reading("/a", "a", "methods = [\"GET\", \"HEAD\"]\nhost = \"*.Example.com\"");
-    assert_eq!(route_of(&mapping.map_http(&get("/a"))), Some("route"));
+    assert_eq!(route_of(&map(&mapping, &get("/a"))), Some("route"));
     let elsewhere = [
         HttpRequest { method: "POST", ..get("/a") },
         HttpRequest { method: "", ..get("/a") },
@@ -57,17 +59,17 @@ fn method_and_host_limit_a_route() {
         HttpRequest { host: "", ..get("/a") },
     ];
     for request in elsewhere {
-        assert_eq!(route_of(&mapping.map_http(&request)), None, "{request:?}");
+        assert_eq!(route_of(&map(&mapping, &request)), None, "{request:?}");
     }
     let same = HttpRequest { host: "DOCS.example.com.:8443", ..get("/a") };
-    assert_eq!(route_of(&mapping.map_http(&same)), Some("route"));
+    assert_eq!(route_of(&map(&mapping, &same)), Some("route"));
 }
 
 #[test]
 fn conditions_ask_for_one_value() {
     let mapping = reading("/a", "a", "headers = { x-mode = \"bulk\" }\nquery = { format = \"csv\", page = \"*\" }");
     let map = |target, headers: &[(&'static str, &'static [u8])]| {
-        let mapped = mapping.map_http(&get_with(target, headers));
+        let mapped = map(&mapping, &get_with(target, headers));
         mapped.map(|mapped| mapped.route.is_some()).map_err(|error| error.message)
     };
     let bulk: &[(&str, &[u8])] = &[("X-Mode", b"bulk")];
@@ -105,45 +107,45 @@ day = { from = \"{extension.day}\", optional = true }
 ";
     let mapping = mapping(text);
     let request = |target| HttpRequest { connection: from_peer("spiffe://example.org/a"), ..get(target) };
-    let mapped = mapping.map_http(&request("/a?n=7")).expect("it maps");
-    let attributes = &mapped.requests[0].attributes;
-    assert_eq!(attributes.get("text"), Some(&Value::String("GET https docs.example.com {}".into())));
-    assert_eq!(attributes.get("number"), Some(&Value::Long(7)));
-    assert_eq!(attributes.get("flag"), Some(&Value::Bool(true)));
-    assert_eq!(attributes.get("address"), Some(&Value::Ip("10.1.2.3".into())));
-    assert!(!attributes.contains_key("amount") && !attributes.contains_key("day"));
-    assert_eq!(mapped.requests[0].resource, EntityRef::new("Document", "spiffe://example.org/a"));
+    let mapped = map(&mapping, &request("/a?n=7")).expect("it maps");
+    let document = ("Document", "spiffe://example.org/a");
+    let text = ("text", Value::String("GET https docs.example.com {}".into()));
+    let flag = ("flag", Value::Bool(true));
+    let address = ("address", Value::Ip("10.1.2.3".into()));
+    let expected = [text.clone(), ("number", Value::Long(7)), flag.clone(), address.clone()];
+    assert_eq!(mapped.requests, [fixture::request("probe", document, expected)]);
 
     let mut extended = request("/a");
     extended.connection.context_extensions = vec![("day", "2026-01-31"), ("other", "")];
-    let mapped = mapping.map_http(&extended).expect("it maps");
-    assert_eq!(mapped.requests[0].attributes.get("day"), Some(&Value::Datetime("2026-01-31".into())));
+    let mapped = map(&mapping, &extended).expect("it maps");
+    let expected = [text, flag, address, ("day", Value::Datetime("2026-01-31".into()))];
+    assert_eq!(mapped.requests, [fixture::request("probe", document, expected)]);
 
     for target in ["/a?n=", "/a?n=07", "/a?n=secret", "/a?n=99999999999999999999"] {
-        let error = mapping.map_http(&request(target)).expect_err(target);
+        let error = map(&mapping, &request(target)).expect_err(target);
         assert_eq!(error.message, "the attribute `number` must be a 64-bit decimal integer");
     }
     assert_eq!(
-        mapping.map_http(&request("/a?n=1&n=1")).map(|_| ()).expect_err("twice").message,
+        map(&mapping, &request("/a?n=1&n=1")).map(|_| ()).expect_err("twice").message,
         "`{query.n}` is there more than once, or is no text"
     );
-    assert_eq!(mapping.map_http(&get("/a")).map(|_| ()).expect_err("no peer").message, "`{peer}` is absent");
+    assert_eq!(map(&mapping, &get("/a")).map(|_| ()).expect_err("no peer").message, "`{peer}` is absent");
 }
 
 #[test]
 fn header_with_two_readings_is_refused_where_a_template_reads_it() {
     let mapping = reading("/a", "{header.x-id}", "");
-    let map = |headers: &[(&'static str, &'static [u8])]| resource(&mapping.map_http(&get_with("/a", headers)));
-    assert_eq!(map(&[("x-id", b"7")]), Ok("Document::\"7\"".into()));
-    assert_eq!(map(&[]), Err("`{header.x-id}` is absent".into()));
-    assert_eq!(map(&[("x-id", b"")]), Err("the resource's id is empty".into()));
+    let resource_of = |headers: &[(&'static str, &'static [u8])]| resource(&map(&mapping, &get_with("/a", headers)));
+    assert_eq!(resource_of(&[("x-id", b"7")]), Ok("Document::\"7\"".into()));
+    assert_eq!(resource_of(&[]), Err("`{header.x-id}` is absent".into()));
+    assert_eq!(resource_of(&[("x-id", b"")]), Err("the resource's id is empty".into()));
     let ambiguous: [&[(&str, &[u8])]; 3] =
         [&[("x-id", b"7"), ("x-id", b"7")], &[("x-id", b"7,8")], &[("x-id", b"\xff")]];
     for headers in ambiguous {
-        assert_eq!(map(headers), Err("`{header.x-id}` is there more than once, or is no text".into()));
+        assert_eq!(resource_of(headers), Err("`{header.x-id}` is there more than once, or is no text".into()));
     }
     // Nobody reads it on another path.
-    assert!(mapping.map_http(&get_with("/b", ambiguous[0])).is_ok());
+    assert!(map(&mapping, &get_with("/b", ambiguous[0])).is_ok());
 }
 
 #[test]
@@ -151,11 +153,8 @@ fn request_without_route_is_the_generic_http_action() {
     let mut request = get("/a%20b/c?x=%20y");
     request.host = "Docs.Example.com:443";
     request.connection = from_peer("spiffe://example.org/a");
-    let mapped = Mapping::default().map_http(&request).expect("it maps");
+    let mapped = map(&no_mapping(), &request).expect("it maps");
     assert_eq!((mapped.route, mapped.on_failure), (None, OnFailure::Deny));
-    let request = &mapped.requests[0];
-    assert_eq!(request.action, EntityRef::new("Chaperone::Action", "http"));
-    assert_eq!(request.resource, EntityRef::new("Chaperone::Endpoint", "docs.example.com/a b/c"));
     let expected = [
         ("host", Value::String("docs.example.com".into())),
         ("method", Value::String("GET".into())),
@@ -165,31 +164,34 @@ fn request_without_route_is_the_generic_http_action() {
         ("scheme", Value::String("https".into())),
         ("source_ip", Value::Ip("10.1.2.3".into())),
     ];
-    assert_eq!(request.attributes, expected.map(|(name, value)| (name.into(), value)).into());
+    let endpoint = ("Chaperone::Endpoint", "docs.example.com/a b/c");
+    assert_eq!(mapped.requests, [fixture::request("Chaperone::Action::\"http\"", endpoint, expected)]);
 }
 
 #[test]
 fn absent_fields_are_empty_in_the_generic_action() {
     let request = HttpRequest { target: "/a", ..HttpRequest::default() };
-    let mapped = Mapping::default().map_http(&request).expect("it maps");
-    assert_eq!(mapped.requests[0].resource.id, "/a");
-    assert_eq!(mapped.requests[0].attributes.get("method"), Some(&Value::String("".into())));
-    assert!(!mapped.requests[0].attributes.contains_key("source_ip"));
+    let mapped = map(&no_mapping(), &request).expect("it maps");
+    let empty = || Value::String("".into());
+    let path = Value::String("/a".into());
+    let expected = [("method", empty()), ("scheme", empty()), ("host", empty()), ("query", empty()), ("path", path)];
+    let endpoint = ("Chaperone::Endpoint", "/a");
+    assert_eq!(mapped.requests, [fixture::request("Chaperone::Action::\"http\"", endpoint, expected)]);
 }
 
 #[test]
 fn options_of_the_server_is_the_only_target_without_a_slash() {
     let options = HttpRequest { method: "OPTIONS", ..get("*") };
     let mapping = reading("/{all*}", "{path.all}", "");
-    assert_eq!(resource(&mapping.map_http(&options)), Ok("Chaperone::Endpoint::\"docs.example.com*\"".into()));
-    assert_eq!(mapping.map_http(&get("*")).map(|_| ()).expect_err("GET *").message, "the path does not start with `/`");
+    assert_eq!(resource(&map(&mapping, &options)), Ok("Chaperone::Endpoint::\"docs.example.com*\"".into()));
+    assert_eq!(map(&mapping, &get("*")).map(|_| ()).expect_err("GET *").message, "the path does not start with `/`");
 }
 
 #[test]
 fn grpc_request_is_its_method() {
     let grpc = |content_type: &'static str, target| {
         let request = get_with(target, &[("content-type", content_type.as_bytes())]);
-        resource(&Mapping::default().map_http(&HttpRequest { method: "POST", ..request }))
+        resource(&map(&no_mapping(), &HttpRequest { method: "POST", ..request }))
     };
     for content_type in ["application/grpc", "application/grpc+proto", "Application/gRPC; x=y"] {
         assert_eq!(grpc(content_type, "/pkg.Docs/Get"), Ok("Chaperone::Method::\"pkg.Docs/Get\"".into()));
@@ -210,7 +212,7 @@ fn grpc_request_is_its_method() {
 fn route_takes_grpc_requests_by_their_path() {
     let mapping = reading("/pkg.Docs/{method}", "{path.method}", "");
     let request = get_with("/pkg.Docs/Get", &[("content-type", b"application/grpc")]);
-    assert_eq!(route_of(&mapping.map_http(&HttpRequest { method: "POST", ..request })), Some("route"));
+    assert_eq!(route_of(&map(&mapping, &HttpRequest { method: "POST", ..request })), Some("route"));
 }
 
 #[test]
@@ -221,22 +223,25 @@ fn connection_is_the_generic_tcp_action() {
         sni: "DB.example.com",
         ..from_peer("spiffe://example.org/a")
     };
-    let mapped = Mapping::default().map_tcp(&connection).expect("it maps");
-    let request = &mapped.requests[0];
-    assert_eq!(request.action, EntityRef::new("Chaperone::Action", "tcp"));
-    assert_eq!(request.resource, EntityRef::new("Chaperone::Listener", "10.0.0.9:5432"));
-    assert_eq!(request.attributes.get("destination_port"), Some(&Value::Long(5432)));
-    assert_eq!(request.attributes.get("sni"), Some(&Value::String("db.example.com".into())));
+    let mapped = map_tcp(&no_mapping(), &connection).expect("it maps");
+    let expected = [
+        ("destination_port", Value::Long(5432)),
+        ("sni", Value::String("db.example.com".into())),
+        ("peer", Value::String("spiffe://example.org/a".into())),
+        ("source_ip", Value::Ip("10.1.2.3".into())),
+    ];
+    let listener = ("Chaperone::Listener", "10.0.0.9:5432");
+    assert_eq!(mapped.requests, [fixture::request("Chaperone::Action::\"tcp\"", listener, expected)]);
 
     let v6 = Connection { destination_address: "2001:db8::1", ..connection.clone() };
-    assert_eq!(resource(&Mapping::default().map_tcp(&v6)), Ok("Chaperone::Listener::\"[2001:db8::1]:5432\"".into()));
+    assert_eq!(resource(&map_tcp(&no_mapping(), &v6)), Ok("Chaperone::Listener::\"[2001:db8::1]:5432\"".into()));
     for broken in [
         Connection { destination_address: "", ..connection.clone() },
         Connection { destination_port: 0, ..connection.clone() },
         Connection { destination_port: 70_000, ..connection.clone() },
         Connection { sni: "a b", ..connection.clone() },
     ] {
-        assert!(Mapping::default().map_tcp(&broken).is_err(), "{broken:?}");
+        assert!(map_tcp(&no_mapping(), &broken).is_err(), "{broken:?}");
     }
 }
 
@@ -244,11 +249,19 @@ fn connection_is_the_generic_tcp_action() {
 fn peer_inside_ipv6_is_seen_as_ipv4() {
     let mut request = get("/a");
     request.connection.source_address = "::ffff:10.1.2.3";
-    let mapped = Mapping::default().map_http(&request).expect("it maps");
-    assert_eq!(mapped.requests[0].attributes.get("source_ip"), Some(&Value::Ip("10.1.2.3".into())));
+    let mapped = map(&no_mapping(), &request).expect("it maps");
+    let expected = |more: Option<(&'static str, Value)>| {
+        let text = |text: &str| Value::String(text.into());
+        let mut attributes =
+            vec![("method", text("GET")), ("scheme", text("https")), ("host", text("docs.example.com"))];
+        attributes.extend([("query", text("")), ("path", text("/a"))].into_iter().chain(more));
+        let endpoint = ("Chaperone::Endpoint", "docs.example.com/a");
+        [fixture::request("Chaperone::Action::\"http\"", endpoint, attributes)]
+    };
+    assert_eq!(mapped.requests, expected(Some(("source_ip", Value::Ip("10.1.2.3".into())))));
     request.connection.source_address = "/run/proxy.sock";
-    let mapped = Mapping::default().map_http(&request).expect("it maps");
-    assert!(!mapped.requests[0].attributes.contains_key("source_ip"));
+    let mapped = map(&no_mapping(), &request).expect("it maps");
+    assert_eq!(mapped.requests, expected(None));
 }
 
 #[test]
@@ -283,42 +296,42 @@ fn request_with_two_readings_is_refused_on_every_path() {
         "http://docs.example.com/documents/a",
     ];
     for target in targets {
-        assert!(mapping.map_http(&get(target)).is_err(), "{target:?}");
-        assert!(Mapping::default().map_http(&get(target)).is_err(), "{target:?} without a route");
+        assert!(map(&mapping, &get(target)).is_err(), "{target:?}");
+        assert!(map(&no_mapping(), &get(target)).is_err(), "{target:?} without a route");
     }
 }
 
 #[test]
 fn host_that_is_told_twice_must_be_the_same() {
-    let mapping = Mapping::default();
+    let mapping = no_mapping();
     let only_header = HttpRequest { host: "", ..get_with("/a", &[("host", b"Docs.example.com")]) };
     let endpoint = "Chaperone::Endpoint::\"docs.example.com/a\"";
-    assert_eq!(resource(&mapping.map_http(&only_header)), Ok(endpoint.into()));
-    assert!(mapping.map_http(&get_with("/a", &[("host", b"docs.example.com:443")])).is_ok());
-    assert!(mapping.map_http(&get_with("/a", &[("host", b"admin.example.com")])).is_err());
-    assert!(mapping.map_http(&get_with("/a", &[("Host", b"\xff")])).is_err());
+    assert_eq!(resource(&map(&mapping, &only_header)), Ok(endpoint.into()));
+    assert!(map(&mapping, &get_with("/a", &[("host", b"docs.example.com:443")])).is_ok());
+    assert!(map(&mapping, &get_with("/a", &[("host", b"admin.example.com")])).is_err());
+    assert!(map(&mapping, &get_with("/a", &[("Host", b"\xff")])).is_err());
 }
 
 #[test]
 fn method_in_lower_case_is_refused() {
     for method in ["get", "Get", "GE T", "GET\n", "GÉT"] {
-        assert!(Mapping::default().map_http(&HttpRequest { method, ..get("/a") }).is_err(), "{method}");
+        assert!(map(&no_mapping(), &HttpRequest { method, ..get("/a") }).is_err(), "{method}");
     }
 }
 
 #[test]
 fn size_is_bounded() {
-    let mapping = Mapping::default();
+    let mapping = no_mapping();
     let headers: Vec<(&str, &[u8])> = vec![("x-a", b"1"); 1_001];
-    assert!(mapping.map_http(&get_with("/a", &headers[..1_000])).is_ok());
-    assert!(mapping.map_http(&get_with("/a", &headers)).is_err());
+    assert!(map(&mapping, &get_with("/a", &headers[..1_000])).is_ok());
+    assert!(map(&mapping, &get_with("/a", &headers)).is_err());
     for target in [
         format!("/a?{}", "x".repeat(16 * 1024)),
         format!("/a?{}", "x&".repeat(256)),
         "/a".repeat(129),
         format!("/{}", "a".repeat(1_024)),
     ] {
-        assert!(mapping.map_http(&get(&target)).is_err(), "{} bytes", target.len());
+        assert!(map(&mapping, &get(&target)).is_err(), "{} bytes", target.len());
     }
 }
 
@@ -326,15 +339,15 @@ fn size_is_bounded() {
 fn semicolons_pass_where_the_mapping_allows_them() {
     let text = format!("[http]\nsemicolons = true\n{}", route("r", "/a/{id}", "{path.id}", ""));
     let mapping = mapping(&text);
-    assert_eq!(resource(&mapping.map_http(&get("/a/b;v=1"))), Ok("Document::\"b;v=1\"".into()));
-    assert!(mapping.map_http(&get("/a/..;/b")).is_err());
+    assert_eq!(resource(&map(&mapping, &get("/a/b;v=1"))), Ok("Document::\"b;v=1\"".into()));
+    assert!(map(&mapping, &get("/a/..;/b")).is_err());
 }
 
 #[test]
 fn route_says_what_being_unable_to_decide_looks_like() {
     let mapping = reading("/a", "a", "on_failure = \"error\"");
-    assert_eq!(mapping.map_http(&get("/a")).expect("it maps").on_failure, OnFailure::Error);
-    assert_eq!(mapping.map_http(&get("/b")).expect("it maps").on_failure, OnFailure::Deny);
+    assert_eq!(map(&mapping, &get("/a")).expect("it maps").on_failure, OnFailure::Error);
+    assert_eq!(map(&mapping, &get("/b")).expect("it maps").on_failure, OnFailure::Deny);
 }
 
 #[test]
@@ -343,8 +356,8 @@ fn action_of_a_namespace_is_written_out() {
 name = \"tune\"
 path = \"/tune\"
 action = 'Docs::Action::\"tune\"'
-resource = { type = \"Docs::Setting\", id = \"all\" }
+resource = { type = \"Docs::Dial\", id = \"all\" }
 ";
-    let mapped = mapping(text).map_http(&get("/tune")).expect("it maps");
+    let mapped = map(&mapping(text), &get("/tune")).expect("it maps");
     assert_eq!(mapped.requests[0].action, EntityRef::new("Docs::Action", "tune"));
 }

@@ -2,7 +2,7 @@
 
 use chaperone_policy::mapping::{HttpRequest, Mapping};
 
-use crate::fixture::{get, mapping, resource, route_of};
+use crate::fixture::{get, map, mapping, resource, route_of};
 
 fn sample() -> Mapping {
     mapping(include_str!("../../../../deploy/sample-bundle/mapping.toml"))
@@ -18,7 +18,7 @@ fn sample_mapping_routes_documents_exports_and_settings() {
         (put("/documents/welcome"), None, "Chaperone::Endpoint::\"docs.example.com/documents/welcome\""),
         (get("/health"), None, "Chaperone::Endpoint::\"docs.example.com/health\""),
     ] {
-        let mapped = sample().map_http(&request);
+        let mapped = map(&sample(), &request);
         assert_eq!(route_of(&mapped), route);
         assert_eq!(resource(&mapped), Ok(id.into()));
     }
@@ -26,6 +26,6 @@ fn sample_mapping_routes_documents_exports_and_settings() {
 
 #[test]
 fn sample_export_needs_a_format() {
-    let mapped = sample().map_http(&get("/documents/welcome/export"));
+    let mapped = map(&sample(), &get("/documents/welcome/export"));
     assert_eq!(resource(&mapped), Err("`{query.format}` is absent".into()));
 }

@@ -49,7 +49,7 @@ pub struct DataConfig {
         default_value = "4194304"
     )]
     pub max_message_bytes: usize,
-    /// Checks in flight at once; more are shed at once, not queued
+    /// Checks that wait for the store at once; more are shed, not queued. Those decided from memory do not count
     #[arg(
         id = "data-concurrency",
         long,

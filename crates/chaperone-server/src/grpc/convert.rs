@@ -1,5 +1,6 @@
 //! Between protobuf and plain data, for types that several services share.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
@@ -37,11 +38,11 @@ pub fn caller<T>(request: &tonic::Request<T>) -> String {
 ///
 /// # Errors
 /// [`AdminError::Invalid`] with the field.
-pub fn entity_ref(field: &str, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
+pub fn entity_ref(field: impl Display, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
     match entity {
         Some(entity) if is_name(&entity.r#type) && is_name(&entity.id) => Ok(EntityRef::new(entity.r#type, entity.id)),
-        Some(_) => Err(invalid(field, "must have a type and an id, neither of them with NUL")),
-        None => Err(invalid(field, "is required")),
+        Some(_) => Err(invalid(field.to_string(), "must have a type and an id, neither of them with NUL")),
+        None => Err(invalid(field.to_string(), "is required")),
     }
 }
 
@@ -72,15 +73,16 @@ pub fn entity_ref_to_api(entity: &EntityRef) -> api::EntityRef {
 /// # Errors
 /// [`AdminError::Invalid`] with the field.
 pub fn attributes(
-    field: &str,
+    field: impl Display,
     values: impl IntoIterator<Item = (String, api::Value)>,
 ) -> Result<Attributes, AdminError> {
     let mut budget = VALUES_MAX;
-    record(field, values, VALUE_DEPTH_MAX, &mut budget)
+    record(&field, values, VALUE_DEPTH_MAX, &mut budget)
 }
 
+/// `field` is written down only when there is something to say of it.
 fn record(
-    field: &str,
+    field: &dyn Display,
     values: impl IntoIterator<Item = (String, api::Value)>,
     depth: usize,
     budget: &mut usize,
@@ -88,19 +90,18 @@ fn record(
     values
         .into_iter()
         .map(|(name, value)| {
-            let value = convert(&format!("{field}.{name}"), value, depth, budget)?;
+            let value = convert(&format_args!("{field}.{name}"), value, depth, budget)?;
             Ok((name.into(), value))
         })
         .collect()
 }
 
-fn convert(field: &str, value: api::Value, depth: usize, budget: &mut usize) -> Result<Value, AdminError> {
+fn convert(field: &dyn Display, value: api::Value, depth: usize, budget: &mut usize) -> Result<Value, AdminError> {
     use api::value::Kind;
-    *budget =
-        budget.checked_sub(1).ok_or_else(|| invalid(field, format!("there may be at most {VALUES_MAX} values")))?;
-    let deeper =
-        || depth.checked_sub(1).ok_or_else(|| invalid(field, format!("is nested deeper than {VALUE_DEPTH_MAX}")));
-    Ok(match value.kind.ok_or_else(|| invalid(field, "has no value"))? {
+    let refuse = |message: String| invalid(field.to_string(), message);
+    *budget = budget.checked_sub(1).ok_or_else(|| refuse(format!("there may be at most {VALUES_MAX} values")))?;
+    let deeper = || depth.checked_sub(1).ok_or_else(|| refuse(format!("is nested deeper than {VALUE_DEPTH_MAX}")));
+    Ok(match value.kind.ok_or_else(|| refuse("has no value".to_owned()))? {
         Kind::Bool(value) => Value::Bool(value),
         Kind::Long(value) => Value::Long(value),
         Kind::String(value) => Value::String(value.into()),

@@ -1,14 +1,17 @@
 //! `chaperone.v1.DecisionService`: reads the questions, asks, and builds the answers. It does not judge.
 
+use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::decision_service_server::DecisionService;
-use chaperone_policy::mapping::Credential;
 use chaperone_policy::{Bundle, Request};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt as _};
+use tokio::task::coop;
 use tonic::{Response, Status, Streaming};
 
 use super::convert;
@@ -16,7 +19,7 @@ use super::ext_authz::grpc_timeout;
 use super::status::draining;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
-use crate::pdp::{Answer, Consistency, Pdp, Protocol, Question};
+use crate::pdp::{Answer, Claim, Consistency, Pdp, Protocol, Question};
 use crate::presenter::{Certificate, Evidence};
 use crate::shutdown::Shutdown;
 use crate::telemetry::ParentContext;
@@ -82,6 +85,143 @@ impl Presented {
     }
 }
 
+/// A question, read: what [`Question`] borrows from.
+struct Asked {
+    claim: Claim,
+    presented: Presented,
+    action: Request,
+    consistency: Consistency,
+}
+
+impl Asked {
+    fn read(
+        bundle: &Bundle,
+        call: &Call,
+        claims: &mut LastClaim,
+        request: api::CheckRequest,
+    ) -> Result<Self, AdminError> {
+        Ok(Self {
+            presented: call.presenter(request.presenter)?,
+            action: action_request(bundle, "action", request.action)?,
+            claim: claims.read(request.session_handle),
+            consistency: consistency(request.consistency)?,
+        })
+    }
+
+    fn question(&self) -> Question<'_> {
+        Question {
+            claim: self.claim,
+            evidence: self.presented.evidence(),
+            requests: Ok(std::slice::from_ref(&self.action)),
+            consistency: self.consistency,
+        }
+    }
+}
+
+/// What the last question of a stream claimed. Most streams speak for one session, whose handle has to be hashed only once.
+///
+/// Only the hash is remembered, which is the same whenever it is computed: what the session is, is looked up for every question.
+#[derive(Default)]
+struct LastClaim(Option<(String, Claim)>);
+
+impl LastClaim {
+    fn read(&mut self, handle: String) -> Claim {
+        match &self.0 {
+            Some((last, claim)) if *last == handle => *claim,
+            _ => {
+                let claim = claim(&handle);
+                self.0 = Some((handle, claim));
+                claim
+            }
+        }
+    }
+}
+
+/// An answer to a question of a stream.
+enum StreamAnswer {
+    Ready(api::CheckStreamResponse),
+    Waiting(WaitingAnswer),
+}
+
+type WaitingAnswer = Pin<Box<dyn Future<Output = api::CheckStreamResponse> + Send>>;
+
+/// The answers of one stream. What can be decided from memory is answered where it is read, so that many answers leave together.
+struct Answers {
+    decisions: Decisions,
+    call: Call,
+    claims: LastClaim,
+    /// `None` when no more are read.
+    questions: Option<Streaming<api::CheckStreamRequest>>,
+    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
+    waiting: FuturesUnordered<WaitingAnswer>,
+    /// Whether its end was told.
+    is_over: bool,
+}
+
+impl Answers {
+    fn new(decisions: Decisions, call: Call, questions: Streaming<api::CheckStreamRequest>) -> Self {
+        let shutdown = decisions.shutdown.clone();
+        let closing = Box::pin(async move { shutdown.closing().await });
+        Self {
+            decisions,
+            call,
+            claims: LastClaim::default(),
+            questions: Some(questions),
+            closing,
+            waiting: FuturesUnordered::new(),
+            is_over: false,
+        }
+    }
+
+    /// The next question that has come; `None` when there will be none.
+    fn poll_question(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<api::CheckStreamRequest, Status>>> {
+        let Some(questions) = &mut self.questions else { return Poll::Ready(None) };
+        // A caller who never stops asking must let others have their turn. Answers that are ready leave meanwhile.
+        if let Poll::Ready(turn) = coop::poll_proceed(cx) {
+            turn.made_progress();
+            if let Poll::Ready(question) = questions.poll_next_unpin(cx) {
+                return Poll::Ready(question);
+            }
+        }
+        // Looked at only here: what came before the doors close is still answered.
+        self.closing.as_mut().poll(cx).map(|()| None)
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<api::CheckStreamResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if !this.waiting.is_empty() {
+                if let Poll::Ready(Some(answer)) = this.waiting.poll_next_unpin(cx) {
+                    return Poll::Ready(Some(Ok(answer)));
+                }
+                if this.questions.is_none() || this.waiting.len() >= STREAM_IN_FLIGHT {
+                    return Poll::Pending;
+                }
+            }
+            match ready!(this.poll_question(cx)) {
+                Some(Ok(question)) => match this.decisions.answer(&this.call, &mut this.claims, question) {
+                    StreamAnswer::Ready(answer) => return Poll::Ready(Some(Ok(answer))),
+                    StreamAnswer::Waiting(answer) => this.waiting.push(answer),
+                },
+                Some(Err(status)) => {
+                    (this.questions, this.is_over) = (None, true);
+                    this.waiting.clear();
+                    return Poll::Ready(Some(Err(status)));
+                }
+                None if this.waiting.is_empty() => {
+                    let is_cut = !std::mem::replace(&mut this.is_over, true) && this.decisions.shutdown.is_closing();
+                    return Poll::Ready(is_cut.then(|| Err(draining())));
+                }
+                None => this.questions = None,
+            }
+        }
+    }
+}
+
 impl Decisions {
     /// An adapter over a PDP. Streams end when `shutdown` closes the doors, so that they do not hold up a drain.
     pub fn new(pdp: Arc<Pdp>, shutdown: Shutdown) -> Self {
@@ -90,15 +230,36 @@ impl Decisions {
 
     async fn check_one(&self, call: &Call, request: api::CheckRequest) -> Result<api::Decision, Status> {
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let presented = call.presenter(request.presenter)?;
-        let action = action_request(&check.snapshot.bundle, "action", request.action)?;
-        let question = Question {
-            credential: credential(request.session_handle),
-            evidence: presented.evidence(),
-            requests: Ok(std::slice::from_ref(&action)),
-            consistency: consistency(request.consistency)?,
-        };
-        Ok(decision_to_api(&check.decide(question).await?))
+        let asked = Asked::read(&check.snapshot.bundle, call, &mut LastClaim::default(), request)?;
+        Ok(decision_to_api(&check.decide(asked.question()).await?))
+    }
+
+    /// Answers one question of a stream: at once from memory, or later where the store must be asked.
+    fn answer(&self, call: &Call, claims: &mut LastClaim, question: api::CheckStreamRequest) -> StreamAnswer {
+        let id = question.request_id;
+        match self.begin_answer(call, claims, question) {
+            Ok(answer) => answer,
+            Err(status) => StreamAnswer::Ready(stream_answer(id, Err(status))),
+        }
+    }
+
+    fn begin_answer(
+        &self,
+        call: &Call,
+        claims: &mut LastClaim,
+        question: api::CheckStreamRequest,
+    ) -> Result<StreamAnswer, Status> {
+        let id = question.request_id;
+        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
+        let asked = Asked::read(&check.snapshot.bundle, call, claims, question.check.unwrap_or_default())?;
+        if let Some(decided) = check.decide_from_memory(&asked.question()) {
+            return Ok(StreamAnswer::Ready(stream_answer(id, Ok(decision_to_api(&decided?)))));
+        }
+        let (pdp, suspended) = (Arc::clone(&self.pdp), check.suspend());
+        Ok(StreamAnswer::Waiting(Box::pin(async move {
+            let decided = pdp.resume(suspended).decide_with_store(asked.question()).await;
+            stream_answer(id, decided.map(|answer| decision_to_api(&answer)).map_err(Status::from))
+        })))
     }
 
     async fn check_each(&self, call: &Call, request: api::CheckBatchRequest) -> Result<Vec<api::Decision>, Status> {
@@ -109,14 +270,13 @@ impl Decisions {
         }
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let presented = call.presenter(request.presenter)?;
-        let actions =
-            request.actions.into_iter().enumerate().map(|(index, action)| {
-                action_request(&check.snapshot.bundle, &format!("actions[{index}]"), Some(action))
-            });
+        let actions = request.actions.into_iter().enumerate().map(|(index, action)| {
+            action_request(&check.snapshot.bundle, format_args!("actions[{index}]"), Some(action))
+        });
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
         let consistency = consistency(request.consistency)?;
         let answers =
-            check.decide_each(credential(request.session_handle), presented.evidence(), consistency, &actions).await?;
+            check.decide_each(claim(&request.session_handle), presented.evidence(), consistency, &actions).await?;
         Ok(answers.iter().map(decision_to_api).collect())
     }
 }
@@ -146,21 +306,7 @@ impl DecisionService for Decisions {
     ) -> Result<Response<Self::CheckStreamStream>, Status> {
         // The deadline of the call is the stream's, not that of each check in it.
         let call = Call { timeout: None, ..Call::of(&request) };
-        let this = self.clone();
-        let (closing, ending) = (self.shutdown.clone(), self.shutdown.clone());
-        // What was read before the doors close is still answered.
-        let asked = request.into_inner().take_until(async move { closing.closing().await });
-        let answers = asked.map(move |asked| {
-            let (this, call) = (this.clone(), call.clone());
-            async move {
-                let asked = asked?;
-                let check = asked.check.unwrap_or_default();
-                Ok(stream_answer(asked.request_id, this.check_one(&call, check).await))
-            }
-        });
-        let end = stream::once(async move { ending.is_closing().then(|| Err(draining())) });
-        let end = end.filter_map(std::future::ready);
-        Ok(Response::new(Box::pin(answers.buffer_unordered(STREAM_IN_FLIGHT).chain(end))))
+        Ok(Response::new(Box::pin(Answers::new(self.clone(), call, request.into_inner()))))
     }
 }
 
@@ -178,8 +324,8 @@ fn stream_answer(request_id: u64, answer: Result<api::Decision, Status>) -> api:
     api::CheckStreamResponse { request_id, result: Some(result) }
 }
 
-fn credential(handle: String) -> Credential {
-    convert::non_empty(handle).map_or(Credential::Absent, Credential::Handle)
+fn claim(handle: &str) -> Claim {
+    if handle.is_empty() { Claim::Absent } else { Claim::of_handle(handle) }
 }
 
 fn consistency(value: i32) -> Result<Consistency, AdminError> {
@@ -190,10 +336,14 @@ fn consistency(value: i32) -> Result<Consistency, AdminError> {
     }
 }
 
-fn action_request(bundle: &Bundle, field: &str, action: Option<api::ActionRequest>) -> Result<Request, AdminError> {
-    let action = action.ok_or_else(|| convert::invalid(field, "is required"))?;
-    let resource = convert::entity_ref(&format!("{field}.resource"), action.resource)?;
-    let attributes = convert::attributes(&format!("{field}.attributes"), action.attributes)?;
+fn action_request(
+    bundle: &Bundle,
+    field: impl Display,
+    action: Option<api::ActionRequest>,
+) -> Result<Request, AdminError> {
+    let action = action.ok_or_else(|| convert::invalid(field.to_string(), "is required"))?;
+    let resource = convert::entity_ref(format_args!("{field}.resource"), action.resource)?;
+    let attributes = convert::attributes(format_args!("{field}.attributes"), action.attributes)?;
     bundle
         .request(&action.action, resource, attributes)
         .map_err(|error| convert::invalid(format!("{field}.{}", error.field), error.message))

@@ -2,7 +2,7 @@
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::entity_service_server::EntityService;
-use chaperone_policy::{Entity, EntityRef};
+use chaperone_policy::{Attributes, Entity, EntityRef};
 use tonic::{Request, Response, Status};
 
 use super::convert;
@@ -74,10 +74,11 @@ impl std::str::FromStr for Token {
 
 fn read(index: usize, entity: api::Entity) -> Result<Entity, AdminError> {
     let parents = entity.parents.into_iter();
-    let parents = parents.map(|uid| convert::entity_ref(&format!("entities[{index}].parents"), Some(uid)));
+    let parents = parents.map(|uid| convert::entity_ref(format_args!("entities[{index}].parents"), Some(uid)));
     Ok(Entity {
-        uid: convert::entity_ref(&format!("entities[{index}].uid"), entity.uid)?,
-        attributes: convert::attributes(&format!("entities[{index}].attributes"), entity.attributes)?,
+        uid: convert::entity_ref(format_args!("entities[{index}].uid"), entity.uid)?,
+        attributes: convert::attributes(format_args!("entities[{index}].attributes"), entity.attributes)?,
+        tags: Attributes::new(),
         parents: parents.collect::<Result<_, _>>()?,
     })
 }

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::ext_authz_answer::{allow, deny, no_decision};
 use crate::no_decision::NoDecision;
-use crate::pdp::{Consistency, Pdp, Protocol, Question};
+use crate::pdp::{Claim, Consistency, Pdp, Protocol, Question};
 use crate::presenter::{Certificate, Evidence};
 use crate::telemetry::ParentContext;
 
@@ -73,7 +73,7 @@ impl ExtAuthz {
         let mapped = mapping.map_http(http);
         let on_failure = mapped.as_ref().map_or(OnFailure::Deny, |mapped| mapped.on_failure);
         let question = Question {
-            credential: mapping.credential(http),
+            claim: mapping.credential(http).into(),
             evidence,
             requests: mapped.as_ref().map(|mapped| mapped.requests.as_slice()).map_err(Clone::clone),
             consistency: Consistency::Bounded,
@@ -103,7 +103,7 @@ impl ExtAuthz {
         };
         let mapped = check.snapshot.bundle.mapping().map_tcp(connection);
         let question = Question {
-            credential: chaperone_policy::mapping::Credential::Absent,
+            claim: Claim::Absent,
             evidence,
             requests: mapped.as_ref().map(|mapped| mapped.requests.as_slice()).map_err(Clone::clone),
             consistency: Consistency::Bounded,

@@ -274,6 +274,7 @@ mod tests {
         let entity = Entity {
             uid: EntityRef::new("A", "a"),
             attributes: std::collections::BTreeMap::new(),
+            tags: std::collections::BTreeMap::new(),
             parents: Vec::new(),
         };
         store.put_entities(&[entity], clock.now()).await.expect("it is stored");

@@ -1,30 +1,67 @@
 //! Sessions in memory, each with its ancestors, found by the hash of its handle.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chaperone_policy::{HandleHash, Life, Session, SessionChain, SessionId, Timestamp};
 
 /// How many changed sessions are told apart. After so many, all are forgotten at once, and loads under way are not kept.
 const CHANGES_MAX: usize = 8192;
+/// How many parts the sessions are kept in, each with a lock of its own: one for each value of a byte.
+const SHARDS: usize = 256;
+/// How many sessions are compared to find one that makes room.
+const CANDIDATES: usize = 8;
 
-/// A bounded cache. When it is full, any one session makes room: it is only a copy.
+/// A bounded cache. When it is full, a session that was not used for long makes room: it is only a copy.
+///
+/// Checks read the shards, and wait only for a writer of the same shard. Whoever writes holds the index from beginning to end, and a
+/// shard for one step of it: so writers see one cache, and do not hold up those who read.
 #[derive(Debug)]
 pub struct SessionCache {
     capacity: usize,
-    chains: RwLock<Chains>,
-    /// What changed lately, so that a load that began before a change does not put the old state back.
-    changes: Mutex<RecentChanges>,
+    shards: Box<[Shard; SHARDS]>,
+    index: Mutex<Index>,
     /// Uses that are not in the store yet, of sessions that are no longer in memory.
     orphaned_uses: Mutex<HashMap<SessionId, Timestamp>>,
 }
 
+/// Apart from its neighbours by two cache lines, which processors fetch together.
 #[derive(Debug, Default)]
-struct Chains {
-    by_handle: HashMap<HandleHash, Arc<CachedChain>>,
+#[repr(align(128))]
+struct Shard(RwLock<Chains>);
+
+type Chains = HashMap<HandleHash, Arc<CachedChain>, BuildHasherDefault<Uniform>>;
+
+/// Takes eight bytes of what is a hash already. Nobody can choose it: it is SHA-256 of random bytes that were drawn here.
+#[derive(Debug, Default)]
+struct Uniform(u64);
+
+impl Hasher for Uniform {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(0, |first| u64::from_ne_bytes(*first));
+    }
+
+    /// All are of one length.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// What is in the shards, from the side of those who change it.
+#[derive(Debug, Default)]
+struct Index {
+    /// Every chain that is in a shard, at its place.
+    chains: Vec<Arc<CachedChain>>,
     /// In which chains a session is, as itself or as an ancestor.
     holding: HashMap<SessionId, HashSet<HandleHash>>,
+    /// Where to look for one that makes room.
+    hand: usize,
+    /// What changed lately, so that a load that began before a change does not put the old state back.
+    changes: RecentChanges,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +77,9 @@ struct RecentChanges {
 pub struct CachedChain {
     /// The sessions as they were loaded.
     pub chain: SessionChain,
+    handle: HandleHash,
+    /// Where the index has it. Only whoever holds the index reads and writes it.
+    place: AtomicUsize,
     /// Microseconds since the epoch; 0 when it was not used since it was loaded.
     used_at: AtomicI64,
     /// The part of `used_at` that the store knows.
@@ -51,13 +91,25 @@ pub struct CachedChain {
 pub struct LoadTicket(u64);
 
 impl CachedChain {
-    fn new(chain: SessionChain) -> Self {
-        Self { chain, used_at: AtomicI64::new(0), stored_use: AtomicI64::new(0) }
+    fn new(handle: HandleHash, chain: SessionChain) -> Self {
+        let (used_at, stored_use) = (AtomicI64::new(0), AtomicI64::new(0));
+        Self { chain, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
     }
 
     /// Notes a use. A use of a session is a use of its ancestors.
     pub fn note_use(&self, now: Timestamp) {
         self.used_at.fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// When it was last used, as far as is known here.
+    fn last_use(&self) -> i64 {
+        self.used_at.load(Ordering::Relaxed).max(self.chain.session().last_used_at.as_micros())
+    }
+
+    /// Goes on counting where `other` ends.
+    fn take_over_uses(&self, other: &Self) {
+        self.used_at.store(other.used_at.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.stored_use.store(other.stored_use.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Whether any session of the chain would be idle if it had not been used since it was loaded.
@@ -91,20 +143,20 @@ impl SessionCache {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            chains: RwLock::default(),
-            changes: Mutex::default(),
+            shards: Box::new(std::array::from_fn(|_| Shard::default())),
+            index: Mutex::default(),
             orphaned_uses: Mutex::default(),
         }
     }
 
     /// A session by its handle.
     pub fn find(&self, handle: &HandleHash) -> Option<Arc<CachedChain>> {
-        self.chains.read().unwrap_or_else(PoisonError::into_inner).by_handle.get(handle).cloned()
+        self.shard(handle).read().get(handle).cloned()
     }
 
     /// How many sessions are in memory.
     pub fn len(&self) -> usize {
-        self.chains.read().unwrap_or_else(PoisonError::into_inner).by_handle.len()
+        self.index().chains.len()
     }
 
     /// Whether none is in memory.
@@ -114,28 +166,32 @@ impl SessionCache {
 
     /// To be taken before a load begins.
     pub fn begin_load(&self) -> LoadTicket {
-        LoadTicket(self.changes().tick)
+        LoadTicket(self.index().changes.tick)
     }
 
     /// Keeps what was loaded, unless one of its sessions changed since the load began: then what was loaded is good for the check
     /// that asked for it, which began before the change was applied here, and for no later one.
     pub fn insert(&self, handle: HandleHash, chain: SessionChain, ticket: LoadTicket) -> Arc<CachedChain> {
-        let cached = Arc::new(CachedChain::new(chain));
-        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = self.changes();
-        if cached.chain.iter().any(|session| changes.has_changed(session.id, ticket)) {
+        let cached = Arc::new(CachedChain::new(handle, chain));
+        let mut index = self.index();
+        if cached.chain.iter().any(|session| index.changes.has_changed(session.id, ticket)) {
             return cached;
         }
-        drop(changes);
-        self.remove(&mut chains, &handle);
-        while chains.by_handle.len() >= self.capacity {
-            let Some(victim) = chains.by_handle.keys().next().copied() else { break };
-            self.remove(&mut chains, &victim);
+        match self.find(&handle) {
+            // It stays in its shard until the new one takes its place there: no check between the two has to load it.
+            Some(old) => {
+                cached.take_over_uses(&old);
+                index.remove(&old);
+            }
+            None => {
+                while index.chains.len() >= self.capacity {
+                    let Some(victim) = index.victim() else { break };
+                    self.remove(&mut index, &victim);
+                }
+            }
         }
-        for session in cached.chain.iter() {
-            chains.holding.entry(session.id).or_default().insert(handle);
-        }
-        chains.by_handle.insert(handle, Arc::clone(&cached));
+        index.add(&cached);
+        self.shard(&handle).write().insert(handle, Arc::clone(&cached));
         cached
     }
 
@@ -149,35 +205,35 @@ impl SessionCache {
 
     /// Drops a session that the store does not have.
     pub fn forget(&self, handle: &HandleHash) {
-        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
-        self.remove(&mut chains, handle);
+        self.remove(&mut self.index(), handle);
     }
 
     /// Drops every chain that a changed session is part of.
     pub fn apply_change(&self, changed: SessionId) {
-        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
-        self.changes().note(changed);
-        for handle in chains.holding.remove(&changed).unwrap_or_default() {
-            self.remove(&mut chains, &handle);
+        let mut index = self.index();
+        index.changes.note(changed);
+        for handle in index.holding.remove(&changed).unwrap_or_default() {
+            self.remove(&mut index, &handle);
         }
     }
 
     /// Drops everything: the feed has a gap, so anything may have changed.
     pub fn clear(&self) {
-        let mut chains = self.chains.write().unwrap_or_else(PoisonError::into_inner);
-        self.changes().note_everything();
-        let handles: Vec<_> = chains.by_handle.keys().copied().collect();
-        for handle in handles {
-            self.remove(&mut chains, &handle);
+        let mut index = self.index();
+        index.changes.note_everything();
+        while let Some(handle) = index.chains.last().map(|last| last.handle) {
+            self.remove(&mut index, &handle);
         }
     }
 
     /// Uses that the store does not know yet. They are handed over: whoever cannot store them gives them back.
     pub fn take_uses(&self) -> Vec<(SessionId, Timestamp)> {
         let mut uses = std::mem::take(&mut *self.orphaned_uses.lock().unwrap_or_else(PoisonError::into_inner));
-        let chains = self.chains.read().unwrap_or_else(PoisonError::into_inner);
-        for cached in chains.by_handle.values() {
-            Self::collect_uses(cached, &mut uses);
+        // Whatever is dropped meanwhile leaves its uses with the orphaned ones, for the next time.
+        for shard in self.shards.iter() {
+            for cached in shard.read().values() {
+                Self::collect_uses(cached, &mut uses);
+            }
         }
         uses.into_iter().collect()
     }
@@ -200,21 +256,71 @@ impl SessionCache {
         }
     }
 
-    fn remove(&self, chains: &mut Chains, handle: &HandleHash) {
-        let Some(cached) = chains.by_handle.remove(handle) else { return };
-        Self::collect_uses(&cached, &mut self.orphaned_uses.lock().unwrap_or_else(PoisonError::into_inner));
+    fn remove(&self, index: &mut Index, handle: &HandleHash) {
+        let removed = self.shard(handle).write().remove(handle);
+        if let Some(cached) = removed {
+            Self::collect_uses(&cached, &mut self.orphaned_uses.lock().unwrap_or_else(PoisonError::into_inner));
+            index.remove(&cached);
+        }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is a shard for every value of a byte")]
+    fn shard(&self, handle: &HandleHash) -> &Shard {
+        // Not one of the bytes that tell the places within a shard.
+        let [.., last] = handle.as_bytes();
+        &self.shards[usize::from(*last)]
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn read(&self) -> RwLockReadGuard<'_, Chains> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Chains> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn add(&mut self, cached: &Arc<CachedChain>) {
+        cached.place.store(self.chains.len(), Ordering::Relaxed);
+        self.chains.push(Arc::clone(cached));
         for session in cached.chain.iter() {
-            if let Some(handles) = chains.holding.get_mut(&session.id) {
-                handles.remove(handle);
+            self.holding.entry(session.id).or_default().insert(cached.handle);
+        }
+    }
+
+    fn remove(&mut self, cached: &CachedChain) {
+        let place = cached.place.load(Ordering::Relaxed);
+        if place < self.chains.len() {
+            self.chains.swap_remove(place);
+        }
+        // The last one has moved there.
+        if let Some(moved) = self.chains.get(place) {
+            moved.place.store(place, Ordering::Relaxed);
+        }
+        for session in cached.chain.iter() {
+            if let Some(handles) = self.holding.get_mut(&session.id) {
+                handles.remove(&cached.handle);
                 if handles.is_empty() {
-                    chains.holding.remove(&session.id);
+                    self.holding.remove(&session.id);
                 }
             }
         }
     }
 
-    fn changes(&self) -> MutexGuard<'_, RecentChanges> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Of a few, the one that was used longest ago. The next time others are looked at.
+    fn victim(&mut self) -> Option<HandleHash> {
+        let count = self.chains.len();
+        let from = self.hand.checked_rem(count)?;
+        self.hand = from + CANDIDATES;
+        let candidates = (from..self.hand).filter_map(|place| self.chains.get(place.checked_rem(count)?));
+        candidates.min_by_key(|cached| cached.last_use()).map(|oldest| oldest.handle)
     }
 }
 
@@ -329,6 +435,59 @@ mod tests {
     }
 
     #[test]
+    fn session_that_was_used_longest_ago_makes_room() {
+        let cache = SessionCache::new(CANDIDATES);
+        let insert = |number: u8| {
+            let cached = cache.insert(handle(number), chain(&[session(number.into(), None)]), cache.begin_load());
+            cached.note_use(Timestamp::from_micros(i64::from(number)));
+        };
+        (1..=8).for_each(insert);
+        cache.find(&handle(1)).expect("it is there").note_use(Timestamp::from_micros(9));
+        (10..=12).for_each(insert);
+        let left: Vec<u8> = (1..=12).filter(|number| cache.find(&handle(*number)).is_some()).collect();
+        assert_eq!(left, [1, 5, 6, 7, 8, 10, 11, 12]);
+        assert_eq!(cache.len(), CANDIDATES);
+    }
+
+    /// Whatever is done to it in whatever order: the index and the shards have the same chains, and no more than fit.
+    #[test]
+    fn index_and_shards_agree() {
+        let cache = SessionCache::new(20);
+        // A walk through all residues, so that inserts, replacements, changes and removals meet in many orders.
+        for step in 0..5_000_u32 {
+            let number = u8::try_from(step * 37 % 101).expect("below 101");
+            let parent = (number % 3 == 0).then_some(u128::from(number / 10));
+            match step * 13 % 7 {
+                0 => cache.apply_change(id(u128::from(number))),
+                1 => cache.forget(&handle(number)),
+                2 => drop(cache.fold_uses(&handle(number))),
+                _ => {
+                    let sessions = match parent {
+                        Some(parent) => vec![session(1_000 + u128::from(number), Some(parent)), session(parent, None)],
+                        None => vec![session(u128::from(number), None)],
+                    };
+                    cache.insert(handle(number), chain(&sessions), cache.begin_load());
+                }
+            }
+            let index = cache.index();
+            let in_shards: usize = cache.shards.iter().map(|shard| shard.read().len()).sum();
+            assert_eq!(index.chains.len(), in_shards);
+            assert!(in_shards <= 20);
+            for (place, cached) in index.chains.iter().enumerate() {
+                assert_eq!(cached.place.load(Ordering::Relaxed), place);
+                assert!(cache.find(&cached.handle).is_some_and(|found| Arc::ptr_eq(&found, cached)));
+                for session in cached.chain.iter() {
+                    assert!(index.holding[&session.id].contains(&cached.handle));
+                }
+            }
+            let held: usize = index.holding.values().map(HashSet::len).sum();
+            assert_eq!(held, index.chains.iter().map(|cached| cached.chain.iter().count()).sum::<usize>());
+        }
+        cache.clear();
+        assert!(cache.is_empty() && cache.index().holding.is_empty());
+    }
+
+    #[test]
     fn use_of_a_child_keeps_its_parent_from_being_idle() {
         let cache = SessionCache::new(10);
         let now = Timestamp::from_micros(5_000_000);
@@ -350,7 +509,7 @@ mod tests {
         for number in 1..=4 * CHANGES_MAX as u128 {
             cache.apply_change(id(number));
         }
-        assert!(cache.changes().by_session.len() <= CHANGES_MAX);
+        assert!(cache.index().changes.by_session.len() <= CHANGES_MAX);
         cache.insert(handle(1), chain(&[session(1, None)]), before);
         assert!(cache.find(&handle(1)).is_none(), "its change is forgotten, but not that there were changes");
         cache.insert(handle(1), chain(&[session(1, None)]), cache.begin_load());

@@ -1,6 +1,7 @@
 //! Metrics, in Prometheus text. Never by session or principal: their number has no bound.
 
 mod decisions;
+mod durations;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,20 +9,17 @@ use std::time::{Duration, Instant};
 
 use chaperone_policy::{BundleNumber, Outcome, Reason};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry::metrics::{Counter, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 use self::decisions::DecisionCounts;
+use self::durations::{CheckDurations, DurationsCollector};
 use super::names;
 use super::otlp::ExportCounts;
 use crate::clock::Clock;
-
-/// The upper ends of the buckets for how long a check took, in seconds.
-const CHECK_SECONDS: [f64; 14] =
-    [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// What the instruments belong to.
 const SCOPE: &str = "chaperone";
@@ -46,7 +44,7 @@ pub struct Metrics {
     decisions: Arc<DecisionCounts>,
     gauges: Arc<Gauges>,
     exports: Arc<ExportCounts>,
-    check_duration: Histogram<f64>,
+    check_durations: Arc<CheckDurations>,
     no_decisions: Counter<u64>,
     decisions_in_grace: Counter<u64>,
     store_errors: Counter<u64>,
@@ -86,14 +84,10 @@ impl Metrics {
         decisions::observe(&meter, &decisions);
         observe_gauges(&meter, &gauges);
         observe_exports(&meter, &exports);
+        let check_durations = Arc::new(CheckDurations::default());
+        registry.register(Box::new(DurationsCollector::new(Arc::clone(&check_durations))?))?;
         let counter = |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
         Ok(Self {
-            check_duration: meter
-                .f64_histogram("chaperone.check.duration")
-                .with_description("How long a check took, whatever came of it")
-                .with_unit("s")
-                .with_boundaries(CHECK_SECONDS.to_vec())
-                .build(),
             no_decisions: counter("chaperone.no.decisions", "Checks that could not be decided, by code and door"),
             decisions_in_grace: counter(
                 "chaperone.decisions.in.grace",
@@ -106,6 +100,7 @@ impl Metrics {
             registry,
             provider,
             decisions,
+            check_durations,
             gauges,
             exports,
         })
@@ -114,13 +109,13 @@ impl Metrics {
     /// Counts a decision and how long it took. `protocol` is the door, such as `ext_authz`.
     pub fn decided(&self, outcome: Outcome, reason: Reason, protocol: &str, elapsed: Duration) {
         self.decisions.add(outcome, reason, protocol);
-        self.check_duration.record(elapsed.as_secs_f64(), &[]);
+        self.check_durations.add(elapsed);
     }
 
     /// Counts a check that could not be decided, by its stable code.
     pub fn not_decided(&self, code: &'static str, protocol: &'static str, elapsed: Duration) {
         self.no_decisions.add(1, &[KeyValue::new("code", code), KeyValue::new("protocol", protocol)]);
-        self.check_duration.record(elapsed.as_secs_f64(), &[]);
+        self.check_durations.add(elapsed);
     }
 
     /// Counts a decision made within the grace for stale state.

@@ -102,7 +102,7 @@ pub(super) fn bundle(policy: &str) -> NewBundle {
 }
 
 pub(super) fn entity(kind: &str, id: &str) -> Entity {
-    Entity { uid: EntityRef::new(kind, id), attributes: BTreeMap::new(), parents: Vec::new() }
+    Entity { uid: EntityRef::new(kind, id), attributes: BTreeMap::new(), tags: BTreeMap::new(), parents: Vec::new() }
 }
 
 pub(super) fn attributes(owner: &str) -> Attributes {

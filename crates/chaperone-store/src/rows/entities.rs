@@ -58,6 +58,7 @@ impl TryFrom<EntityRow> for Entity {
         Ok(Self {
             uid,
             attributes: from_json(TABLE, &key, &row.attributes)?,
+            tags: BTreeMap::new(),
             parents: from_json(TABLE, &key, &row.parents)?,
         })
     }

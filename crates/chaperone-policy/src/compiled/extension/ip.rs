@@ -11,7 +11,7 @@ const TEXT_BYTES_MAX: usize = 43;
 /// An address, or a range of them: an address with the length of its prefix in bits.
 ///
 /// Ranges with equal members are different when their addresses are: the text says which is meant.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct IpRange {
     address: IpAddr,
     prefix: u8,

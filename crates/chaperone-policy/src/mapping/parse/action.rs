@@ -1,5 +1,7 @@
 //! What a route's requests do: action, resource and attributes, checked against the schema.
 
+use std::sync::Arc;
+
 use smol_str::SmolStr;
 
 use super::answer::Captures;
@@ -33,9 +35,9 @@ pub(super) fn target(
     if let (Some(shape), Some(kind)) = (shape, &kind) {
         check_resource(reader, shape, kind);
     }
-    let attributes = attributes(reader, route, captures, shape);
-    let (action, _) = action?;
-    Some(Target { action, resource_kind: SmolStr::new(kind?.value), resource_id: id?, attributes })
+    let attributes = attributes(reader, route, captures, shape.map(|shape| &**shape));
+    let ((action, _), shape) = (action?, Arc::clone(shape?));
+    Some(Target { action, shape, resource_kind: SmolStr::new(kind?.value), resource_id: id?, attributes })
 }
 
 /// `read` is `Action::"read"`; another namespace is written out.
@@ -56,7 +58,12 @@ fn action_ref(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<EntityRef> {
     action.map(|(kind, id)| EntityRef::new(kind, id))
 }
 
-fn shape<'s>(reader: &mut Reader<'_>, action: &EntityRef, span: &Span, shapes: &'s Shapes) -> Option<&'s ActionShape> {
+fn shape<'s>(
+    reader: &mut Reader<'_>,
+    action: &EntityRef,
+    span: &Span,
+    shapes: &'s Shapes,
+) -> Option<&'s Arc<ActionShape>> {
     let shape = shapes.get(action);
     if shape.is_none() {
         let mut names: Vec<_> = shapes.keys().map(ToString::to_string).take(20).collect();
@@ -110,7 +117,7 @@ fn attributes(
         place = table.span().clone();
         for (name, node) in table.iter() {
             seen.push(name.value);
-            rules.extend(attribute(reader, &name, node, captures, shape.map(|shape| &shape.attributes)));
+            rules.extend(attribute(reader, &name, node, captures, shape));
         }
     }
     let declared = shape.into_iter().flat_map(|shape| &shape.attributes);
@@ -126,8 +133,9 @@ fn attribute(
     name: &Text<'_>,
     node: &Node<'_>,
     captures: Captures<'_>,
-    declared: Option<&Fields>,
+    shape: Option<&ActionShape>,
 ) -> Option<AttributeRule> {
+    let declared = shape.map(|shape| &shape.attributes);
     let (text, optional) = if let toml::de::DeValue::Table(_) = node.get_ref() {
         let what = format!("the attribute `{}`", name.value);
         let table = reader.table(node, &what, &["from", "optional"])?;
@@ -165,7 +173,8 @@ fn attribute(
             return None;
         }
     };
-    Some(AttributeRule { name: SmolStr::new(name.value), source, optional })
+    let place = shape?.place(name.value)?;
+    Some(AttributeRule { name: SmolStr::new(name.value), place, source, is_read: true, optional })
 }
 
 fn request_template(

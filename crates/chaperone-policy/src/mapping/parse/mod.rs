@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str, shapes: Option<&Shapes>) -> Result<Mapping, Vec<
 
 fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
     reader.known_keys(root, "a mapping", &["session", "principal", "http", "on_allow", "route"]);
-    let mut mapping = Mapping::default();
+    let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
     if let Some(node) = root.get("session") {
         session(reader, node, &mut mapping);
     }

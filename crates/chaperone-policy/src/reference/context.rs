@@ -1,15 +1,15 @@
-//! The context that policies read: the session, its tree and the request.
+//! The context that policies read, in Cedar's own form: the session, its tree and the request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cedar_policy_core::ast::{Context, Value};
+use cedar_policy_core::ast::{Context, Literal, Value};
 use smol_str::{SmolStr, ToSmolStr as _};
 
-use crate::convert::{self, ConvertError};
-use crate::request::Request;
-use crate::schema::Action;
+use super::convert;
+use crate::compiled::{Frame, Symbols};
+use crate::convert::ConvertError;
 use crate::session::SessionChain;
 use crate::timestamp::Timestamp;
 
@@ -18,22 +18,22 @@ type Fields = BTreeMap<SmolStr, Value>;
 /// The context of one request: `request` always, `session` and `tree` where the action declares them.
 ///
 /// # Errors
-/// When an attribute's text is not of its type.
-pub(crate) fn build(
-    action: &Action,
-    request: &Request,
-    chain: Option<&SessionChain>,
-    now: Timestamp,
-) -> Result<Context, ConvertError> {
-    let mut context = Fields::new();
-    context.insert(key("request"), record(convert::record(&request.attributes)?));
-    if action.reads_session {
-        context.insert(key("session"), record(chain.map_or_else(no_session, |chain| session(chain, now))));
+/// When a value cannot be converted.
+pub(super) fn of(frame: &Frame<'_>, symbols: &Symbols) -> Result<Context, ConvertError> {
+    let attributes = frame.attributes().map(|(name, value)| Ok((symbols.name(name), convert::value(value, symbols)?)));
+    let mut context = Fields::from([(key("request"), record(attributes.collect::<Result<Fields, ConvertError>>()?))]);
+    if frame.action.reads_session {
+        context.insert(key("session"), record(frame.chain.map_or_else(no_session, |chain| session(chain, frame.now))));
     }
-    if action.reads_tree {
-        context.insert(key("tree"), record(tree(chain)));
+    if frame.action.reads_tree {
+        context.insert(key("tree"), record(tree(frame.chain)));
     }
     Ok(Context::Value(Arc::new(context)))
+}
+
+/// A set of strings.
+fn strings<'a>(strings: impl IntoIterator<Item = &'a str>) -> Value {
+    Value::set_of_lits(strings.into_iter().map(|text| Literal::String(text.into())), None)
 }
 
 fn session(chain: &SessionChain, now: Timestamp) -> Fields {
@@ -44,7 +44,7 @@ fn session(chain: &SessionChain, now: Timestamp) -> Fields {
         (key("id"), Value::from(session.id.to_smolstr())),
         (key("owner"), text(&session.owner)),
         (key("task"), task(&session.task.id, &session.task.purpose)),
-        (key("labels"), convert::strings(labels)),
+        (key("labels"), strings(labels)),
         (key("risk"), Value::from(0_i64)),
         (key("age_seconds"), seconds(now.since(session.opened_at))),
         (key("idle_seconds"), seconds(now.since(session.last_used_at))),
@@ -68,7 +68,7 @@ fn no_session() -> Fields {
 
 fn tree(chain: Option<&SessionChain>) -> Fields {
     let (id, labels) = match chain.map(SessionChain::root) {
-        Some(root) => (Value::from(root.id.to_smolstr()), convert::strings(root.labels.iter().map(String::as_str))),
+        Some(root) => (Value::from(root.id.to_smolstr()), strings(root.labels.iter().map(String::as_str))),
         None => (text(""), Value::empty_set(None)),
     };
     Fields::from([(key("id"), id), (key("labels"), labels)])

@@ -1,0 +1,103 @@
+//! The load of direct callers: `stream DATA_ADDRESS HANDLE STREAMS IN_FLIGHT CHECKS` opens so many streams, keeps so many checks in flight on
+//! each until so many are answered in all, and prints one line of JSON.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a bench program: a panic is the report")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chaperone_api::chaperone::v1::check_stream_response::Result as Answer;
+use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
+use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, CheckStreamRequest, Outcome, Presenter};
+use chaperone_e2e::{admin, client, frame};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "usage: stream DATA_ADDRESS HANDLE STREAMS IN_FLIGHT CHECKS";
+
+// One thread, so that the server has the other cores to itself.
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, handle, streams, in_flight, checks] = arguments.as_slice() else { panic!("{USAGE}") };
+    let address: SocketAddr = address.parse().expect(USAGE);
+    let [streams, in_flight, checks] = [streams, in_flight, checks].map(|text| text.parse::<usize>().expect(USAGE));
+    let (streams, in_flight) = (streams.max(1), in_flight.max(1));
+    let question = question(handle);
+    let mut clients = Vec::new();
+    for _ in 0..streams {
+        // A connection each: streams of one connection share its window and its lock.
+        clients.push(DecisionServiceClient::new(client::channel(address).await));
+    }
+    let began = Instant::now();
+    let callers = clients.into_iter().map(|client| {
+        let question = question.clone();
+        tokio::spawn(call(client, question, in_flight, checks.div_ceil(streams)))
+    });
+    let mut latencies: Vec<Duration> = Vec::with_capacity(checks);
+    for caller in callers.collect::<Vec<_>>() {
+        latencies.extend(caller.await.expect("the caller runs"));
+    }
+    let elapsed = began.elapsed();
+    latencies.sort_unstable();
+    let percentile = |percent: usize| {
+        let place = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
+        latencies.get(place).map_or(0, Duration::as_micros)
+    };
+    println!(
+        r#"{{"checks":{},"elapsed_s":{:.6},"p50_us":{},"p99_us":{}}}"#,
+        latencies.len(),
+        elapsed.as_secs_f64(),
+        percentile(50),
+        percentile(99)
+    );
+}
+
+/// What `frame` asks over the other door: the same action of the same session.
+fn question(handle: &str) -> CheckRequest {
+    let action = ActionRequest {
+        action: "read".to_owned(),
+        resource: Some(admin::entity("Document", "42")),
+        ..Default::default()
+    };
+    let presenter = Presenter { spiffe_id: frame::CALLER.to_owned(), ..Default::default() };
+    CheckRequest {
+        session_handle: handle.to_owned(),
+        presenter: Some(presenter),
+        action: Some(action),
+        ..Default::default()
+    }
+}
+
+/// Asks `checks` times, and returns how long each answer took.
+async fn call(
+    mut client: DecisionServiceClient<tonic::transport::Channel>,
+    question: CheckRequest,
+    in_flight: usize,
+    checks: usize,
+) -> Vec<Duration> {
+    let (send, questions) = mpsc::unbounded_channel();
+    let ask = |number: usize| {
+        let request_id = u64::try_from(number).expect("a number fits");
+        send.send(CheckStreamRequest { request_id, check: Some(question.clone()) }).expect("the stream is open");
+        Instant::now()
+    };
+    let mut asked_at: Vec<Instant> = (0..in_flight.min(checks)).map(&ask).collect();
+    let answers = client.check_stream(UnboundedReceiverStream::new(questions)).await;
+    let mut answers = answers.expect("a stream").into_inner();
+    let mut latencies = Vec::with_capacity(checks);
+    while latencies.len() < checks {
+        let answer = answers.message().await.expect("an answer").expect("the stream goes on");
+        let Some(Answer::Decision(decision)) = answer.result else { panic!("no decision: {answer:?}") };
+        assert_eq!(decision.outcome(), Outcome::Allow, "{decision:?}");
+        let number = usize::try_from(answer.request_id).expect("a number fits");
+        latencies.push(asked_at.get(number).expect("it was asked").elapsed());
+        if asked_at.len() < checks {
+            asked_at.push(ask(asked_at.len()));
+        }
+    }
+    latencies
+}
