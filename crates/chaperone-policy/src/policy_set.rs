@@ -6,7 +6,7 @@ use cedar_policy_core::ast::{Effect, Policy as CorePolicy};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::compiled::{Compiler, Condition, Frame, Index, Program, Reads, UnsupportedExpression};
+use crate::compiled::{Compiler, Condition, Frame, Index, Program, Reads, Scratch, UnsupportedExpression};
 use crate::decision::Failure;
 use crate::reason::ReasonTemplate;
 use crate::reference::Reference;
@@ -107,6 +107,9 @@ impl PolicySet {
 
     /// Evaluates those whose scope the request satisfies.
     pub(crate) fn evaluate(&self, frame: &Frame<'_>) -> Evaluation<'_> {
+        // Of its own: what is remembered in it has the numbers of this program, and scopes have theirs.
+        let scratch = Scratch::default();
+        let frame = &Frame { scratch: &scratch, ..*frame };
         let mut evaluation = Evaluation::default();
         let candidates = self.index.find(frame.action, frame.principal, frame.resource);
         for policy in candidates.into_iter().filter_map(|place| self.policies.get(place as usize)) {
