@@ -1,5 +1,7 @@
 //! Entities that are kept beside those of the bundle.
 
+use std::collections::HashMap;
+
 use chaperone_api::chaperone::v1::{
     Entity, EntityRef, EntityServiceDeleteRequest, EntityServiceListRequest, EntityServicePutRequest, Value,
 };
@@ -10,9 +12,12 @@ use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
 use tonic::{Code, Status};
 
+fn values(values: &[(&str, Value)]) -> HashMap<String, Value> {
+    values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
 fn with(uid: EntityRef, attributes: &[(&str, Value)]) -> Entity {
-    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    Entity { uid: Some(uid), attributes, parents: Vec::new() }
+    Entity { uid: Some(uid), attributes: values(attributes), ..Default::default() }
 }
 
 fn document(id: &str, sensitivity: &str) -> Entity {
@@ -74,6 +79,75 @@ async fn stored_entity_decides_on_every_replica_until_it_is_deleted() {
     let uids = vec![entity("Agent", "reader"), entity("Agent", "nobody")];
     assert_eq!(delete(&world.admin, uids).await, 1, "one of them existed");
     everywhere("permitted").await;
+}
+
+/// How many entities each replica has taken over by themselves, and how often it has loaded everything.
+async fn taken_over(world: &World) -> Vec<(u64, u64)> {
+    let mut counts = Vec::new();
+    for replica in &world.replicas {
+        let metrics = replica.metrics().await;
+        let sum = |name: &str| {
+            let lines = metrics.lines().filter(|line| line.starts_with(name));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        };
+        counts.push((sum("chaperone_entity_changes_total"), sum("chaperone_bundle_reloads_total")));
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_entity_changes_among_many_without_loading_the_others() {
+    let guarded = Bundle::documents().with(
+        "policies/sensitivity.cedar",
+        "@id(\"no-secrets\")\nforbid (principal, action == Action::\"read\", resource is Document)\n\
+         when { resource has sensitivity && resource.sensitivity == \"secret\" };\n",
+    );
+    let world = World::builder().replicas(2).bundle(guarded).start().await;
+    let handle = world.session().await.handle;
+    let many = (0..900).map(|number| document(&format!("d{number}"), "public")).collect();
+    put(&world.admin, many).await.expect("they fit");
+    wait::until("both replicas have them", async || {
+        taken_over(&world).await.iter().all(|(changes, _)| *changes == 900).then_some(())
+    })
+    .await;
+    let before = taken_over(&world).await;
+    put(&world.admin, vec![document("42", "secret")]).await.expect("it fits");
+    for replica in &world.replicas {
+        until_reading_is(&Direct::to(replica).await, &handle, "forbidden").await;
+    }
+    let expected: Vec<_> = before.into_iter().map(|(changes, reloads)| (changes + 1, reloads)).collect();
+    assert_eq!(taken_over(&world).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tag_decides() {
+    let guarded = Bundle::documents().replacing(
+        "schema.cedarschema",
+        "{ owner?: String, sensitivity?: String }",
+        "{ owner?: String, sensitivity?: String } tags String",
+    );
+    let guarded = guarded.with(
+        "policies/zones.cedar",
+        "@id(\"zones\")\nforbid (principal, action == Action::\"read\", resource is Document)\n\
+         when { resource.hasTag(\"zone\") && resource.getTag(\"zone\") != \"eu\" };\n",
+    );
+    let world = World::builder().bundle(guarded).start().await;
+    let direct = Direct::to(&world.replicas[0]).await;
+    let handle = world.session().await.handle;
+    let tagged = |tags: &[(&str, Value)]| Entity { tags: values(tags), ..document("42", "public") };
+    for (tags, code) in [
+        (tagged(&[]), "permitted"),
+        (tagged(&[("zone", member("us")), ("colour", member("red"))]), "forbidden"),
+        (tagged(&[("zone", member("eu"))]), "permitted"),
+    ] {
+        put(&world.admin, vec![tags.clone()]).await.expect("it fits");
+        until_reading_is(&direct, &handle, code).await;
+        let request = EntityServiceListRequest { page_size: 10, ..Default::default() };
+        let listed = world.admin.entities.clone().list(request).await.expect("a page").into_inner().entities;
+        assert_eq!(listed, [tags]);
+    }
+    let status = put(&world.admin, vec![tagged(&[("zone", member(7))])]).await.expect_err("tags are strings");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

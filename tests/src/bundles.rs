@@ -24,7 +24,19 @@ impl Bundle {
         Self::from_directory(&binaries::repository().join("deploy/sample-bundle"))
     }
 
-    /// A bundle of `count` policies on one action, of which the same two apply to `Agent::"reader"` whatever the count: what benches decide by.
+    /// What benches decide by: `count` policies, of which the same ten are candidates for the check of [`crate::frame`] whatever the count.
+    /// The others are for other principals, actions and resources.
+    pub fn bench(count: usize) -> Self {
+        let directory = binaries::repository().join("tests/fixtures/bench");
+        let bundle = Self::from_directory(&directory.join("bundle"));
+        let templates = fs::read_to_string(directory.join("elsewhere.cedar")).expect("the templates of other policies");
+        let candidates = bundle.0.get("policies/candidates.cedar").map_or(0, |text| text.matches("@id(").count());
+        let others = (candidates..count).zip(templates.split("\n\n").cycle());
+        let others: Vec<String> = others.map(|(number, text)| text.replace("{n}", &number.to_string())).collect();
+        if others.is_empty() { bundle } else { bundle.with("policies/elsewhere.cedar", others.join("\n")) }
+    }
+
+    /// The documents bundle with `count` more policies, of which none is for `Agent::"reader"`: what takes long to compile.
     pub fn many_policies(count: usize) -> Self {
         let mut policies = String::new();
         for number in 0..count {

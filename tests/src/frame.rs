@@ -14,7 +14,7 @@ pub const CALLER: &str = "spiffe://example.org/ns/agents/sa/reader";
 pub fn check(handle: &str, path: &str) -> CheckRequest {
     // The token of the upstream's own login: Chaperone does not read it here, yet has to carry it.
     let authorization = format!("Bearer eyJhbGciOiJFUzI1NiJ9.{}.{}", "e".repeat(280), "s".repeat(86));
-    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    // No `traceparent`: a sampled one would have every check traced, whatever the server's own ratio is.
     let headers = [
         (":authority", "docs.example.com"),
         (":method", "GET"),
@@ -24,13 +24,13 @@ pub fn check(handle: &str, path: &str) -> CheckRequest {
         ("accept-encoding", "gzip, deflate, br"),
         ("accept-language", "en-GB,en;q=0.9"),
         ("authorization", &authorization),
+        ("cache-control", "no-cache"),
         ("user-agent", "document-agent/2.4 (linux; x86_64) http-client/1.12"),
         ("x-chaperone-session", handle),
         ("x-envoy-internal", "true"),
         ("x-forwarded-for", "10.12.7.41"),
         ("x-forwarded-proto", "https"),
         ("x-request-id", "7b1f4d7e-63f1-9c1e-a6b1-2c6a0d4f4c11"),
-        ("traceparent", traceparent),
     ];
     let headers = headers.into_iter().map(|(key, value)| HeaderValue {
         key: key.to_owned(),

@@ -19,6 +19,7 @@ pub mod client;
 pub mod direct;
 pub mod envoy;
 pub mod frame;
+pub mod load;
 pub mod otlp;
 pub mod pki;
 pub mod ports;

@@ -4,6 +4,8 @@ mod bench;
 mod check;
 mod command;
 mod db;
+mod docs;
+mod profile;
 mod test;
 mod tools;
 
@@ -45,7 +47,7 @@ enum Task {
         #[arg(long, default_value_t = 54_321)]
         port: u16,
     },
-    /// Measures Chaperone against a server that does nothing, and the decision core at 10 and 10,000 policies
+    /// Measures Chaperone against a server that does nothing, and the decision core against Cedar's authorizer
     Bench {
         /// Also writes the figures to this file, as an object of names and numbers
         #[arg(long, value_name = "FILE")]
@@ -59,6 +61,21 @@ enum Task {
         /// Requests a round
         #[arg(long, default_value_t = 60_000)]
         requests: u32,
+        /// Also measures the curves over sessions and policies, and writes all tables and plots of docs/performance.md
+        #[arg(long)]
+        curves: bool,
+        /// Where the curve over sessions ends
+        #[arg(long, value_name = "SESSIONS", default_value_t = 1_000_000)]
+        sessions_max: u32,
+    },
+    /// Records where Chaperone's CPU time goes under load: the flame graph and the table of stages in docs/performance.md
+    Profile {
+        /// How Chaperone's threads share the work
+        #[arg(long, default_value = "shared")]
+        runtime: Runtime,
+        /// Requests to record
+        #[arg(long, default_value_t = 200_000)]
+        requests: u32,
     },
 }
 
@@ -71,6 +88,16 @@ enum Runtime {
     PerCore,
 }
 
+impl Runtime {
+    /// As the option writes it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::PerCore => "per-core",
+        }
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Check => check::run(),
@@ -79,8 +106,10 @@ fn main() -> anyhow::Result<()> {
         Task::Differential { rest } => test::differential(&rest),
         Task::Codegen => test::codegen(),
         Task::Db { port } => db::run_postgres(port),
-        Task::Bench { json, runtime, rounds, requests } => {
-            bench::run(&bench::Plan { json, runtime, rounds: rounds.max(1), requests: requests.max(1_000) })
+        Task::Bench { json, runtime, rounds, requests, curves, sessions_max } => {
+            let (rounds, requests) = (rounds.max(1), requests.max(1_000));
+            bench::run(&bench::Plan { json, runtime, rounds, requests, curves, sessions_max })
         }
+        Task::Profile { runtime, requests } => profile::run(runtime, requests.max(1_000)),
     }
 }

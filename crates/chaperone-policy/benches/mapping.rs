@@ -1,20 +1,23 @@
 //! What mapping costs on every request.
 
+#![allow(clippy::panic, reason = "a bench program: a panic is the report")]
+
 use std::hint::black_box;
 
-use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Mapping};
-use chaperone_policy::{ActionShape, EntityRef, Field, Fields, Shapes, Type};
+use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Needs};
+use chaperone_policy::{Bundle, BundleSource};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const ROUTES: usize = 100;
 
-fn shapes() -> Shapes {
-    let attributes = Fields::from([("format".into(), Field { ty: Type::String, required: false })]);
-    let shape = ActionShape { principals: vec!["Agent".into()], resources: vec!["Document".into()], attributes };
-    Shapes::from([(EntityRef::new("Action", "read"), shape)])
-}
+const SCHEMA: &str = "
+    entity Agent; entity Document;
+    action read appliesTo { principal: Agent, resource: Document, context: { request: { format?: String } } };
+";
+const POLICIES: &str = r#"@id("csv") permit (principal, action == Action::"read", resource)
+    when { context.request has format && context.request.format == "csv" };"#;
 
-fn mapping() -> Mapping {
+fn bundle() -> Bundle {
     let route = |number| {
         format!(
             "[[route]]\nname = \"r{number}\"\npath = \"/service{number}/documents/{{id}}\"\naction = \"read\"\n\
@@ -22,8 +25,11 @@ fn mapping() -> Mapping {
              attributes = {{ format = {{ from = \"{{query.format}}\", optional = true }} }}\n"
         )
     };
-    let text: String = (0..ROUTES).map(route).collect();
-    Mapping::parse(&text, &shapes()).unwrap_or_default()
+    let mut source = BundleSource::default();
+    source.files.insert("schema.cedarschema".into(), SCHEMA.into());
+    source.files.insert("policies/main.cedar".into(), POLICIES.into());
+    source.files.insert("mapping.toml".into(), (0..ROUTES).map(route).collect());
+    Bundle::compile(&source).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 fn request(target: &str) -> HttpRequest<'_> {
@@ -42,14 +48,20 @@ fn request(target: &str) -> HttpRequest<'_> {
 }
 
 fn map(c: &mut Criterion) {
-    let mapping = mapping();
+    let bundle = bundle();
+    let mapping = bundle.mapping();
     for (name, target) in [
         ("route", "/service99/documents/welcome?format=csv"),
         ("escaped", "/service99/documents/wel%20come?format=c%73v"),
         ("no_route", "/elsewhere/documents/welcome?format=csv"),
     ] {
         let request = request(target);
-        c.bench_function(&format!("map_http_{name}"), |bench| bench.iter(|| mapping.map_http(black_box(&request))));
+        c.bench_function(&format!("map_http_{name}"), |bench| {
+            bench.iter(|| {
+                let mut mapped = mapping.map_http(black_box(&request));
+                black_box(mapped.as_mut().map(|mapped| mapped.read_attributes(Needs::Policies))).is_ok()
+            });
+        });
     }
     let request = request("/");
     c.bench_function("credential", |bench| bench.iter(|| mapping.credential(black_box(&request))));

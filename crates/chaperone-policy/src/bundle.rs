@@ -11,7 +11,7 @@ use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
 use crate::mapping::{Mapping, Needs};
-use crate::policy_set::{ParsedPolicy, PolicySet};
+use crate::policy_set::{ParsedPolicy, PolicySet, UnsupportedPolicy};
 use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -126,6 +126,7 @@ impl Bundle {
     ///
     /// # Errors
     /// When the action is not declared, does not apply to the resource's type, or an attribute is missing, unknown, or of another type.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make the attributes for this and need them no longer")]
     pub fn request(&self, action: &str, resource: EntityRef, attributes: Attributes) -> Result<Request, RequestError> {
         let refuse = |field: &str, message: String| RequestError { field: field.to_owned(), message };
         let action = EntityRef::action(action);
@@ -231,7 +232,9 @@ fn compile_policies(
     for (path, text) in source.files.iter().filter(|(path, _)| path.starts_with("policies/")) {
         files.add(File { path, text });
     }
-    links.into_iter().for_each(|link| files.add_link(link));
+    for link in links {
+        files.add_link(link);
+    }
     if let Some(schema) = schema {
         files.check_types(schema.validator());
     }
@@ -244,9 +247,8 @@ fn compile_policies(
     problems.0.extend(found);
     let schema = schema.filter(|_| !failed)?;
     // The texts in which the policies stand are known only to themselves by now.
-    problems.keep(PolicySet::new(policies, schema).map_err(|(policy, error)| {
-        Problem::of_file("policies/", "policy_unsupported", format!("policy `{}`: {error}", policy.id))
-    }))
+    let unsupported = |error: UnsupportedPolicy| Problem::of_file("policies/", "policy_unsupported", error.to_string());
+    problems.keep(PolicySet::new(policies, schema).map_err(unsupported))
 }
 
 #[cfg(test)]

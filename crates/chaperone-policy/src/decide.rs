@@ -125,7 +125,8 @@ fn decide_with(
         return Decision { detail, ..Decision::deny(Reason::PolicyError) };
     };
     let applies = shape.applies_to(principal_kind, resource_kind);
-    if !applies && !(schema.declares(principal_kind) && schema.declares(resource_kind)) {
+    let declares_both = || schema.declares(principal_kind) && schema.declares(resource_kind);
+    if !(applies || declares_both()) {
         return Decision::deny(Reason::NoPermit);
     }
     let resource = Uid::new(request.resource.clone());

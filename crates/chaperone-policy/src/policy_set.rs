@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use cedar_policy_core::ast::{Effect, Policy as CorePolicy};
+use cedar_policy_core::parser::Loc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -57,15 +58,23 @@ pub(crate) struct ParsedPolicy {
     pub(crate) core: CorePolicy,
 }
 
+/// A policy that Cedar accepts and the compiler does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("policy `{id}`: {error}")]
+pub(crate) struct UnsupportedPolicy {
+    /// Its `@id`.
+    pub(crate) id: SmolStr,
+    /// Where it stands in its file.
+    pub(crate) loc: Option<Loc>,
+    error: UnsupportedExpression,
+}
+
 impl PolicySet {
     /// Compiles policies that were checked against the schema.
     ///
     /// # Errors
-    /// With the policy in which something is not supported.
-    pub(crate) fn new(
-        mut parsed: Vec<ParsedPolicy>,
-        schema: &CompiledSchema,
-    ) -> Result<Self, (ParsedPolicy, UnsupportedExpression)> {
+    /// With the first policy in which something is not supported.
+    pub(crate) fn new(mut parsed: Vec<ParsedPolicy>, schema: &CompiledSchema) -> Result<Self, UnsupportedPolicy> {
         parsed.sort_by(|a, b| a.id.cmp(&b.id));
         let mut compiler = Compiler::new(schema.symbols());
         let mut policies = Vec::with_capacity(parsed.len());
@@ -75,7 +84,7 @@ impl PolicySet {
                     let ParsedPolicy { id, reason, core } = policy;
                     policies.push(Policy { id, reason, core, condition });
                 }
-                Err(error) => return Err((policy, error)),
+                Err(error) => return Err(UnsupportedPolicy { id: policy.id, loc: policy.core.loc().cloned(), error }),
             }
         }
         // A condition that never holds cannot fail either, so that nobody needs to find its policy.

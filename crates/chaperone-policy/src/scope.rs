@@ -147,9 +147,8 @@ impl ScopePolicies {
             reason: None,
             core: core.clone(),
         });
-        PolicySet::new(parsed.collect(), schema).map_err(|(policy, error)| {
-            vec![file.problem_at(policy.core.loc(), "policy_unsupported", error.to_string())]
-        })
+        PolicySet::new(parsed.collect(), schema)
+            .map_err(|error| vec![file.problem_at(error.loc.as_ref(), "policy_unsupported", error.to_string())])
     }
 }
 

@@ -1,6 +1,7 @@
 //! Listening: sockets, connections and their limits, plain or with TLS.
 
 mod conn;
+mod workers;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
 pub use conn::{Conn, PeerInfo};
+pub use workers::Workers;
 
 use crate::tls::{PeerIdentity, RELOAD_INTERVAL, Tls};
 
@@ -43,7 +45,7 @@ pub struct ListenOptions {
     pub tls: Option<Arc<Tls>>,
     /// SPIFFE IDs or DNS names of the clients that may connect; empty: any that TLS lets in.
     pub allowed_clients: Arc<[String]>,
-    /// Open connections, of all sockets that share these options; more are closed at once.
+    /// Open connections; more are closed at once.
     pub connections: Arc<Semaphore>,
 }
 
@@ -66,23 +68,26 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Opens one socket on `address`, which nobody else may listen on.
+    /// Opens a socket on `address`, which nobody else may listen on.
     ///
     /// # Errors
     /// See [`BindError`].
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        open(address, false)
-    }
-
-    /// Opens `count` sockets on `address`, between which the kernel spreads connections.
-    ///
-    /// # Errors
-    /// See [`BindError`]. Another process on the address is an error, even though the sockets could share it.
-    pub fn bind_shared(address: SocketAddr, count: usize) -> Result<Vec<Self>, BindError> {
-        // An exclusive socket fails where a shared one would join the other process and steal its connections. It also finds the
-        // port when that is to be chosen.
-        let address = Self::bind(address)?.address;
-        (0..count.max(1)).map(|_| open(address, true)).collect()
+        let open = || -> io::Result<Self> {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            // A restart must not wait for the last process's connections to be forgotten. Two listeners it does not allow.
+            #[cfg(unix)]
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            let socket = TcpListener::from(socket);
+            Ok(Self { address: socket.local_addr()?, socket })
+        };
+        open().map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse(address),
+            _ => BindError::Failed(address, error),
+        })
     }
 
     /// Where this listens, with the port that was chosen.
@@ -95,10 +100,34 @@ impl Listener {
     /// # Errors
     /// When the runtime cannot take the socket.
     pub fn incoming(self, options: ListenOptions) -> io::Result<Incoming> {
-        let socket = tokio::net::TcpListener::from_std(self.socket)?;
+        let acceptor = Acceptor::new(self, options)?;
         let (sender, receiver) = mpsc::channel(HANDOVER);
-        tokio::spawn(accept(socket, options, sender));
+        tokio::spawn(acceptor.yield_to(sender));
         Ok(ReceiverStream::new(receiver))
+    }
+
+    /// Accepts connections for `workers`, until `stop`. Call it within a runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot take the socket.
+    pub fn hand_to(
+        self,
+        workers: Workers,
+        options: ListenOptions,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<impl Future<Output = ()>> {
+        let mut acceptor = Acceptor::new(self, options)?;
+        Ok(async move {
+            let hand_out = async {
+                loop {
+                    workers.take(acceptor.next().await);
+                }
+            };
+            tokio::select! {
+                () = stop => {}
+                () = hand_out => {}
+            }
+        })
     }
 }
 
@@ -116,53 +145,102 @@ impl ListenOptions {
     }
 }
 
-fn open(address: SocketAddr, shared: bool) -> Result<Listener, BindError> {
-    let open = || -> io::Result<Listener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for the last process's connections to be forgotten. Two listeners it does not allow.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        #[cfg(unix)]
-        socket.set_reuse_port(shared)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        let socket = TcpListener::from(socket);
-        Ok(Listener { address: socket.local_addr()?, socket })
-    };
-    open().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse(address),
-        _ => BindError::Failed(address, error),
-    })
+/// Accepts connections of a door, and counts them.
+struct Acceptor {
+    socket: tokio::net::TcpListener,
+    options: ListenOptions,
+    crowd: Crowd,
+    /// The watch over the certificate, which ends with this.
+    _watch: JoinSet<()>,
 }
 
-/// Accepts until nobody takes the connections any more.
-async fn accept(socket: tokio::net::TcpListener, options: ListenOptions, sender: mpsc::Sender<io::Result<Conn>>) {
-    // Handshakes, and the watch over the certificate, end with this task.
-    let mut tasks = JoinSet::new();
-    if let Some(tls) = &options.tls {
-        tasks.spawn(Arc::clone(tls).watch(RELOAD_INTERVAL));
+/// A connection that was accepted and counted. Nothing was read from it, and it belongs to no runtime.
+#[derive(Debug)]
+struct Accepted {
+    stream: std::net::TcpStream,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    options: ListenOptions,
+}
+
+impl Acceptor {
+    fn new(listener: Listener, options: ListenOptions) -> io::Result<Self> {
+        let socket = tokio::net::TcpListener::from_std(listener.socket)?;
+        let mut watch = JoinSet::new();
+        if let Some(tls) = &options.tls {
+            watch.spawn(Arc::clone(tls).watch(RELOAD_INTERVAL));
+        }
+        Ok(Self { socket, options, crowd: Crowd::default(), _watch: watch })
     }
-    let mut crowd = Crowd::default();
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            () = sender.closed() => break,
-            Some(_) = tasks.join_next() => continue,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(door = options.name, %error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+
+    /// The next connection. Nothing is lost when this is not waited for to its end.
+    async fn next(&mut self) -> Accepted {
+        loop {
+            let (stream, address) = match self.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(door = self.options.name, %error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            match Arc::clone(&self.options.connections).try_acquire_owned() {
+                Ok(permit) => return Accepted { stream, address, permit, options: self.options.clone() },
+                Err(_) => self.crowd.turn_away(&self.options, address),
             }
-        };
-        let Ok(permit) = Arc::clone(&options.connections).try_acquire_owned() else {
-            crowd.turn_away(&options, address);
-            continue;
-        };
-        tasks.spawn(admit(stream, address, permit, options.clone(), sender.clone()));
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+        let (stream, address) = self.socket.accept().await?;
+        Ok((stream.into_std()?, address))
+    }
+
+    /// Makes connections, on this runtime, until nobody takes them any more.
+    async fn yield_to(mut self, sender: mpsc::Sender<io::Result<Conn>>) {
+        // Handshakes end with this task.
+        let mut handshakes = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.next() => accepted,
+                () = sender.closed() => break,
+                Some(_) = handshakes.join_next() => continue,
+            };
+            let sender = sender.clone();
+            handshakes.spawn(async move {
+                if let Some(conn) = accepted.admit().await {
+                    // Only fails when the server stopped.
+                    let _ = sender.send(Ok(conn)).await;
+                }
+            });
+        }
+    }
+}
+
+impl Accepted {
+    /// Makes a connection of it, on the runtime that this is called on; `None` when the client is not let in.
+    async fn admit(self) -> Option<Conn> {
+        let (door, address) = (self.options.name, self.address);
+        match self.try_admit().await {
+            Ok(conn) => return Some(conn),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                tracing::warn!(door, peer.address = %address, %error, "a client was refused");
+            }
+            // Port scanners and probes: nothing that an operator must know.
+            Err(error) => tracing::debug!(door, peer.address = %address, %error, "a connection was refused"),
+        }
+        None
+    }
+
+    async fn try_admit(self) -> io::Result<Conn> {
+        let Self { stream, address, permit, options } = self;
+        let stream = TcpStream::from_std(stream)?;
+        stream.set_nodelay(true)?;
+        socket2::SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+        match &options.tls {
+            None => Ok(Conn::plain(stream, address, permit)),
+            Some(tls) => handshake(tls, stream, address, permit, &options.allowed_clients).await,
+        }
     }
 }
 
@@ -186,36 +264,6 @@ impl Crowd {
             *self = Self { untold: 0, told_at: Some(Instant::now()) };
         }
     }
-}
-
-/// Makes a connection of a stream, and hands it over.
-async fn admit(
-    stream: TcpStream,
-    address: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    options: ListenOptions,
-    sender: mpsc::Sender<io::Result<Conn>>,
-) {
-    let prepared = prepare(&stream);
-    let admitted = match (&options.tls, prepared) {
-        (_, Err(error)) => Err(error),
-        (None, Ok(())) => Ok(Conn::plain(stream, address, permit)),
-        (Some(tls), Ok(())) => handshake(tls, stream, address, permit, &options.allowed_clients).await,
-    };
-    match admitted {
-        // Only fails when the server stopped.
-        Ok(conn) => drop(sender.send(Ok(conn)).await),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            tracing::warn!(door = options.name, peer.address = %address, %error, "a client was refused");
-        }
-        // Port scanners and probes: nothing that an operator must know.
-        Err(error) => tracing::debug!(door = options.name, peer.address = %address, %error, "a connection was refused"),
-    }
-}
-
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
 async fn handshake(

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::mapping::{Credential, Undecodable};
+use chaperone_policy::mapping::{Credential, Mapped, Needs, Undecodable};
 use chaperone_policy::{
     Authority, BundleNumber, Decision, DecisionId, EntityRef, HandleHash, Outcome, Presenter, Reason, Request, Session,
     SessionHandle, Timestamp, decide,
@@ -97,15 +97,57 @@ impl From<Credential> for Claim {
 
 /// What a check is about, once its request was understood.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct Question<'a, 'm> {
     /// What is presented as the session.
     pub claim: Claim,
     /// Who presents it.
     pub evidence: Evidence<'a>,
-    /// What is asked for: every one must be allowed. Or why that cannot be read.
-    pub requests: Result<&'a [Request], Undecodable>,
+    /// What is asked for: every one must be allowed.
+    pub asked: Asked<'a, 'm>,
     /// How fresh the session must be.
     pub consistency: Consistency,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub enum Asked<'a, 'm> {
+    /// These.
+    Actions(&'a [Request]),
+    /// What the mapping made of a request. Its attributes are read when it is known on whose authority, and so which of them matter.
+    Mapped(&'a mut Mapped<'m>),
+    /// Something that cannot be read.
+    Undecodable(&'a Undecodable),
+}
+
+impl<'a, 'm> Asked<'a, 'm> {
+    /// From what came of the mapping.
+    pub fn of(mapped: &'a mut Result<Mapped<'m>, Undecodable>) -> Self {
+        match mapped {
+            Ok(mapped) => Self::Mapped(mapped),
+            Err(undecodable) => Self::Undecodable(undecodable),
+        }
+    }
+
+    /// The actions, with the attributes that were read so far.
+    fn actions(&self) -> &[Request] {
+        match self {
+            Self::Actions(actions) => actions,
+            Self::Mapped(mapped) => &mapped.requests,
+            Self::Undecodable(_) => &[],
+        }
+    }
+
+    /// The actions, with the attributes that are needed.
+    fn read(&mut self, needs: impl FnOnce() -> Needs) -> Result<&[Request], Undecodable> {
+        match self {
+            Self::Actions(actions) => Ok(actions),
+            Self::Mapped(mapped) => {
+                mapped.read_attributes(needs())?;
+                Ok(&mapped.requests)
+            }
+            Self::Undecodable(undecodable) => Err(undecodable.clone()),
+        }
+    }
 }
 
 /// A check under way: its policies are fixed, and so is when it must be answered.
@@ -229,24 +271,24 @@ impl Check<'_> {
     ///
     /// # Errors
     /// When no decision can be made: the caller's action must not go ahead.
-    pub async fn decide(&self, question: Question<'_>) -> Result<Answer, NoDecision> {
-        match self.decide_from_memory(&question) {
+    pub async fn decide(&self, mut question: Question<'_, '_>) -> Result<Answer, NoDecision> {
+        match self.decide_from_memory(&mut question) {
             Some(outcome) => outcome,
             None => self.decide_with_store(question).await,
         }
     }
 
     /// As [`Check::decide`], at once. `None` when the store must be asked first: nothing has been decided or recorded then.
-    pub fn decide_from_memory(&self, question: &Question<'_>) -> Option<Result<Answer, NoDecision>> {
-        let Question { claim, evidence, requests, consistency } = question;
+    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Result<Answer, NoDecision>> {
+        let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
-                Resolved::Known(subjects) => self.judge(&subjects, *evidence, requests, self.began.at),
+                Resolved::Known(subjects) => self.judge(&subjects, *evidence, asked, self.began.at),
                 Resolved::Unknown(_) => return None,
             },
             Err(failure) => Err(failure),
         };
-        self.record(&outcome, requests);
+        self.record(&outcome, asked);
         Some(outcome)
     }
 
@@ -254,14 +296,14 @@ impl Check<'_> {
     ///
     /// # Errors
     /// As [`Check::decide`].
-    pub async fn decide_with_store(&self, question: Question<'_>) -> Result<Answer, NoDecision> {
-        let Question { claim, evidence, requests, consistency } = question;
+    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Result<Answer, NoDecision> {
+        let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
-            self.judge(&subjects, evidence, &requests, self.pdp.clock.now())
+            self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())
         };
         let outcome = outcome.await;
-        self.record(&outcome, &requests);
+        self.record(&outcome, &asked);
         outcome
     }
 
@@ -306,20 +348,19 @@ impl Check<'_> {
             }
             let at = self.pdp.clock.now();
             for request in turn {
-                let asked = std::slice::from_ref(request);
-                let answer = self.judge(&subjects, evidence, &Ok(asked), at)?;
-                self.pdp.recorder.decided(&answer, &self.subject(asked), self.parent.as_ref());
+                let mut asked = Asked::Actions(std::slice::from_ref(request));
+                let answer = self.judge(&subjects, evidence, &mut asked, at)?;
+                self.pdp.recorder.decided(&answer, &self.subject(asked.actions()), self.parent.as_ref());
                 answers.push(answer);
             }
         }
         Ok(answers)
     }
 
-    fn record(&self, outcome: &Result<Answer, NoDecision>, requests: &Result<&[Request], Undecodable>) {
+    fn record(&self, outcome: &Result<Answer, NoDecision>, asked: &Asked<'_, '_>) {
         match outcome {
             Ok(answer) => {
-                let requests = requests.as_ref().ok().copied().unwrap_or_default();
-                self.pdp.recorder.decided(answer, &self.subject(requests), self.parent.as_ref());
+                self.pdp.recorder.decided(answer, &self.subject(asked.actions()), self.parent.as_ref());
             }
             Err(failure) => self.record_failure(*failure),
         }
@@ -420,21 +461,21 @@ impl Check<'_> {
         &self,
         subjects: &Subjects,
         evidence: Evidence<'_>,
-        requests: &Result<&[Request], Undecodable>,
+        asked: &mut Asked<'_, '_>,
         at: Timestamp,
     ) -> Result<Answer, NoDecision> {
         let (decision, principal, session) = match subjects {
             Subjects::Nobody(reason) => (Decision::deny(*reason), None, None),
             Subjects::Peer(principal) => {
                 let decision =
-                    self.decide_all(Authority::Principal(principal), &evidence.presenter(false), requests, at)?;
+                    self.decide_all(Authority::Principal(principal), &evidence.presenter(false), asked, at)?;
                 (decision, Some(principal.clone()), None)
             }
             Subjects::Session(cached) => {
                 let chain = &cached.chain;
                 let session = chain.session();
                 let presenter = evidence.presenter(session.binding.certificate_sha256.is_some());
-                let decision = self.decide_all(Authority::Session(chain), &presenter, requests, at)?;
+                let decision = self.decide_all(Authority::Session(chain), &presenter, asked, at)?;
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
@@ -448,18 +489,20 @@ impl Check<'_> {
         &self,
         authority: Authority<'_>,
         presenter: &Presenter,
-        requests: &Result<&[Request], Undecodable>,
+        asked: &mut Asked<'_, '_>,
         now: Timestamp,
     ) -> Result<Decision, NoDecision> {
-        let requests = match requests {
-            Ok(requests) => *requests,
-            Err(undecodable) => {
-                let detail = Some(undecodable.message.clone());
-                return Ok(Decision { detail, ..Decision::deny(Reason::Undecodable) });
-            }
-        };
         let Snapshot { bundle, entities, .. } = &*self.snapshot;
-        guarded(|| combine(requests.iter().map(|request| decide(bundle, entities, request, authority, presenter, now))))
+        guarded(|| match asked.read(|| bundle.needs(authority)) {
+            Ok([request]) => decide(bundle, entities, request, authority, presenter, now),
+            Ok(requests) => {
+                combine(requests.iter().map(|request| decide(bundle, entities, request, authority, presenter, now)))
+            }
+            Err(undecodable) => {
+                let detail = Some(undecodable.message);
+                Decision { detail, ..Decision::deny(Reason::Undecodable) }
+            }
+        })
     }
 }
 

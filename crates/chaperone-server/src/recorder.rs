@@ -177,7 +177,7 @@ impl DecisionEvent {
             action: join(subject.requests.iter().map(|request| request.action.to_string()).collect()),
             resource: join(subject.requests.iter().map(|request| request.resource.to_string()).collect()),
             session: answer.session.as_ref().map(|session| session.id),
-            policies: answer.decision.policies.iter().map(|policy| policy.id.clone()).collect(),
+            policies: answer.decision.policies.iter().map(|policy| policy.id.to_string()).collect(),
             elapsed: subject.elapsed,
         }
     }

@@ -1,5 +1,6 @@
 //! The one place where configuration becomes objects and tasks, in start-up order.
 
+mod data_door;
 mod doors;
 mod store;
 
@@ -177,6 +178,8 @@ impl Server {
             Ok(Err(error)) = &mut signals => return Err(error).context("signals cannot be listened for"),
         }
         signals.abort();
+        // What still runs could note uses after the last ones were stored.
+        self.doors.abandon_planes().await;
         self.stop_follower.cancel();
         let outcome = match ended_early {
             Some(ended) => ended,

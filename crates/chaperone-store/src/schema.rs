@@ -29,6 +29,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_080_100, "20261122080100_create_sessions"),
             (20_261_122_080_200, "20261122080200_create_bundles"),
             (20_261_122_080_300, "20261122080300_create_entities"),
+            (20_261_122_110_000, "20261122110000_add_entity_tags"),
         ]
     )
 }
@@ -42,6 +43,7 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_080_100, "20261122080100_create_sessions"),
             (20_261_122_080_200, "20261122080200_create_bundles"),
             (20_261_122_080_300, "20261122080300_create_entities"),
+            (20_261_122_110_000, "20261122110000_add_entity_tags"),
         ]
     )
 }

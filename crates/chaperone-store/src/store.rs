@@ -96,6 +96,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Entity>, StoreError>;
 
+    /// The entities that exist of these, at most 1,000, in no order. One snapshot.
+    async fn entities_named(&self, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError>;
+
     /// Where the feed ends now. Read it before loading state: what changes later is then in the feed.
     async fn feed_end(&self) -> Result<Cursor, StoreError>;
 

@@ -1,79 +1,78 @@
-//! What criterion measured of the decision core.
+//! What criterion measured of the decision core, and of Cedar's authorizer beside it.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::figures::rounded;
+use super::Figures;
+use super::figures::{rounded, shown};
 
-/// The sizes of the policy sets that are compared, as benches name them, and the names of the figures.
-const SIZES: [(&[&str], &str); 2] = [(&["10"], "decide_10_ns"), (&["10000", "10k", "10_000"], "decide_10k_ns")];
+/// The benches of `decide.rs` and their figures: the group, the candidates, and what the figures' names begin with.
+const BENCHES: [(&str, &str, &str); 4] = [
+    ("decide", "few", "decide"),
+    ("decide", "many", "decide_many"),
+    ("cedar", "few", "cedar_authorizer"),
+    ("cedar", "many", "cedar_authorizer_many"),
+];
+/// How many policies, and how figures' names write it.
+const SIZES: [(u32, &str); 4] = [(10, "10"), (100, "100"), (1_000, "1k"), (10_000, "10k")];
 
-/// Adds the median times of the `decide` benches and their ratio.
+/// Adds the median times and their ratios.
 ///
 /// # Errors
 /// When one of them is missing.
-pub fn record(directory: &Path, figures: &mut BTreeMap<String, f64>) -> anyhow::Result<()> {
-    let mut medians = Vec::new();
-    for (sizes, name) in SIZES {
-        let median = estimates(directory)
-            .into_iter()
-            .find(|path| is_decide_of(path, sizes))
-            .with_context(|| format!("no `decide` bench at {sizes:?} policies below {}", directory.display()))
-            .and_then(|path| median_ns(&path))?;
-        figures.insert(name.to_owned(), rounded(median));
-        medians.push(median);
+pub fn record(directory: &Path, figures: &mut Figures) -> anyhow::Result<()> {
+    for (group, candidates, prefix) in BENCHES {
+        for (size, name) in SIZES {
+            let bench = directory.join(group).join(candidates).join(size.to_string());
+            figures.insert(format!("{prefix}_{name}_ns"), median_ns(&bench)?);
+        }
     }
-    if let [ten, ten_thousand] = medians.as_slice() {
-        figures.insert("decide_10k_over_10_ratio".to_owned(), rounded(ten_thousand / ten));
-    }
+    figures.insert("decide_request_ns".to_owned(), median_ns(&directory.join("request"))?);
+    // What the target is named for.
+    let time = |figures: &Figures, name: &str| figures.get(name).copied().context("it was just measured");
+    let (ten, hundred) = (time(figures, "decide_10_ns")?, time(figures, "decide_100_ns")?);
+    let ten_thousand = time(figures, "decide_10k_ns")?;
+    figures.remove("decide_100_ns");
+    figures.insert("decide_100_policies_ns".to_owned(), hundred);
+    figures.insert("decide_10k_over_10_ratio".to_owned(), rounded(ten_thousand / ten));
+    figures.insert("decide_10k_over_100_ratio".to_owned(), rounded(ten_thousand / hundred));
     Ok(())
 }
 
-/// Every `…/new/estimates.json`.
-fn estimates(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut directories = vec![directory.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for path in fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()) {
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.ends_with("new/estimates.json") {
-                found.push(path);
-            }
-        }
+/// Both evaluators by the size of the set, in Markdown.
+pub fn table(figures: &Figures) -> String {
+    let mut table =
+        "| policies | `decide`, few apply | `decide`, many apply | Cedar, few apply | Cedar, many apply |\n\
+                     | --- | --- | --- | --- | --- |\n"
+            .to_owned();
+    for (size, name) in SIZES {
+        let cell = |prefix: &str| {
+            let named = figures.get(&format!("{prefix}_{name}_ns"));
+            let named = named.or_else(|| figures.get(&format!("{prefix}_{name}_policies_ns")));
+            named.map_or_else(|| "not measured".to_owned(), |ns| format!("{} µs", shown(ns / 1000.0)))
+        };
+        let cells = BENCHES.map(|(_, _, prefix)| cell(prefix));
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "| {size} | {} |", cells.join(" | "));
     }
-    found.sort();
-    found
-}
-
-/// Whether the path is `…/decide…/…/<size>/new/estimates.json`.
-fn is_decide_of(path: &Path, sizes: &[&str]) -> bool {
-    let mut names = path.iter().rev().skip(2).filter_map(|name| name.to_str());
-    let size = names.next().is_some_and(|name| sizes.contains(&name));
-    size && names.any(|name| name.starts_with("decide"))
-}
-
-fn median_ns(path: &Path) -> anyhow::Result<f64> {
-    let estimates: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
-    estimates
-        .pointer("/median/point_estimate")
-        .and_then(Value::as_f64)
-        .with_context(|| format!("{} has no median", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bench_is_found_by_its_name_and_size() {
-        let path = Path::new("target/criterion/decide/policies/10000/new/estimates.json");
-        assert!(is_decide_of(path, &["10000"]));
-        assert!(!is_decide_of(path, &["10"]));
-        assert!(!is_decide_of(Path::new("target/criterion/parse/10/new/estimates.json"), &["10"]));
+    if let Some(request) = figures.get("decide_request_ns") {
+        let _ = writeln!(
+            table,
+            "\nMaking the request out of a caller's attributes takes {} µs more.",
+            shown(request / 1000.0)
+        );
     }
+    table
+}
+
+fn median_ns(bench: &Path) -> anyhow::Result<f64> {
+    let path = bench.join("new/estimates.json");
+    let text = fs::read_to_string(&path).with_context(|| format!("no bench at {}", path.display()))?;
+    let estimates: Value = serde_json::from_str(&text)?;
+    let median = estimates.pointer("/median/point_estimate").and_then(Value::as_f64);
+    median.map(rounded).with_context(|| format!("{} has no median", path.display()))
 }

@@ -1,53 +1,63 @@
 //! Figures: medians over rounds, under stable names.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
+use super::Figures;
 use super::load::Run;
 
 /// A figure of a run.
 type Figure = fn(&Run) -> f64;
 
-/// The runs of both servers, round by round.
-#[derive(Debug, Default)]
-pub struct Measured {
-    rounds: Vec<(Run, Run)>,
+/// What is aimed at: a figure, whether it has to be at most or at least the bound, and the bound.
+const TARGETS: [(&str, Bound, f64); 5] = [
+    ("decide_100_policies_ns", Bound::AtMost, 1_500.0),
+    ("decide_10k_over_100_ratio", Bound::AtMost, 1.2),
+    ("envoy_check_cpu_ratio", Bound::AtMost, 1.0),
+    ("envoy_check_half_load_p99_over_floor_us", Bound::AtMost, 500.0),
+    ("check_stream_per_core_ratio", Bound::AtLeast, 10.0),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    AtMost,
+    AtLeast,
 }
 
-impl Measured {
-    /// Adds a round.
-    pub fn push(&mut self, floor: Run, chaperone: Run) {
-        self.rounds.push((floor, chaperone));
-    }
+/// The same load on both servers, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// The server that does nothing.
+    pub floor: Run,
+    /// Chaperone.
+    pub chaperone: Run,
+}
 
-    /// Chaperone's CPU time over the floor's, of each round.
-    pub fn cpu_ratios(&self) -> Vec<f64> {
-        self.rounds.iter().map(|(floor, chaperone)| chaperone.cpu_us / floor.cpu_us).collect()
+impl Round {
+    /// Chaperone's CPU time over the floor's.
+    pub fn cpu_ratio(&self) -> f64 {
+        self.chaperone.cpu_us / self.floor.cpu_us
     }
+}
 
-    /// The medians, under names of which the last part is the unit.
-    pub fn record(&self, kind: &str, figures: &mut BTreeMap<String, f64>) {
-        let of = |figure: Figure| {
-            let floor = median(self.rounds.iter().map(|(floor, _)| figure(floor)).collect());
-            let chaperone = median(self.rounds.iter().map(|(_, chaperone)| figure(chaperone)).collect());
-            [("floor", floor), ("envoy_check", chaperone)]
-        };
-        let by_name: [(&str, Figure); 4] = [
-            ("cpu_us", |run| run.cpu_us),
-            ("requests_per_s", |run| run.requests_per_s),
-            ("p50_us", |run| run.p50_us),
-            ("p99_us", |run| run.p99_us),
-        ];
-        for (name, figure) in by_name {
-            for (server, value) in of(figure) {
-                figures.extend(value.map(|value| (format!("{server}_{kind}{name}"), rounded(value))));
-            }
+/// Adds the medians of rounds, with the kind of load in their names.
+pub fn record(rounds: &[Round], kind: &str, figures: &mut Figures) {
+    let by_name: [(&str, Figure); 4] = [
+        ("cpu_us", |run| run.cpu_us),
+        ("requests_per_s", |run| run.requests_per_s),
+        ("p50_us", |run| run.p50_us),
+        ("p99_us", |run| run.p99_us),
+    ];
+    for (name, figure) in by_name {
+        let floor = median(rounds.iter().map(|round| figure(&round.floor)).collect());
+        let chaperone = median(rounds.iter().map(|round| figure(&round.chaperone)).collect());
+        for (server, value) in [("floor", floor), ("envoy_check", chaperone)] {
+            figures.extend(value.map(|value| (format!("{server}_{kind}{name}"), rounded(value))));
         }
-        let ratios: [(&str, Figure); 2] = [("cpu", |run| run.cpu_us), ("p50", |run| run.p50_us)];
-        for (name, figure) in ratios {
-            let ratio =
-                median(self.rounds.iter().map(|(floor, chaperone)| figure(chaperone) / figure(floor)).collect());
-            figures.extend(ratio.map(|ratio| (format!("envoy_check_{kind}{name}_ratio"), rounded(ratio))));
-        }
+    }
+    let ratios: [(&str, Figure); 2] = [("cpu", |run| run.cpu_us), ("p50", |run| run.p50_us)];
+    for (name, figure) in ratios {
+        let ratio = median(rounds.iter().map(|round| figure(&round.chaperone) / figure(&round.floor)).collect());
+        figures.extend(ratio.map(|ratio| (format!("envoy_check_{kind}{name}_ratio"), rounded(ratio))));
     }
 }
 
@@ -68,12 +78,48 @@ pub fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// Prints all figures as a table.
-pub fn print(figures: &BTreeMap<String, f64>) {
+/// A figure as people read it: three or four digits that mean something.
+pub fn shown(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Prints all figures.
+pub fn print(figures: &Figures) {
     let width = figures.keys().map(String::len).max().unwrap_or_default();
     for (name, value) in figures {
         println!("{name:width$}  {value:>14.3}");
     }
+}
+
+/// The targets and what was measured of them, and then every figure of a check, in Markdown.
+pub fn table(figures: &Figures) -> String {
+    let mut table = "| figure | target | measured |\n| --- | --- | --- |\n".to_owned();
+    for (name, bound, limit) in TARGETS {
+        let measured = figures.get(name).copied();
+        let words = match bound {
+            Bound::AtMost => "at most",
+            Bound::AtLeast => "at least",
+        };
+        let missed = match (bound, measured) {
+            (Bound::AtMost, Some(value)) => value > limit,
+            (Bound::AtLeast, Some(value)) => value < limit,
+            (_, None) => true,
+        };
+        let measured = measured.map_or_else(|| "not measured".to_owned(), shown);
+        let verdict = if missed { " (missed)" } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "| `{name}` | {words} {limit} | {measured}{verdict} |");
+    }
+    table.push_str("\n| figure | |\n| --- | --- |\n");
+    for (name, value) in figures.iter().filter(|(name, _)| !name.starts_with("decide_") && !name.starts_with("cedar_"))
+    {
+        let _ = writeln!(table, "| `{name}` | {} |", shown(*value));
+    }
+    table
 }
 
 #[cfg(test)]
@@ -89,12 +135,25 @@ mod tests {
 
     #[test]
     fn names_are_stable() {
-        let run = Run { cpu_us: 2.0, requests_per_s: 1.0, p50_us: 1.0, p99_us: 1.0 };
-        let mut measured = Measured::default();
-        measured.push(Run { cpu_us: 1.0, ..run }, run);
-        let mut figures = BTreeMap::new();
-        measured.record("", &mut figures);
+        let chaperone = Run { cpu_us: 2.0, requests_per_s: 1.0, p50_us: 1.0, p99_us: 1.0 };
+        let round = Round { floor: Run { cpu_us: 1.0, ..chaperone }, chaperone };
+        let mut figures = Figures::new();
+        record(&[round], "", &mut figures);
         assert_eq!(figures.get("envoy_check_cpu_ratio"), Some(&2.0));
         assert_eq!(figures.get("floor_cpu_us"), Some(&1.0));
+    }
+
+    #[test]
+    fn missed_and_unmeasured_targets_are_marked() {
+        let figures = Figures::from([
+            ("envoy_check_cpu_ratio".to_owned(), 1.1),
+            ("decide_100_policies_ns".to_owned(), 1_500.0),
+            ("check_stream_per_core_ratio".to_owned(), 9.0),
+        ]);
+        let table = table(&figures);
+        assert!(table.contains("| `envoy_check_cpu_ratio` | at most 1 | 1.10 (missed) |"), "{table}");
+        assert!(table.contains("| `decide_100_policies_ns` | at most 1500 | 1500 |"), "{table}");
+        assert!(table.contains("| `check_stream_per_core_ratio` | at least 10 | 9.00 (missed) |"), "{table}");
+        assert!(table.contains("| `decide_10k_over_100_ratio` | at most 1.2 | not measured (missed) |"), "{table}");
     }
 }

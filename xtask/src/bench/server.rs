@@ -1,6 +1,7 @@
 //! The servers that are measured.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ use crate::command;
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long metrics may lag behind.
+const COUNT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A child that listens, and ends with this value.
 pub struct Server {
@@ -88,6 +92,47 @@ impl Server {
             after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
         let [user, system] = fields.as_slice() else { bail!("/proc/PID/stat has another form") };
         Ok(user + system)
+    }
+
+    /// How many checks were allowed so far, as its metrics count them; `None` of a server that has no third listener for them.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn allowed(&self) -> anyhow::Result<Option<u64>> {
+        let Some(http) = self.further.get(1) else { return Ok(None) };
+        let mut answer = String::new();
+        let mut stream = TcpStream::connect(http)?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n")?;
+        stream.read_to_string(&mut answer)?;
+        let allows = answer.lines().filter_map(|line| {
+            let labels = line.strip_prefix("chaperone_decisions_total{")?;
+            labels.contains("outcome=\"allow\"").then(|| labels.rsplit(' ').next()?.parse::<u64>().ok())?
+        });
+        Ok(Some(allows.sum()))
+    }
+
+    /// Waits until so many more checks were allowed than `before`.
+    ///
+    /// # Errors
+    /// When that does not come to pass: then checks were answered, but not allowed.
+    pub fn require_allowed(&self, before: Option<u64>, checks: u64) -> anyhow::Result<()> {
+        let Some(before) = before else { return Ok(()) };
+        let deadline = Instant::now() + COUNT_PATIENCE;
+        loop {
+            let allowed = self.allowed()?.unwrap_or_default().saturating_sub(before);
+            if allowed == checks {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("{} was asked for {checks} checks and allowed {allowed}", self.name);
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 

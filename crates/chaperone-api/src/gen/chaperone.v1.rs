@@ -2669,6 +2669,9 @@ pub struct Entity {
     /// Its parents: the groups it is directly in.
     #[prost(message, repeated, tag = "3")]
     pub parents: ::prost::alloc::vec::Vec<EntityRef>,
+    /// Its tags: names of any kind, with values of the one type that the schema declares for tags of this type of entity.
+    #[prost(map = "string, message", tag = "4")]
+    pub tags: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
 }
 /// Asks to store entities.
 #[derive(Clone, PartialEq, ::prost::Message)]

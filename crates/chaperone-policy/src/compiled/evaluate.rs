@@ -37,10 +37,8 @@ impl Program {
             Condition::When(parts) => parts,
         };
         for part in parts {
-            let holds = match self.is_shared(*part) {
-                true => frame.scratch.shared(*part, || self.test(*part, frame)),
-                false => self.test(*part, frame),
-            };
+            let test = || self.test(*part, frame);
+            let holds = if self.is_shared(*part) { frame.scratch.shared(*part, test) } else { test() };
             if !holds? {
                 return Ok(false);
             }
@@ -181,7 +179,6 @@ impl Program {
             match groups {
                 Operand::Entity(group) => is_in(member, group, frame),
                 Operand::Set(groups) if groups.is_of_entities() => is_in_any(member, groups, frame),
-                Operand::Set(_) => return Err(Failure::WrongType),
                 _ => return Err(Failure::WrongType),
             }
         };

@@ -67,12 +67,15 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What came of a condition.
+type Memo = (NodeId, Result<bool, Failure>);
+
 /// Room for what one evaluation makes. Nothing is allocated for most.
 #[derive(Default)]
 pub(crate) struct Scratch {
     values: OnceCell<Arena<Datum>>,
     /// By the last bits of the node's number: a node that is looked up seldom finds another in its place, and is evaluated again.
-    memos: [Cell<Option<(NodeId, Result<bool, Failure>)>>; MEMOS],
+    memos: [Cell<Option<Memo>>; MEMOS],
 }
 
 impl std::fmt::Debug for Scratch {

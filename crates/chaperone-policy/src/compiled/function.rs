@@ -71,9 +71,12 @@ impl Function {
             [first, second] if self != Self::IsInRange => self.call_binary(*first, *second),
             [address, ranges @ ..] if self == Self::IsInRange && !ranges.is_empty() => {
                 let address = ip(*address)?;
-                let ranges = ranges.iter().map(|range| ip(*range));
+                let mut found = false;
                 // Every range is looked at: one that is none fails, also behind one that fits.
-                ranges.fold(Ok(false), |found, range| Ok(found? | address.is_in_range(&range?))).map(Operand::Bool)
+                for range in ranges {
+                    found |= address.is_in_range(&ip(*range)?);
+                }
+                Ok(Operand::Bool(found))
             }
             _ => Err(Failure::WrongType),
         }

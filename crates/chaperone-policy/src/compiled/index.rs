@@ -12,6 +12,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 use super::frame::Subject;
 use super::uid::{Uid, UidHasher, UidSet};
 use crate::convert;
+use crate::entities::EntityRecord;
 use crate::schema::Action;
 
 /// The places of policies that may apply, in ascending order.
@@ -175,7 +176,7 @@ impl<T> Level<T> {
             within.of_type.find(kind).into_iter().for_each(&mut *visit);
         };
         find(&self.within, subject.uid).into_iter().for_each(&mut enter);
-        let Some(ancestors) = subject.record.map(|record| record.ancestors()) else { return };
+        let Some(ancestors) = subject.record.map(EntityRecord::ancestors) else { return };
         // Whichever are fewer are looked at one by one.
         if ancestors.len() <= self.within.len() {
             ancestors.iter().filter_map(|group| self.within.get(&**group)).for_each(enter);

@@ -104,7 +104,7 @@ fn cases(root: &Path) -> Result<Vec<PathBuf>, String> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".json") && !name.ends_with(".entities.json") {
+            } else if name.split_once('.').is_some_and(|(_, extension)| extension == "json") {
                 files.push(path);
             }
         }
@@ -219,7 +219,7 @@ fn move_context(json: &mut Json) {
     match json {
         // What is a value is no expression, whatever it looks like.
         Json::Object(fields) => {
-            fields.iter_mut().filter(|(name, _)| *name != "Value").for_each(|(_, value)| move_context(value))
+            fields.iter_mut().filter(|(name, _)| *name != "Value").for_each(|(_, value)| move_context(value));
         }
         Json::Array(values) => values.iter_mut().for_each(move_context),
         _ => {}

@@ -8,6 +8,8 @@ use super::sample::{Compiled, Sample};
 use super::situations::Situation;
 use crate::decide::decide_by_cedar;
 use crate::decision::Decision;
+use crate::scope::Scope;
+use crate::session::{Session, SessionChain};
 
 /// Two decisions on the same that are not the same.
 #[derive(Clone, Debug)]
@@ -86,15 +88,18 @@ pub(super) fn shrink(evaluate: Evaluate, sample: &Sample, situation: &Situation,
 }
 
 fn text(sample: &Sample, situation: &Situation) -> String {
-    let mut text = String::new();
-    for (path, content) in &sample.source().files {
-        text.push_str(&format!("---- {path}\n{content}\n"));
-    }
+    let mut parts: Vec<String> =
+        sample.source().files.iter().map(|(path, content)| format!("---- {path}\n{content}\n")).collect();
     for (template, draft) in sample.templates() {
         let slots = (&draft.principal_slot, &draft.resource_slot);
-        text.push_str(&format!("---- template, linked with {slots:?}\n{template}\n"));
+        parts.push(format!("---- template, linked with {slots:?}\n{template}\n"));
     }
-    text.push_str(&format!("---- stored entities\n{:#?}\n", sample.stored));
-    text.push_str(&format!("---- situation\n{situation:#?}\n"));
-    text
+    parts.push(format!("---- stored entities\n{:#?}\n", sample.stored));
+    for session in situation.chain.iter().flat_map(SessionChain::iter) {
+        let scope = session.scope.source().unwrap_or("unrestricted");
+        let session = Session { scope: Scope::Unrestricted, ..session.as_ref().clone() };
+        parts.push(format!("---- session\n{session:#?}\n---- its scope\n{scope}\n"));
+    }
+    parts.push(format!("---- request\n{:#?}\n", Situation { chain: None, ..situation.clone() }));
+    parts.concat()
 }

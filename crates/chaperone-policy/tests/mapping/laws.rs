@@ -186,7 +186,7 @@ proptest! {
                 let headers = header.map(|value: &str| ("x-m", value.as_bytes()));
                 let request = HttpRequest { method, host, headers: Headers::new(headers), ..get(target) };
                 let matches = |mapping: &Mapping| {
-                    map(&mapping, &request).map_or(true, |mapped| mapped.route.is_some())
+                    map(mapping, &request).map_or(true, |mapped| mapped.route.is_some())
                 };
                 prop_assert!(!matches(&later) || matches(&earlier), "{:?}", request);
             }

@@ -8,7 +8,7 @@ use chaperone_store::{BundleInfo, NewBundle, Store, StoredBundle};
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
-use crate::replica::{Replica, stored_entities};
+use crate::replica::{EntityLoadError, Replica, load_entities};
 
 /// The bundle use cases.
 #[derive(Clone, Debug)]
@@ -70,20 +70,24 @@ impl Bundles {
     ) -> Result<BundleInfo, AdminError> {
         let stored = self.get(Some(number)).await?;
         let bundle = compile(stored.source).await?;
-        self.check_entities(&bundle).await?;
+        self.check_entities(bundle).await?;
         let info = self.store().activate_bundle(number, expected, by, self.clock.now()).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(info)
     }
 
-    async fn check_entities(&self, bundle: &Bundle) -> Result<(), AdminError> {
-        let stored = stored_entities(&**self.store()).await?;
-        bundle.entities(&stored).map(drop).map_err(|errors| {
-            let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
-            let message =
-                format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
-            AdminError::Precondition { code: "entities_do_not_fit", message }
-        })
+    async fn check_entities(&self, bundle: Bundle) -> Result<(), AdminError> {
+        match load_entities(&**self.store(), &Arc::new(bundle)).await {
+            Ok(_) => Ok(()),
+            Err(EntityLoadError::Store(error)) => Err(error.into()),
+            Err(EntityLoadError::Refused(errors)) => {
+                let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
+                let message =
+                    format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
+                Err(AdminError::Precondition { code: "entities_do_not_fit", message })
+            }
+            Err(EntityLoadError::Failed(_)) => Err(AdminError::Problems(vec![crashed()])),
+        }
     }
 
     /// Bundles, newest first.

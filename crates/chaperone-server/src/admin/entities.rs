@@ -1,6 +1,5 @@
 //! Keeping entities beside those of the bundle.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chaperone_policy::{Entity, EntityRef};
@@ -9,7 +8,7 @@ use chaperone_store::Store;
 use super::sessions::check_entity;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
-use crate::replica::{Policies, Replica, stored_entities};
+use crate::replica::{Policies, Replica};
 
 /// How many entities one call may carry.
 const ENTITIES_MAX: usize = 1_000;
@@ -46,6 +45,12 @@ impl Entities {
                 return Err(AdminError::invalid(format!("entities[{index}].parents"), message));
             }
         }
+        // What is checked is what is stored now, as far as this replica can know: changes that were made elsewhere count as well.
+        if !self.replica.reach_end(CATCH_UP).await {
+            tracing::warn!(
+                "entities are checked against a state that may be old: the change feed was not read to its end"
+            );
+        }
         let snapshot = match &**self.replica.policies() {
             Policies::Active(snapshot) => Arc::clone(snapshot),
             Policies::None | Policies::Unusable(_) => {
@@ -53,14 +58,21 @@ impl Entities {
                 return Err(AdminError::Precondition { code: "no_bundle", message: message.into() });
             }
         };
-        // Together with what is stored: an entity can be right alone and yet close a circle of parents.
-        let mut all: BTreeMap<EntityRef, Entity> =
-            stored_entities(&**self.store()).await?.into_iter().map(|entity| (entity.uid.clone(), entity)).collect();
-        all.extend(entities.iter().map(|entity| (entity.uid.clone(), entity.clone())));
-        snapshot.bundle.entities(all.values()).map_err(|errors| {
-            let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
-            AdminError::invalid("entities", texts.join("; "))
-        })?;
+        // Together with what is there: an entity can be right alone and yet close a circle of parents.
+        let checked = {
+            let entities = entities.to_vec();
+            tokio::task::spawn_blocking(move || {
+                let mut changes = snapshot.entities.change();
+                changes.put(&snapshot.bundle, &entities);
+                changes.finish().map(drop)
+            })
+        };
+        checked.await.map_err(|_| AdminError::invalid("entities", "checking them failed; none is stored"))?.map_err(
+            |errors| {
+                let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
+                AdminError::invalid("entities", texts.join("; "))
+            },
+        )?;
         self.store().put_entities(entities, self.clock.now()).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(entities.len() as u64)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Attributes, EntityRef, Timestamp, Value};
-use tonic::metadata::MetadataMap;
+use http::HeaderMap;
 
 use crate::admin::AdminError;
 use crate::admin_auth::Caller;
@@ -25,8 +25,8 @@ pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> AdminErr
 }
 
 /// The caller's trace, from gRPC metadata.
-pub fn parent_context(metadata: &MetadataMap) -> Option<ParentContext> {
-    ParentContext::from_traceparent(metadata.get("traceparent")?.to_str().ok()?)
+pub fn parent_context(headers: &HeaderMap) -> Option<ParentContext> {
+    ParentContext::from_traceparent(headers.get("traceparent")?.to_str().ok()?)
 }
 
 /// Who calls the admin plane, as records name them. Its authentication put the name there.

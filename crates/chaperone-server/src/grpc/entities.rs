@@ -78,19 +78,19 @@ fn read(index: usize, entity: api::Entity) -> Result<Entity, AdminError> {
     Ok(Entity {
         uid: convert::entity_ref(format_args!("entities[{index}].uid"), entity.uid)?,
         attributes: convert::attributes(format_args!("entities[{index}].attributes"), entity.attributes)?,
-        tags: Attributes::new(),
+        tags: convert::attributes(format_args!("entities[{index}].tags"), entity.tags)?,
         parents: parents.collect::<Result<_, _>>()?,
     })
 }
 
 fn entity_to_api(entity: &Entity) -> api::Entity {
+    let values = |attributes: &Attributes| {
+        attributes.iter().map(|(name, value)| (name.to_string(), convert::value_to_api(value))).collect()
+    };
     api::Entity {
         uid: Some(convert::entity_ref_to_api(&entity.uid)),
-        attributes: entity
-            .attributes
-            .iter()
-            .map(|(name, value)| (name.to_string(), convert::value_to_api(value)))
-            .collect(),
+        attributes: values(&entity.attributes),
         parents: entity.parents.iter().map(convert::entity_ref_to_api).collect(),
+        tags: values(&entity.tags),
     }
 }

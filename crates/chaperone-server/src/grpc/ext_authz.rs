@@ -1,20 +1,23 @@
 //! Envoy's `envoy.service.auth.v3.Authorization`: reads the request, asks, and builds the answer. It does not judge.
+//!
+//! A check is always answered. A failed call would be an error to Envoy, and with `failure_mode_allow` an allow; so whatever goes wrong
+//! on the way (bytes that are no protobuf, a message over the limit, a panic) leaves as an answer that says no.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_api::envoy::config::core::v3::{Address, address, socket_address};
-use chaperone_api::envoy::service::auth::v3::attribute_context::{self, Peer};
-use chaperone_api::envoy::service::auth::v3::authorization_server::Authorization;
-use chaperone_api::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
-use chaperone_policy::mapping::{Connection, Facts, Headers, HttpRequest, Mapped, Mapping, Mutations, OnFailure};
-use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use bytes::Bytes;
+use chaperone_policy::mapping::{Connection, Facts, HttpRequest, Mapped, Mapping, Mutations, OnFailure};
+use futures_util::FutureExt as _;
+use http::HeaderMap;
 
+use super::convert::parent_context;
 use super::ext_authz_answer::{allow, deny, no_decision};
+use super::ext_authz_message::Attributes;
 use crate::no_decision::NoDecision;
-use crate::pdp::{Claim, Consistency, Pdp, Protocol, Question};
-use crate::presenter::{Certificate, Evidence};
+use crate::pdp::{Answer, Asked, Claim, Consistency, Pdp, Protocol, Question};
+use crate::presenter::Evidence;
 use crate::telemetry::ParentContext;
 
 /// Answers Envoy.
@@ -35,26 +38,40 @@ pub(super) enum Traffic {
 }
 
 impl ExtAuthz {
+    /// The method's path.
+    pub const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
     /// An adapter over a PDP.
     pub fn new(pdp: Arc<Pdp>) -> Self {
         Self { pdp }
     }
 
-    async fn answer(
+    /// Answers a check, whose message is still to arrive, with a `CheckResponse` as gRPC frames it.
+    pub(super) async fn check(
         &self,
-        attributes: &AttributeContext,
-        timeout: Option<Duration>,
-        parent: Option<ParentContext>,
-    ) -> CheckResponse {
-        let connection = connection(attributes);
-        let evidence = evidence(attributes.source.as_ref());
-        match attributes.request.as_ref().and_then(|request| request.http.as_ref()) {
-            Some(http) => {
-                let parent = traceparent(http).and_then(ParentContext::from_traceparent).or(parent);
-                self.answer_http(&http_request(http, connection), evidence, timeout, parent).await
-            }
+        headers: &HeaderMap,
+        message: impl Future<Output = Result<Bytes, NoDecision>>,
+    ) -> Bytes {
+        let answer = async { self.try_check(headers, &message.await?).await };
+        let failure = match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(failure)) => failure,
+            Err(_) => NoDecision::Internal,
+        };
+        self.pdp.refuse(failure, Protocol::ExtAuthz);
+        no_decision(failure, Traffic::Http, OnFailure::Deny)
+    }
+
+    async fn try_check(&self, headers: &HeaderMap, message: &[u8]) -> Result<Bytes, NoDecision> {
+        let attributes = Attributes::read(message).ok().flatten().ok_or(NoDecision::Unreadable)?;
+        let timeout = grpc_timeout(headers);
+        let parent = parent_context(headers);
+        let connection = attributes.connection();
+        let evidence = attributes.evidence();
+        Ok(match attributes.http {
+            Some(http) => self.answer_http(&http.into_request(connection), evidence, timeout, parent).await,
             None => self.answer_tcp(&connection, evidence, timeout, parent).await,
-        }
+        })
     }
 
     async fn answer_http(
@@ -63,26 +80,27 @@ impl ExtAuthz {
         evidence: Evidence<'_>,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
-    ) -> CheckResponse {
+    ) -> Bytes {
+        let parent = traceparent(http).and_then(ParentContext::from_traceparent).or(parent);
         let traffic = if http.is_grpc() { Traffic::Grpc } else { Traffic::Http };
         let check = match self.pdp.begin(Protocol::ExtAuthz, timeout, parent) {
             Ok(check) => check,
             Err(failure) => return no_decision(failure, traffic, OnFailure::Deny),
         };
         let mapping = check.snapshot.bundle.mapping();
-        let mapped = mapping.map_http(http);
+        let mut mapped = mapping.map_http(http);
         let on_failure = mapped.as_ref().map_or(OnFailure::Deny, |mapped| mapped.on_failure);
         let question = Question {
             claim: mapping.credential(http).into(),
             evidence,
-            requests: mapped.as_ref().map(|mapped| mapped.requests.as_slice()).map_err(Clone::clone),
+            asked: Asked::of(&mut mapped),
             consistency: Consistency::Bounded,
         };
         match check.decide(question).await {
             Ok(answer) => {
                 let mutations = mapped.ok().and_then(|mapped| mutations(mapping, &mapped, http, &answer));
                 match mutations {
-                    Some(mutations) => allow(&answer, mutations),
+                    Some(mutations) => allow(&answer, &mutations),
                     None => deny(&answer, traffic),
                 }
             }
@@ -96,50 +114,28 @@ impl ExtAuthz {
         evidence: Evidence<'_>,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
-    ) -> CheckResponse {
+    ) -> Bytes {
         let check = match self.pdp.begin(Protocol::ExtAuthz, timeout, parent) {
             Ok(check) => check,
             Err(failure) => return no_decision(failure, Traffic::Tcp, OnFailure::Deny),
         };
-        let mapped = check.snapshot.bundle.mapping().map_tcp(connection);
+        let mut mapped = check.snapshot.bundle.mapping().map_tcp(connection);
         let question = Question {
             claim: Claim::Absent,
             evidence,
-            requests: mapped.as_ref().map(|mapped| mapped.requests.as_slice()).map_err(Clone::clone),
+            asked: Asked::of(&mut mapped),
             consistency: Consistency::Bounded,
         };
         match check.decide(question).await {
-            Ok(answer) if answer.is_allowed() => allow(&answer, Mutations::default()),
+            Ok(answer) if answer.is_allowed() => allow(&answer, &Mutations::default()),
             Ok(answer) => deny(&answer, Traffic::Tcp),
             Err(failure) => no_decision(failure, Traffic::Tcp, OnFailure::Deny),
         }
     }
 }
 
-#[tonic::async_trait]
-impl Authorization for ExtAuthz {
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let timeout = grpc_timeout(request.metadata());
-        let parent = super::convert::parent_context(request.metadata());
-        let attributes = request.into_inner().attributes;
-        let response = match &attributes {
-            Some(attributes) => self.answer(attributes, timeout, parent).await,
-            None => {
-                self.pdp.refuse(NoDecision::Unreadable, Protocol::ExtAuthz);
-                no_decision(NoDecision::Unreadable, Traffic::Http, OnFailure::Deny)
-            }
-        };
-        Ok(Response::new(response))
-    }
-}
-
 /// What to change for an allowed request; `None` when it is not allowed.
-fn mutations(
-    mapping: &Mapping,
-    mapped: &Mapped,
-    http: &HttpRequest<'_>,
-    answer: &crate::pdp::Answer,
-) -> Option<Mutations> {
+fn mutations(mapping: &Mapping, mapped: &Mapped<'_>, http: &HttpRequest<'_>, answer: &Answer) -> Option<Mutations> {
     let principal = answer.principal.as_ref().filter(|_| answer.is_allowed())?;
     let facts = Facts {
         decision_id: answer.id,
@@ -151,80 +147,14 @@ fn mutations(
     Some(mapping.mutations(mapped, http, &facts))
 }
 
-fn http_request<'a>(http: &'a attribute_context::HttpRequest, connection: Connection<'a>) -> HttpRequest<'a> {
-    HttpRequest {
-        method: &http.method,
-        host: &http.host,
-        scheme: &http.scheme,
-        target: &http.path,
-        headers: headers(http),
-        connection,
-    }
-}
-
-/// Both of Envoy's encodings: joined strings, or with `encode_raw_headers` a list of bytes.
-fn headers(http: &attribute_context::HttpRequest) -> Headers<'_> {
-    let joined = http.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let listed = http.header_map.iter().flat_map(|map| &map.headers).map(|header| {
-        let value = if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value };
-        (header.key.as_str(), value)
-    });
-    Headers::new(joined.chain(listed))
-}
-
-fn traceparent(http: &attribute_context::HttpRequest) -> Option<&str> {
-    let joined = http.headers.get("traceparent").map(String::as_str);
-    joined.or_else(|| {
-        let headers = &http.header_map.as_ref()?.headers;
-        let header = headers.iter().find(|header| header.key == "traceparent")?;
-        if header.raw_value.is_empty() { Some(&header.value) } else { std::str::from_utf8(&header.raw_value).ok() }
-    })
-}
-
-fn connection(attributes: &AttributeContext) -> Connection<'_> {
-    let source = attributes.source.as_ref();
-    let (source_address, _) = socket(source.and_then(|peer| peer.address.as_ref()));
-    let destination = attributes.destination.as_ref().and_then(|peer| peer.address.as_ref());
-    let (destination_address, destination_port) = socket(destination);
-    Connection {
-        source_address,
-        destination_address,
-        destination_port,
-        sni: attributes.tls_session.as_ref().map_or("", |tls| &tls.sni),
-        peer_spiffe_id: source.and_then(|peer| crate::spiffe::parse_spiffe_id(&peer.principal)).unwrap_or_default(),
-        context_extensions: attributes
-            .context_extensions
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect(),
-    }
-}
-
-fn socket(address: Option<&Address>) -> (&str, u32) {
-    match address.and_then(|address| address.address.as_ref()) {
-        Some(address::Address::SocketAddress(socket)) => {
-            let port = match socket.port_specifier {
-                Some(socket_address::PortSpecifier::PortValue(port)) => port,
-                Some(socket_address::PortSpecifier::NamedPort(_)) | None => 0,
-            };
-            (&socket.address, port)
-        }
-        Some(address::Address::Pipe(_) | address::Address::EnvoyInternalAddress(_)) | None => ("", 0),
-    }
-}
-
-fn evidence(source: Option<&Peer>) -> Evidence<'_> {
-    let Some(peer) = source else { return Evidence::default() };
-    let certificate = match peer.certificate.as_str() {
-        "" => Certificate::Absent,
-        pem => Certificate::UrlEncodedPem(pem),
-    };
-    Evidence { principal: &peer.principal, certificate }
+/// The client's trace, as the proxy joined it.
+fn traceparent<'a>(http: &HttpRequest<'a>) -> Option<&'a str> {
+    std::str::from_utf8(http.headers.all("traceparent").next()?).ok()
 }
 
 /// The caller's deadline (gRPC over HTTP/2, `grpc-timeout`); `None` when there is none that can be read.
-pub(super) fn grpc_timeout(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+pub(super) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if number.len() > 8 || !number.bytes().all(|c| c.is_ascii_digit()) {
         return None;
@@ -248,9 +178,9 @@ mod tests {
     #[test]
     fn grpc_timeout_is_read_in_every_unit_and_only_as_specified() {
         let read = |text: &str| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().expect("a header value"));
-            grpc_timeout(&metadata)
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().expect("a header value"));
+            grpc_timeout(&headers)
         };
         assert_eq!(read("200m"), Some(Duration::from_millis(200)));
         assert_eq!(read("5000u"), Some(Duration::from_millis(5)));

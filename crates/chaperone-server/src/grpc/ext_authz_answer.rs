@@ -1,26 +1,24 @@
-//! The only place that builds an ext_authz `CheckResponse`.
+//! The only place that builds an ext_authz `CheckResponse`, straight into the bytes that leave.
 //!
 //! INVARIANT (status): every response has a status, because to Envoy one without a status means allow (ext_authz v3
-//! `CheckResponse.status`). The three functions here each set one, and nothing else makes a response.
+//! `CheckResponse.status`). [`response`] writes one into each, and nothing else makes a response.
 
-use std::collections::BTreeMap;
-
-use chaperone_api::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use chaperone_api::envoy::config::core::v3::{HeaderValue, HeaderValueOption, QueryParameter};
-use chaperone_api::envoy::service::auth::v3::check_response::HttpResponse;
-use chaperone_api::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
-use chaperone_api::envoy::r#type::v3::HttpStatus;
-use chaperone_api::google::rpc;
+use bytes::Bytes;
 use chaperone_policy::Reason;
 use chaperone_policy::mapping::{HeaderMutation, Mutations, OnFailure};
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Value};
 use serde::Serialize;
 use tonic::Code;
 
 use super::ext_authz::Traffic;
+use super::wire::Writer;
 use crate::no_decision::NoDecision;
 use crate::pdp::Answer;
+
+/// About how many bytes an answer has.
+const USUAL_BYTES: usize = 640;
+/// `HeaderValueOption.HeaderAppendAction`: append, or overwrite, or else add.
+const APPEND_IF_EXISTS_OR_ADD: u64 = 0;
+const OVERWRITE_IF_EXISTS_OR_ADD: u64 = 2;
 
 /// A denial's body: problem details with three members of our own (RFC 9457 section 3).
 #[derive(Serialize)]
@@ -30,87 +28,104 @@ struct Problem<'a> {
     code: &'a str,
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision_id: Option<String>,
+    decision_id: Option<&'a str>,
+}
+
+/// Which of a response's forms says what Envoy is to do; the numbers are those of the fields in `CheckResponse`.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Denied = 2,
+    Ok = 3,
+    Error = 5,
 }
 
 /// Lets the request go on, with these changes.
-pub(super) fn allow(answer: &Answer, mutations: Mutations) -> CheckResponse {
-    let ok = OkHttpResponse {
-        headers: mutations.headers.into_iter().map(header_option).collect(),
-        headers_to_remove: mutations.headers_to_remove,
-        response_headers_to_add: mutations.response_headers.into_iter().map(header_option).collect(),
-        query_parameters_to_set: mutations
-            .query_to_set
-            .into_iter()
-            .map(|(key, value)| QueryParameter { key, value })
-            .collect(),
-        query_parameters_to_remove: mutations.query_to_remove,
-        dynamic_metadata: None,
+pub(super) fn allow(answer: &Answer, mutations: &Mutations) -> Bytes {
+    let ok = |ok: &mut Writer| {
+        mutations.headers.iter().for_each(|header| header_option(ok, 2, header));
+        mutations.headers_to_remove.iter().for_each(|name| ok.element(5, name));
+        mutations.response_headers.iter().for_each(|header| header_option(ok, 6, header));
+        for (key, value) in &mutations.query_to_set {
+            ok.message(7, |parameter| {
+                parameter.text(1, key);
+                parameter.text(2, value);
+            });
+        }
+        mutations.query_to_remove.iter().for_each(|name| ok.element(8, name));
     };
-    CheckResponse {
-        status: Some(status(Code::Ok, String::new())),
-        http_response: Some(HttpResponse::OkResponse(ok)),
-        dynamic_metadata: Some(metadata(answer)),
-    }
+    response(Code::Ok, "", Form::Ok, ok, |fields| metadata(fields, answer))
 }
 
 /// Stops the request, and says why.
-pub(super) fn deny(answer: &Answer, traffic: Traffic) -> CheckResponse {
+pub(super) fn deny(answer: &Answer, traffic: Traffic) -> Bytes {
     let reason = answer.decision.reason;
     let (code, http) = denied_codes(reason, traffic);
     let id = answer.id.to_string();
     let sentence = answer.decision.sentence();
     let body = match traffic {
-        Traffic::Http => {
-            let problem = Problem {
-                title: "Denied",
-                status: http,
-                code: reason.code(),
-                reason: sentence,
-                decision_id: Some(id.clone()),
-            };
-            problem_json(&problem)
-        }
+        Traffic::Http => problem_json(&Problem {
+            title: "Denied",
+            status: http,
+            code: reason.code(),
+            reason: sentence,
+            decision_id: Some(&id),
+        }),
         // Envoy makes the body the `grpc-message`.
         Traffic::Grpc | Traffic::Tcp => format!("{sentence} [{}, decision {id}]", reason.code()),
     };
-    let mut headers = body_headers(traffic);
-    headers.push(header("x-chaperone-decision-id", id));
-    if http == 401 {
-        headers.push(header("www-authenticate", "Bearer realm=\"chaperone\"".to_owned()));
-    }
-    CheckResponse {
-        status: Some(status(code, sentence.to_owned())),
-        http_response: Some(HttpResponse::DeniedResponse(denied(http, headers, body))),
-        dynamic_metadata: Some(metadata(answer)),
-    }
+    let headers = |headers: &mut Writer| {
+        header(headers, "x-chaperone-decision-id", &id);
+        if http == 401 {
+            header(headers, "www-authenticate", "Bearer realm=\"chaperone\"");
+        }
+    };
+    let denied = |response: &mut Writer| denied(response, http, traffic, headers, &body);
+    response(code, sentence, Form::Denied, denied, |fields| metadata(fields, answer))
 }
 
 /// Stops the request because nothing could be decided.
 ///
 /// A denial, since a failed call is an allow under Envoy's `failure_mode_allow`; the error form only where the mapping of the route
 /// asks for it.
-pub(super) fn no_decision(failure: NoDecision, traffic: Traffic, on_failure: OnFailure) -> CheckResponse {
+pub(super) fn no_decision(failure: NoDecision, traffic: Traffic, on_failure: OnFailure) -> Bytes {
+    let sentence = failure.to_string();
     let body = match traffic {
         Traffic::Http => problem_json(&Problem {
             title: "No decision",
             status: 503,
             code: failure.code(),
-            reason: &failure.to_string(),
+            reason: &sentence,
             decision_id: None,
         }),
-        Traffic::Grpc | Traffic::Tcp => format!("{failure} [{}]", failure.code()),
+        Traffic::Grpc | Traffic::Tcp => format!("{sentence} [{}]", failure.code()),
     };
-    let response = denied(503, body_headers(traffic), body);
-    let fields = BTreeMap::from([("outcome".to_owned(), text("none")), ("code".to_owned(), text(failure.code()))]);
-    CheckResponse {
-        status: Some(status(Code::Unavailable, failure.to_string())),
-        http_response: Some(match on_failure {
-            OnFailure::Deny => HttpResponse::DeniedResponse(response),
-            OnFailure::Error => HttpResponse::ErrorResponse(response),
-        }),
-        dynamic_metadata: Some(Struct { fields }),
-    }
+    let form = match on_failure {
+        OnFailure::Deny => Form::Denied,
+        OnFailure::Error => Form::Error,
+    };
+    let denied = |response: &mut Writer| denied(response, 503, traffic, |_| {}, &body);
+    response(Code::Unavailable, &sentence, form, denied, |fields| {
+        field(fields, "code", |value| value.element(3, failure.code()));
+        field(fields, "outcome", |value| value.element(3, "none"));
+    })
+}
+
+/// A whole response. It has a status, whatever its form and content.
+fn response(
+    code: Code,
+    message: &str,
+    form: Form,
+    content: impl FnOnce(&mut Writer),
+    metadata: impl FnOnce(&mut Writer),
+) -> Bytes {
+    Writer::frame(USUAL_BYTES, |response| {
+        response.message(1, |status| {
+            status.varint(1, code as u64);
+            status.text(2, message);
+        });
+        response.message(form as u32, content);
+        response.message(4, metadata);
+    })
 }
 
 /// The gRPC code for Envoy's statistics, and the HTTP status for the client.
@@ -140,8 +155,19 @@ fn denied_codes(reason: Reason, traffic: Traffic) -> (Code, u16) {
     }
 }
 
-fn denied(http: u16, headers: Vec<HeaderValueOption>, body: String) -> DeniedHttpResponse {
-    DeniedHttpResponse { status: Some(HttpStatus { code: i32::from(http) }), headers, body }
+/// `DeniedHttpResponse`.
+fn denied(response: &mut Writer, http: u16, traffic: Traffic, headers: impl FnOnce(&mut Writer), body: &str) {
+    response.message(1, |status| status.varint(1, u64::from(http)));
+    match traffic {
+        Traffic::Http => {
+            header(response, "content-type", "application/problem+json");
+            header(response, "cache-control", "no-store");
+        }
+        // Envoy writes the headers of a gRPC answer itself.
+        Traffic::Grpc | Traffic::Tcp => {}
+    }
+    headers(response);
+    response.text(3, body);
 }
 
 fn problem_json(problem: &Problem<'_>) -> String {
@@ -149,139 +175,60 @@ fn problem_json(problem: &Problem<'_>) -> String {
     serde_json::to_string(problem).unwrap_or_default()
 }
 
-fn body_headers(traffic: Traffic) -> Vec<HeaderValueOption> {
-    match traffic {
-        Traffic::Http => vec![
-            header("content-type", "application/problem+json".to_owned()),
-            header("cache-control", "no-store".to_owned()),
-        ],
-        // Envoy writes the headers of a gRPC answer itself.
-        Traffic::Grpc | Traffic::Tcp => Vec::new(),
-    }
+/// A header of a denial.
+fn header(denied: &mut Writer, name: &str, value: &str) {
+    header_value_option(denied, 2, name, value, false);
 }
 
-fn status(code: Code, message: String) -> rpc::Status {
-    rpc::Status { code: i32::from(code), message, details: Vec::new() }
+fn header_option(response: &mut Writer, number: u32, mutation: &HeaderMutation) {
+    header_value_option(response, number, &mutation.name, &mutation.value, mutation.append);
 }
 
-fn header(name: &str, value: String) -> HeaderValueOption {
-    header_option(HeaderMutation { name: name.to_owned(), value, append: false })
+/// `HeaderValueOption`, with both of Envoy's fields saying the same: older releases read `append`, newer ones `append_action`, whose
+/// zero means append.
+fn header_value_option(response: &mut Writer, number: u32, name: &str, value: &str, append: bool) {
+    let action = if append { APPEND_IF_EXISTS_OR_ADD } else { OVERWRITE_IF_EXISTS_OR_ADD };
+    response.message(number, |option| {
+        option.message(1, |header| {
+            header.text(1, name);
+            header.text(2, value);
+        });
+        option.message(2, |wrapped| wrapped.varint(1, u64::from(append)));
+        option.varint(3, action);
+        let keep_empty_value = true;
+        option.varint(4, u64::from(keep_empty_value));
+    });
 }
 
-/// Both of Envoy's fields, saying the same: older releases read `append`, newer ones `append_action`, whose zero means append.
-fn header_option(mutation: HeaderMutation) -> HeaderValueOption {
-    let action = if mutation.append {
-        HeaderAppendAction::AppendIfExistsOrAdd
-    } else {
-        HeaderAppendAction::OverwriteIfExistsOrAdd
-    };
-    HeaderValueOption {
-        header: Some(HeaderValue { key: mutation.name, value: mutation.value, raw_value: bytes::Bytes::new() }),
-        append: Some(mutation.append),
-        append_action: i32::from(action),
-        keep_empty_value: true,
-    }
-}
-
-/// What later filters and access logs see under `envoy.filters.http.ext_authz`.
-fn metadata(answer: &Answer) -> Struct {
-    let policies = answer.decision.policies.iter().map(|policy| text(&policy.id)).collect();
-    let session_id = answer.session.as_ref().map(|session| session.id.to_string()).unwrap_or_default();
+/// What later filters and access logs see under `envoy.filters.http.ext_authz`, sorted by name.
+fn metadata(fields: &mut Writer, answer: &Answer) {
     #[expect(clippy::cast_precision_loss, reason = "metadata has only doubles; bundle numbers stay far below 2^53")]
     let bundle_number = answer.bundle.get() as f64;
-    Struct {
-        fields: BTreeMap::from([
-            ("decision_id".to_owned(), text(&answer.id.to_string())),
-            ("session_id".to_owned(), text(&session_id)),
-            ("outcome".to_owned(), text(answer.decision.outcome.as_str())),
-            ("code".to_owned(), text(answer.decision.reason.code())),
-            ("policies".to_owned(), Value { kind: Some(Kind::ListValue(ListValue { values: policies })) }),
-            ("bundle_number".to_owned(), Value { kind: Some(Kind::NumberValue(bundle_number)) }),
-        ]),
-    }
+    field(fields, "bundle_number", |value| value.double(2, bundle_number));
+    field(fields, "code", |value| value.element(3, answer.decision.reason.code()));
+    field(fields, "decision_id", |value| value.shown(3, answer.id));
+    field(fields, "outcome", |value| value.element(3, answer.decision.outcome.as_str()));
+    field(fields, "policies", |value| {
+        value.message(6, |list| {
+            for policy in &answer.decision.policies {
+                list.message(1, |value| value.element(3, &policy.id));
+            }
+        });
+    });
+    field(fields, "session_id", |value| match &answer.session {
+        Some(session) => value.shown(3, session.id),
+        None => value.element(3, ""),
+    });
 }
 
-fn text(value: &str) -> Value {
-    Value { kind: Some(Kind::StringValue(value.to_owned())) }
+/// A field of a `Struct`, whose `Value` is written by `value`.
+fn field(fields: &mut Writer, name: &str, value: impl FnOnce(&mut Writer)) {
+    fields.message(1, |entry| {
+        entry.text(1, name);
+        entry.message(2, value);
+    });
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use chaperone_policy::{BundleNumber, Decision, DecisionId, EntityRef, Outcome, Timestamp};
-
-    use super::*;
-
-    const TRAFFIC: [Traffic; 3] = [Traffic::Http, Traffic::Grpc, Traffic::Tcp];
-
-    fn answer(decision: Decision) -> Answer {
-        Answer {
-            id: DecisionId::new(uuid::Uuid::nil()),
-            decision,
-            principal: Some(EntityRef::new("Agent", "a")),
-            session: None::<Arc<chaperone_policy::Session>>,
-            bundle: BundleNumber::new(3),
-            at: Timestamp::from_micros(0),
-        }
-    }
-
-    fn http_status(response: &CheckResponse) -> i32 {
-        match &response.http_response {
-            Some(HttpResponse::DeniedResponse(denied) | HttpResponse::ErrorResponse(denied)) => {
-                denied.status.as_ref().expect("a status").code
-            }
-            other => panic!("no denial: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn only_an_allow_has_status_zero() {
-        let allowed =
-            Decision { outcome: Outcome::Allow, reason: Reason::Permitted, policies: Vec::new(), detail: None };
-        assert_eq!(allow(&answer(allowed), Mutations::default()).status.expect("a status").code, 0);
-        for traffic in TRAFFIC {
-            for reason in [Reason::NoPermit, Reason::Permitted, Reason::Undecodable, Reason::SessionUnknown] {
-                assert_ne!(deny(&answer(Decision::deny(reason)), traffic).status.expect("a status").code, 0);
-            }
-            for failure in NoDecision::ALL {
-                assert_ne!(no_decision(failure, traffic, OnFailure::Deny).status.expect("a status").code, 0);
-            }
-        }
-    }
-
-    #[test]
-    fn no_decision_is_a_denial_with_503_unless_the_route_asks_for_an_error() {
-        for failure in NoDecision::ALL {
-            let denied = no_decision(failure, Traffic::Http, OnFailure::Deny);
-            assert_eq!(http_status(&denied), 503);
-            assert!(matches!(denied.http_response, Some(HttpResponse::DeniedResponse(_))));
-            let error = no_decision(failure, Traffic::Http, OnFailure::Error);
-            assert!(matches!(error.http_response, Some(HttpResponse::ErrorResponse(_))));
-        }
-    }
-
-    #[test]
-    fn grpc_denials_become_permission_denied() {
-        for reason in [Reason::NoPermit, Reason::Undecodable, Reason::SessionUnknown, Reason::Unauthenticated] {
-            assert_eq!(http_status(&deny(&answer(Decision::deny(reason)), Traffic::Grpc)), 403);
-        }
-    }
-
-    #[test]
-    fn overwriting_says_so_in_both_fields() {
-        let option = header("x-user", "a".into());
-        assert_eq!((option.append, option.append_action), (Some(false), 2));
-    }
-
-    #[test]
-    fn denial_over_http_is_problem_json() {
-        let response = deny(&answer(Decision::deny(Reason::NoPermit)), Traffic::Http);
-        let Some(HttpResponse::DeniedResponse(denied)) = response.http_response else { panic!("a denial") };
-        let body: serde_json::Value = serde_json::from_str(&denied.body).expect("JSON");
-        assert_eq!(body["status"], 403);
-        assert_eq!(body["code"], "no_permit");
-        assert_eq!(body["reason"], "no policy permits this");
-        assert_eq!(body["decision_id"], "00000000-0000-0000-0000-000000000000");
-    }
-}
+#[path = "ext_authz_answer_tests.rs"]
+mod tests;

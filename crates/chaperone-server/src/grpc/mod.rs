@@ -1,11 +1,17 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
 pub mod convert;
+pub mod data_plane;
+pub mod decision_codec;
+pub mod decision_server;
+mod decision_stream;
 pub mod decisions;
 pub mod entities;
 pub mod ext_authz;
 mod ext_authz_answer;
-pub mod fail_closed;
+mod ext_authz_message;
 pub mod policies;
 pub mod sessions;
 pub mod status;
+mod unary;
+mod wire;

@@ -144,21 +144,8 @@ async fn dropping_incoming_closes_the_socket() {
 #[test]
 fn second_listener_on_an_address_is_refused() {
     let first = Listener::bind(LOCAL).expect("a free port");
-    for error in [
-        Listener::bind(first.local_addr()).expect_err("it is taken"),
-        Listener::bind_shared(first.local_addr(), 2).expect_err("it is taken"),
-    ] {
-        assert!(matches!(error, BindError::InUse(_)), "{error}");
-    }
-}
-
-#[test]
-fn shared_sockets_have_one_address_which_nobody_joins() {
-    let sockets = Listener::bind_shared(LOCAL, 3).expect("a free port");
-    let address = sockets[0].local_addr();
-    assert!(sockets.len() == 3 && sockets.iter().all(|socket| socket.local_addr() == address));
-    assert!(matches!(Listener::bind_shared(address, 3), Err(BindError::InUse(_))));
-    assert!(matches!(Listener::bind(address), Err(BindError::InUse(_))));
+    let error = Listener::bind(first.local_addr()).expect_err("it is taken");
+    assert!(matches!(error, BindError::InUse(_)), "{error}");
 }
 
 /// Asks for a method that nobody serves; the code tells whether the question got as far as the services.

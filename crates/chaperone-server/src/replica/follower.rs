@@ -1,14 +1,16 @@
 //! Follows the store's change feed, and keeps a replica's memory current by it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chaperone_policy::{Bundle, Entity, Problem};
+use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
 
+use super::entities::{EntityLoadError, apply_changed_entities, load_entities};
 use super::upkeep::Upkeep;
-use super::{Policies, Replica, Snapshot, stored_entities};
+use super::{Policies, Replica, Snapshot};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -39,13 +41,20 @@ pub struct Follower {
 /// What a batch of changes asks for.
 #[derive(Debug, Default)]
 struct Work {
+    /// Everything is loaded again.
     bundle: bool,
-    entities: bool,
+    /// These are.
+    entities: BTreeSet<EntityRef>,
 }
 
 impl Work {
-    fn and(&self, other: &Self) -> Self {
-        Self { bundle: self.bundle || other.bundle, entities: self.entities || other.entities }
+    fn is_none(&self) -> bool {
+        !self.bundle && self.entities.is_empty()
+    }
+
+    fn and(mut self, mut other: Self) -> Self {
+        self.entities.append(&mut other.entities);
+        Self { bundle: self.bundle || other.bundle, entities: self.entities }
     }
 }
 
@@ -133,18 +142,19 @@ impl Follower {
         self.replica.sessions.clear();
         // Those who watch cannot be told what changed, but that something may have.
         let _ = self.replica.session_changes.send(None);
-        self.load_policies(&Work { bundle: true, entities: true }).await?;
+        self.load_policies(Work { bundle: true, ..Work::default() }).await?;
         self.advance(cursor);
         Ok(true)
     }
 
     async fn follow(&mut self, cursor: &Cursor) -> Result<bool, StoreError> {
         let mut page = self.read(cursor).await?;
-        while page.work.bundle || page.work.entities {
+        while !page.work.is_none() {
             // The old bundle decides until the new one is compiled, which for a large one takes seconds: longer than the state may be
             // old. Sessions stay current meanwhile. Entities do not, and may say who is suspended: with those the state gets old.
             let work = std::mem::take(&mut page.work);
-            let load = self.load_policies(&work);
+            let has_entities = !work.entities.is_empty();
+            let load = self.load_policies(work);
             tokio::pin!(load);
             loop {
                 tokio::select! {
@@ -153,8 +163,8 @@ impl Follower {
                 }
                 let began = Instant::now();
                 let next = self.read(&page.cursor).await?;
-                page = Page { work: page.work.and(&next.work), ..next };
-                if !(page.more || work.entities || page.work.entities) {
+                page = Page { work: page.work.and(next.work), ..next };
+                if !(page.more || has_entities || !page.work.entities.is_empty()) {
                     self.replica.freshness.note_read(began);
                     self.metrics.feed_was_read();
                 }
@@ -176,7 +186,7 @@ impl Follower {
                     let _ = self.replica.session_changes.send(Some(*id));
                 }
                 Changed::ActiveBundle => work.bundle = true,
-                Changed::Entity(_) => work.entities = true,
+                Changed::Entity(uid) => drop(work.entities.insert(uid.clone())),
             }
         }
         Ok(Page { work, cursor, more })
@@ -187,99 +197,88 @@ impl Follower {
         self.replica.applied.send_replace(Some(cursor));
     }
 
-    async fn load_policies(&self, work: &Work) -> Result<(), StoreError> {
+    async fn load_policies(&self, work: Work) -> Result<(), StoreError> {
         let current = match &**self.replica.policies() {
             Policies::Active(snapshot) if !work.bundle => Some(Arc::clone(snapshot)),
             Policies::Active(_) | Policies::Unusable(_) | Policies::None => None,
         };
-        let entities = stored_entities(&**self.replica.store()).await?;
         let policies = match current {
-            Some(snapshot) => {
-                let bundle = Arc::clone(&snapshot.bundle);
-                compile(snapshot.number, entities, move || Ok(bundle)).await
-            }
-            None => match self.replica.store.active_bundle().await? {
-                Some(StoredBundle { info, source }) => {
-                    compile(info.number, entities, move || Bundle::compile(&source).map(Arc::new)).await
-                }
-                None => Policies::None,
-            },
+            Some(snapshot) => self.change_entities(&snapshot, work.entities).await?,
+            None => self.load_bundle().await?,
         };
-        match &policies {
-            Policies::Active(snapshot) => {
-                self.metrics.bundle_reloaded(true);
-                if work.bundle {
-                    tracing::info!(bundle.number = snapshot.number.get(), "bundle is active");
-                }
-            }
-            Policies::Unusable(_) => self.metrics.bundle_reloaded(false),
-            Policies::None => {}
-        }
         // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.
         self.replica.policies.store(Arc::new(policies));
         Ok(())
     }
-}
 
-/// Compiles off the async threads: a large bundle takes seconds.
-async fn compile(
-    number: chaperone_policy::BundleNumber,
-    stored: Vec<Entity>,
-    bundle: impl FnOnce() -> Result<Arc<Bundle>, Vec<Problem>> + Send + 'static,
-) -> Policies {
-    let compiled = tokio::task::spawn_blocking(move || {
-        let bundle = bundle().map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let entities =
-            bundle.entities(&stored).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        Ok::<_, Vec<String>>(Snapshot { number, bundle, entities })
-    });
-    match compiled.await {
-        Ok(Ok(snapshot)) => Policies::Active(Arc::new(snapshot)),
-        Ok(Err(problems)) => {
-            tracing::error!(
-                bundle.number = number.get(),
-                problems = problems.join("; "),
-                "the active bundle cannot be used here; nothing is decided until it can"
-            );
-            Policies::Unusable(number)
+    async fn change_entities(&self, current: &Snapshot, changed: BTreeSet<EntityRef>) -> Result<Policies, StoreError> {
+        let Snapshot { number, bundle, entities } = current;
+        let store = &**self.replica.store();
+        let count = changed.len();
+        let entities = match apply_changed_entities(store, bundle, entities, changed).await {
+            Ok(entities) => {
+                self.metrics.entities_changed(count);
+                Ok(entities)
+            }
+            Err(EntityLoadError::Refused(_)) => {
+                // They may only not fit together: when the page ended between two changes of the hierarchy that belong together, or
+                // one of them was changed again meanwhile. What is stored now says which.
+                tracing::info!("changed entities are refused; all of them are loaded again");
+                load_entities(store, bundle).await
+            }
+            Err(error) => Err(error),
+        };
+        self.with_entities(*number, Arc::clone(bundle), entities)
+    }
+
+    async fn load_bundle(&self) -> Result<Policies, StoreError> {
+        let store = &**self.replica.store();
+        let Some(StoredBundle { info, source }) = store.active_bundle().await? else { return Ok(Policies::None) };
+        // Off the async threads: a large bundle takes seconds.
+        let bundle = match tokio::task::spawn_blocking(move || Bundle::compile(&source)).await {
+            Ok(Ok(bundle)) => Arc::new(bundle),
+            Ok(Err(problems)) => {
+                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                return Ok(self.unusable(info.number, &problems.join("; ")));
+            }
+            Err(error) => return Ok(self.unusable(info.number, &format!("compiling it failed: {error}"))),
+        };
+        let entities = load_entities(store, &bundle).await;
+        let policies = self.with_entities(info.number, bundle, entities)?;
+        if let Policies::Active(snapshot) = &policies {
+            tracing::info!(bundle.number = snapshot.number.get(), "bundle is active");
+            self.metrics.bundle_reloaded(true);
         }
-        Err(error) => {
-            tracing::error!(bundle.number = number.get(), %error, "compiling the active bundle failed");
-            Policies::Unusable(number)
+        Ok(policies)
+    }
+
+    /// What there is to decide with, when these are the entities. Those that the schema refuses leave nothing: without them, what
+    /// they forbid would be allowed.
+    fn with_entities(
+        &self,
+        number: BundleNumber,
+        bundle: Arc<Bundle>,
+        entities: Result<EntityStore, EntityLoadError>,
+    ) -> Result<Policies, StoreError> {
+        match entities {
+            Ok(entities) => Ok(Policies::Active(Arc::new(Snapshot { number, bundle, entities }))),
+            Err(EntityLoadError::Store(error)) => Err(error),
+            Err(error @ (EntityLoadError::Refused(_) | EntityLoadError::Failed(_))) => {
+                Ok(self.unusable(number, &error.to_string()))
+            }
         }
+    }
+
+    fn unusable(&self, number: BundleNumber, problems: &str) -> Policies {
+        tracing::error!(
+            bundle.number = number.get(),
+            problems,
+            "the active bundle cannot be used here; nothing is decided until it can"
+        );
+        self.metrics.bundle_reloaded(false);
+        Policies::Unusable(number)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use chaperone_policy::{EntityRef, Timestamp};
-    use chaperone_store::{EmbeddedStore, Store};
-    use tokio::sync::broadcast::error::TryRecvError;
-
-    use super::*;
-    use crate::replica::StalenessLimits;
-
-    #[tokio::test]
-    async fn those_who_watch_are_told_of_a_gap() {
-        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(None).await.expect("a store in memory"));
-        let limits = StalenessLimits { max: Duration::from_secs(1), grace: Duration::ZERO };
-        let replica = Arc::new(Replica::new(Arc::clone(&store), 10, limits));
-        let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
-        let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
-        let times = FollowerTimes { poll_interval: Duration::from_secs(1), touch_interval: Duration::from_secs(1) };
-        let mut follower = Follower::new(Arc::clone(&replica), clock.clone(), metrics, times);
-        while follower.turn().await {}
-        let mut changes = replica.watch_sessions();
-        assert_eq!(changes.try_recv(), Err(TryRecvError::Empty));
-        let entity = Entity {
-            uid: EntityRef::new("A", "a"),
-            attributes: std::collections::BTreeMap::new(),
-            tags: std::collections::BTreeMap::new(),
-            parents: Vec::new(),
-        };
-        store.put_entities(&[entity], clock.now()).await.expect("it is stored");
-        store.prune_changes(clock.now().plus(Duration::from_secs(1))).await.expect("it is pruned");
-        while follower.turn().await {}
-        assert_eq!(changes.try_recv(), Ok(None));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! What this replica holds in memory: the active bundle, entities, and the sessions it has seen, kept current by the change feed.
 
+mod entities;
 mod follower;
 mod freshness;
 mod sessions;
@@ -9,10 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chaperone_policy::{Bundle, BundleNumber, Entity, EntityStore, HandleHash, SessionChain, SessionId};
+use chaperone_policy::{Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
 use chaperone_store::{Cursor, Store, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
+use tokio_util::task::AbortOnDropHandle;
 
+pub use entities::{EntityLoadError, load_entities};
 pub use follower::Follower;
 pub use follower::FollowerTimes;
 pub use freshness::{Age, Freshness, StalenessLimits};
@@ -20,9 +24,6 @@ pub use sessions::{CachedChain, SessionCache};
 
 /// How many session changes a slow watcher may fall behind.
 const WATCH_BACKLOG: usize = 4096;
-
-/// How many entities are read at once.
-const ENTITY_PAGE: u32 = 1_000;
 
 /// The policies and entities of one moment. A check takes one and keeps it to its end.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub enum Policies {
 #[derive(Debug)]
 pub struct Replica {
     store: Arc<dyn Store>,
+    /// Where the store is read from: its connections belong to this runtime, and so outlive whichever worker asked.
+    runtime: Handle,
     policies: ArcSwap<Policies>,
     sessions: SessionCache,
     freshness: Freshness,
@@ -60,10 +63,11 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// An empty replica: it decides nothing until a [`Follower`] has loaded it.
+    /// An empty replica: it decides nothing until a [`Follower`] has loaded it. Call it within the runtime that outlives all others.
     pub fn new(store: Arc<dyn Store>, sessions_max: usize, limits: StalenessLimits) -> Self {
         Self {
             store,
+            runtime: Handle::current(),
             policies: ArcSwap::from_pointee(Policies::None),
             sessions: SessionCache::new(sessions_max),
             freshness: Freshness::new(limits),
@@ -114,7 +118,12 @@ impl Replica {
     /// When the store fails, or what it holds is not a whole chain.
     pub async fn load_chain(&self, handle: &HandleHash) -> Result<Option<Arc<CachedChain>>, StoreError> {
         let ticket = self.sessions.begin_load();
-        let sessions = self.store.session_chain(handle).await?;
+        let load = {
+            let (store, handle) = (Arc::clone(&self.store), *handle);
+            async move { store.session_chain(&handle).await }
+        };
+        let loaded = AbortOnDropHandle::new(self.runtime.spawn(load)).await;
+        let sessions = loaded.map_err(|error| StoreError::Unavailable(error.into()))??;
         let Some(id) = sessions.first().map(|session| session.id) else {
             self.sessions.forget(handle);
             return Ok(None);
@@ -138,6 +147,13 @@ impl Replica {
     /// An administrator who is told that a change is made can then rely on it at least here. Waiting in vain is no error: the change
     /// is made, and this replica stops deciding when it cannot learn of it.
     pub async fn catch_up(&self, limit: Duration) {
+        if !self.reach_end(limit).await {
+            tracing::warn!("a change was stored, but this replica has not applied it yet");
+        }
+    }
+
+    /// Waits as [`Replica::catch_up`] does. Says whether everything was applied.
+    pub async fn reach_end(&self, limit: Duration) -> bool {
         let reached = async {
             let end = self.store.feed_end().await.ok()?;
             let has_reached = |applied: &Option<Cursor>| {
@@ -145,25 +161,6 @@ impl Replica {
             };
             self.applied.subscribe().wait_for(has_reached).await.ok().map(drop)
         };
-        if !matches!(tokio::time::timeout(limit, reached).await, Ok(Some(()))) {
-            tracing::warn!("a change was stored, but this replica has not applied it yet");
-        }
-    }
-}
-
-/// Every entity that is stored.
-///
-/// # Errors
-/// When the store fails.
-pub async fn stored_entities(store: &dyn Store) -> Result<Vec<Entity>, StoreError> {
-    let mut all: Vec<Entity> = Vec::new();
-    loop {
-        let after = all.last().map(|entity| entity.uid.clone());
-        let page = store.entities(None, after.as_ref(), ENTITY_PAGE).await?;
-        let is_last = page.len() < ENTITY_PAGE as usize;
-        all.extend(page);
-        if is_last {
-            return Ok(all);
-        }
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Some(())))
     }
 }

@@ -153,7 +153,7 @@ fn attributes(fields: &DecisionFields<'_>) -> Vec<KeyValue> {
         add(names::RESOURCES, strings(fields.requests.iter().map(|request| request.resource.to_string())));
     }
     if !fields.policies.is_empty() {
-        add(names::POLICY_IDS, strings(fields.policies.iter().map(|policy| policy.id.clone())));
+        add(names::POLICY_IDS, strings(fields.policies.iter().map(|policy| policy.id.to_string())));
     }
     attributes
 }

@@ -101,13 +101,9 @@ fn check_without_a_caller_begins_a_trace() {
 
 #[test]
 fn span_tells_what_was_decided_and_why() {
-    let request = Request {
-        action: EntityRef::new("Action", "export"),
-        resource: EntityRef::new("Document", "42"),
-        attributes: chaperone_policy::Attributes::new(),
-    };
+    let request = Request::new(EntityRef::new("Action", "export"), EntityRef::new("Document", "42"));
     let principal = EntityRef::new("Agent", "a");
-    let policies = [DeterminingPolicy { id: "no-export".to_owned(), reason: None, failure: None }];
+    let policies = [DeterminingPolicy { id: "no-export".into(), reason: None, failure: None }];
     let told = DecisionFields {
         principal: Some(&principal),
         requests: std::slice::from_ref(&request),

@@ -49,6 +49,7 @@ pub struct Metrics {
     decisions_in_grace: Counter<u64>,
     store_errors: Counter<u64>,
     reloads: Counter<u64>,
+    entity_changes: Counter<u64>,
     touches: Counter<u64>,
     shed: Counter<u64>,
 }
@@ -95,6 +96,10 @@ impl Metrics {
             ),
             store_errors: counter("chaperone.store.errors", "Calls to the store that failed, by operation"),
             reloads: counter("chaperone.bundle.reloads", "Bundles taken over or refused by this replica, by result"),
+            entity_changes: counter(
+                "chaperone.entity.changes",
+                "Changed entities that this replica took over by themselves, without loading everything again",
+            ),
             touches: counter("chaperone.session.touches", "Uses of sessions written to the store"),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
             registry,
@@ -131,6 +136,11 @@ impl Metrics {
     /// Counts a bundle that this replica took over (`true`) or could not use (`false`).
     pub fn bundle_reloaded(&self, is_usable: bool) {
         self.reloads.add(1, &[KeyValue::new("result", if is_usable { "ok" } else { "error" })]);
+    }
+
+    /// Counts entities that changed and were taken over by themselves.
+    pub fn entities_changed(&self, count: usize) {
+        self.entity_changes.add(u64::try_from(count).unwrap_or(u64::MAX), &[]);
     }
 
     /// Counts uses of sessions that were written to the store.

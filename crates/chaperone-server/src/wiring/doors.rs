@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chaperone_api::FILE_DESCRIPTOR_SET;
-use chaperone_api::chaperone::v1::decision_service_server::DecisionServiceServer;
 use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
-use chaperone_api::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -17,13 +15,10 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::{Addresses, Parts};
+use super::{Addresses, Parts, data_door};
 use crate::admin_auth::AdminAuth;
-use crate::config::{RuntimeMode, ServeConfig};
-use crate::grpc::decisions::Decisions;
+use crate::config::ServeConfig;
 use crate::grpc::entities::EntityApi;
-use crate::grpc::ext_authz::ExtAuthz;
-use crate::grpc::fail_closed::FailClosedLayer;
 use crate::grpc::policies::PolicyApi;
 use crate::grpc::sessions::SessionApi;
 use crate::listener::{ListenOptions, Listener};
@@ -34,15 +29,15 @@ use crate::tls::{Protocols, Tls, TlsFiles};
 /// How often the health service and the gauges look at the state.
 const STATE_INTERVAL: Duration = Duration::from_millis(200);
 /// How often an idle HTTP/2 connection is asked whether it still lives, and how long it may take to answer.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How large the headers of a call may be.
-const HEADER_BYTES_MAX: u32 = 64 * 1024;
+pub(super) const HEADER_BYTES_MAX: u32 = 64 * 1024;
 
 /// Bound sockets that nobody is served on yet.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    data: Vec<Listener>,
+    data: Listener,
     admin: Listener,
     http: Listener,
 }
@@ -57,6 +52,11 @@ pub(super) struct Doors {
 }
 
 impl Doors {
+    /// Ends what is still in flight on the planes.
+    pub(super) async fn abandon_planes(&mut self) {
+        self.planes.shutdown().await;
+    }
+
     /// Closes the HTTP door, which is the last: while the planes drain, probes and scrapes still see it.
     pub(super) async fn close_http(self) {
         self.stop_http.cancel();
@@ -68,10 +68,7 @@ impl Doors {
 impl Sockets {
     /// Binds every socket.
     pub(super) fn bind(config: &ServeConfig) -> anyhow::Result<Self> {
-        let data = match config.data.runtime {
-            RuntimeMode::Shared => vec![Listener::bind(config.data.listen)?],
-            RuntimeMode::PerCore => Listener::bind_shared(config.data.listen, config.data.worker_count())?,
-        };
+        let data = Listener::bind(config.data.listen)?;
         let admin = Listener::bind(config.admin.listen)?;
         let http = Listener::bind(config.http.listen)?;
         Ok(Self { data, admin, http })
@@ -79,8 +76,8 @@ impl Sockets {
 
     /// Where they are.
     pub(super) fn addresses(&self) -> Addresses {
-        let data = self.data.first().map_or(self.admin.local_addr(), Listener::local_addr);
-        Addresses { data, admin: self.admin.local_addr(), http: self.http.local_addr() }
+        let [data, admin, http] = [&self.data, &self.admin, &self.http].map(Listener::local_addr);
+        Addresses { data, admin, http }
     }
 
     /// Serves on them until shutdown closes the doors. The returned tasks end when what was in flight has ended.
@@ -93,22 +90,7 @@ impl Sockets {
         let tls = load_tls(config.data.tls(), Protocols::Grpc).context("data plane TLS")?;
         let options =
             ListenOptions::new("data", tls, config.data.max_connections).allowing(&config.data.allowed_clients);
-        for listener in self.data {
-            let door = DataDoor {
-                config: config.clone(),
-                parts: parts.clone(),
-                options: options.clone(),
-                health: health.clone(),
-            };
-            match config.data.runtime {
-                RuntimeMode::Shared => {
-                    planes.spawn(door.serve(listener));
-                }
-                RuntimeMode::PerCore => {
-                    planes.spawn(on_own_thread(move || door.serve(listener))?);
-                }
-            }
-        }
+        data_door::open(self.data, options, &config.data, parts, health.clone(), &mut planes)?;
 
         let tls = load_tls(config.admin.tls(), Protocols::Grpc).context("admin plane TLS")?;
         let options = ListenOptions::new("admin", tls, config.admin.max_connections);
@@ -124,42 +106,6 @@ impl Sockets {
         let stop_http = CancellationToken::new();
         let http = tokio::spawn(crate::http::serve(incoming, router, stop_http.clone().cancelled_owned()));
         Ok(Doors { planes, http, stop_http })
-    }
-}
-
-struct DataDoor {
-    config: ServeConfig,
-    parts: Parts,
-    options: ListenOptions,
-    health: HealthServer<HealthService>,
-}
-
-impl DataDoor {
-    async fn serve(self, listener: Listener) {
-        let Self { config, parts, options, health } = self;
-        let incoming = match listener.incoming(options) {
-            Ok(incoming) => incoming,
-            Err(error) => {
-                tracing::error!(%error, "the data plane cannot be served");
-                return;
-            }
-        };
-        let limit = config.data.max_message_bytes;
-        let authorization =
-            AuthorizationServer::new(ExtAuthz::new(Arc::clone(&parts.pdp))).max_decoding_message_size(limit);
-        let decisions = Decisions::new(Arc::clone(&parts.pdp), parts.shutdown.clone());
-        let decisions = DecisionServiceServer::new(decisions).max_decoding_message_size(limit);
-        let served = server(config.data.max_streams)
-            .layer(FailClosedLayer::new(Arc::clone(&parts.pdp)))
-            .add_service(authorization)
-            .add_service(decisions)
-            .add_service(health)
-            .add_optional_service(reflection())
-            .serve_with_incoming_shutdown(incoming, closing(parts.shutdown))
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the data plane has ended");
-        }
     }
 }
 
@@ -210,7 +156,7 @@ async fn closing(shutdown: Shutdown) {
     shutdown.closing().await;
 }
 
-fn reflection()
+pub(super) fn reflection()
 -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
     let service = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -221,23 +167,6 @@ fn reflection()
 
 fn load_tls(files: Option<TlsFiles>, protocols: Protocols) -> anyhow::Result<Option<Tls>> {
     Ok(files.map(|files| Tls::load(files, protocols)).transpose()?)
-}
-
-/// Runs a door on a thread with a runtime of its own: its connections then never move between cores.
-fn on_own_thread<F>(door: impl FnOnce() -> F + Send + 'static) -> anyhow::Result<impl Future<Output = ()> + Send>
-where
-    F: Future<Output = ()>,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (done, ended) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new().name("data-plane".into()).spawn(move || {
-        runtime.block_on(door());
-        // Nobody waits any more when the time to drain is over.
-        let _ = done.send(());
-    })?;
-    Ok(async move {
-        let _ = ended.await;
-    })
 }
 
 /// Keeps the health service and the gauges as the state is.

@@ -25,12 +25,26 @@ pub async fn entities_of_every_type_survive(store: Arc<dyn Store>) {
     ];
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(Into::into);
     let stored = Entity {
-        attributes: names.into_iter().zip(values).collect(),
+        attributes: names.clone().into_iter().zip(values.clone()).collect(),
+        tags: names.into_iter().zip(values).skip(1).collect(),
         parents: vec![EntityRef::new("Team", "z"), EntityRef::new("Acme::Team", "a'b")],
         ..entity("Acme::Document", "it's 🦀; --")
     };
     store.put_entities(std::slice::from_ref(&stored), at(1)).await.expect("it is stored");
     assert_eq!(store.entities(None, None, 10).await.expect("it answers"), [stored]);
+}
+
+pub async fn entities_are_found_by_identity(store: Arc<dyn Store>) {
+    let all = [entity("A", "1"), entity("A", "2"), entity("B", "1"), entity("B", "it's 🦀; --")];
+    store.put_entities(&all, at(1)).await.expect("they are stored");
+    let named = |uids: &[(&str, &str)]| uids.iter().map(|(kind, id)| EntityRef::new(*kind, *id)).collect::<Vec<_>>();
+    let asked = named(&[("B", "it's 🦀; --"), ("A", "2"), ("A", "2"), ("B", "2"), ("C", "1")]);
+    let mut found = store.entities_named(&asked).await.expect("it answers");
+    found.sort_by(|one, other| one.uid.cmp(&other.uid));
+    assert_eq!(found, [all[1].clone(), all[3].clone()]);
+    assert_eq!(store.entities_named(&[]).await.expect("it answers"), []);
+    let many: Vec<_> = (0..1_000).map(|number| EntityRef::new("A", number.to_string())).collect();
+    assert_eq!(store.entities_named(&many).await.expect("it answers").len(), 2);
 }
 
 pub async fn put_replaces_and_the_last_wins(store: Arc<dyn Store>) {

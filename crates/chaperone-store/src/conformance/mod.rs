@@ -57,6 +57,7 @@ macro_rules! for_each_case {
             one_of_concurrent_activations_wins,
             bundles_are_paged_newest_first,
             entities_of_every_type_survive,
+            entities_are_found_by_identity,
             put_replaces_and_the_last_wins,
             delete_counts_what_existed,
             entities_are_paged_in_byte_order,

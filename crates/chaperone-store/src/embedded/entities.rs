@@ -27,14 +27,16 @@ pub(super) async fn put(store: &EmbeddedStore, entities: &[Entity], at: Timestam
                 let reserved = reserve(connection, SHARD_OF_CONFIGURATION, changed.len()).await?;
                 for row in rows {
                     sqlx::query(
-                        "INSERT INTO entities (entity_type, entity_id, attributes, parents, updated_at)
-                        VALUES ($1, $2, $3, $4, $5)
+                        "INSERT INTO entities (entity_type, entity_id, attributes, tags, parents, updated_at)
+                        VALUES ($1, $2, $3, $4, $5, $6)
                         ON CONFLICT (entity_type, entity_id) DO UPDATE
-                        SET attributes = EXCLUDED.attributes, parents = EXCLUDED.parents, updated_at = EXCLUDED.updated_at",
+                        SET attributes = EXCLUDED.attributes, tags = EXCLUDED.tags, parents = EXCLUDED.parents,
+                            updated_at = EXCLUDED.updated_at",
                     )
                     .bind(&row.entity_type)
                     .bind(&row.entity_id)
                     .bind(&row.attributes)
+                    .bind(&row.tags)
                     .bind(&row.parents)
                     .bind(StoredTime(at))
                     .execute(&mut *connection)
@@ -86,7 +88,7 @@ pub(super) async fn list(
         .read(move |Attempt { connection, .. }| {
             Box::pin(async move {
                 let mut query = QueryBuilder::<Sqlite>::new(
-                    "SELECT entity_type, entity_id, attributes, parents
+                    "SELECT entity_type, entity_id, attributes, tags, parents
                     FROM entities
                     WHERE TRUE",
                 );
@@ -98,6 +100,29 @@ pub(super) async fn list(
                     query.push(", ").push_bind(after.id.to_string()).push(")");
                 }
                 query.push(" ORDER BY entity_type, entity_id LIMIT ").push_bind(page(limit));
+                Ok(query.build_query_as().fetch_all(connection).await?)
+            })
+        })
+        .await?;
+    rows.into_iter().map(Entity::try_from).collect()
+}
+
+pub(super) async fn named(store: &EmbeddedStore, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError> {
+    let uids = &uids.iter().collect::<BTreeSet<_>>();
+    if uids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<EntityRow> = store
+        .read(move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                let mut query = QueryBuilder::<Sqlite>::new(
+                    "SELECT entity_type, entity_id, attributes, tags, parents
+                    FROM entities
+                    WHERE (entity_type, entity_id) IN ",
+                );
+                query.push_tuples(uids, |mut tuple, uid| {
+                    tuple.push_bind(uid.kind.as_str()).push_bind(uid.id.as_str());
+                });
                 Ok(query.build_query_as().fetch_all(connection).await?)
             })
         })

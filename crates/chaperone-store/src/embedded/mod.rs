@@ -196,6 +196,10 @@ impl Store for EmbeddedStore {
         entities::list(self, kind, after, limit).await
     }
 
+    async fn entities_named(&self, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError> {
+        entities::named(self, uids).await
+    }
+
     async fn feed_end(&self) -> Result<Cursor, StoreError> {
         feed::end(self).await
     }

@@ -26,16 +26,18 @@ pub(super) async fn put(store: &PostgresStore, entities: &[Entity], at: Timestam
             Box::pin(async move {
                 let reserved = reserve(connection, SHARD_OF_CONFIGURATION, changed.len()).await?;
                 sqlx::query(
-                    "INSERT INTO entities (entity_type, entity_id, attributes, parents, updated_at)
-                    SELECT entity_type, entity_id, attributes, parents, $5
-                    FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[])
-                        AS new (entity_type, entity_id, attributes, parents)
+                    "INSERT INTO entities (entity_type, entity_id, attributes, tags, parents, updated_at)
+                    SELECT entity_type, entity_id, attributes, tags, parents, $6
+                    FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+                        AS new (entity_type, entity_id, attributes, tags, parents)
                     ON CONFLICT (entity_type, entity_id) DO UPDATE
-                    SET attributes = EXCLUDED.attributes, parents = EXCLUDED.parents, updated_at = EXCLUDED.updated_at",
+                    SET attributes = EXCLUDED.attributes, tags = EXCLUDED.tags, parents = EXCLUDED.parents,
+                        updated_at = EXCLUDED.updated_at",
                 )
                 .bind(rows.iter().map(|row| row.entity_type.as_str()).collect::<Vec<_>>())
                 .bind(rows.iter().map(|row| row.entity_id.as_str()).collect::<Vec<_>>())
                 .bind(rows.iter().map(|row| row.attributes.as_str()).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| row.tags.as_str()).collect::<Vec<_>>())
                 .bind(rows.iter().map(|row| row.parents.as_str()).collect::<Vec<_>>())
                 .bind(StoredTime(at))
                 .execute(&mut *connection)
@@ -84,7 +86,7 @@ pub(super) async fn list(
         .read("entities", move |Attempt { connection, .. }| {
             Box::pin(async move {
                 let mut query = QueryBuilder::<Postgres>::new(
-                    "SELECT entity_type, entity_id, attributes, parents
+                    "SELECT entity_type, entity_id, attributes, tags, parents
                     FROM entities
                     WHERE TRUE",
                 );
@@ -97,6 +99,28 @@ pub(super) async fn list(
                 }
                 query.push(" ORDER BY entity_type, entity_id LIMIT ").push_bind(page(limit));
                 Ok(query.build_query_as().fetch_all(connection).await?)
+            })
+        })
+        .await?;
+    rows.into_iter().map(Entity::try_from).collect()
+}
+
+pub(super) async fn named(store: &PostgresStore, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError> {
+    let uids = &uids.iter().collect::<BTreeSet<_>>();
+    let rows: Vec<EntityRow> = store
+        .read("entities_named", move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                let rows = sqlx::query_as(
+                    "SELECT entities.entity_type, entities.entity_id, attributes, tags, parents
+                    FROM entities
+                    JOIN UNNEST($1::text[], $2::text[]) AS named (entity_type, entity_id)
+                        ON entities.entity_type = named.entity_type AND entities.entity_id = named.entity_id",
+                )
+                .bind(uids.iter().map(|uid| uid.kind.as_str()).collect::<Vec<_>>())
+                .bind(uids.iter().map(|uid| uid.id.as_str()).collect::<Vec<_>>())
+                .fetch_all(connection)
+                .await?;
+                Ok(rows)
             })
         })
         .await?;

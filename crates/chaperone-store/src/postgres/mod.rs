@@ -206,6 +206,10 @@ impl Store for PostgresStore {
         entities::list(self, kind, after, limit).await
     }
 
+    async fn entities_named(&self, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError> {
+        entities::named(self, uids).await
+    }
+
     async fn feed_end(&self) -> Result<Cursor, StoreError> {
         feed::end(self).await
     }

@@ -16,6 +16,7 @@ pub(crate) struct EntityRow {
     pub(crate) entity_type: String,
     pub(crate) entity_id: String,
     pub(crate) attributes: String,
+    pub(crate) tags: String,
     pub(crate) parents: String,
 }
 
@@ -30,6 +31,7 @@ where
             entity_type: row.try_get("entity_type")?,
             entity_id: row.try_get("entity_id")?,
             attributes: row.try_get("attributes")?,
+            tags: row.try_get("tags")?,
             parents: row.try_get("parents")?,
         })
     }
@@ -44,6 +46,7 @@ impl TryFrom<&Entity> for EntityRow {
             entity_type: entity.uid.kind.to_string(),
             entity_id: entity.uid.id.to_string(),
             attributes: to_json(TABLE, &key, &entity.attributes)?,
+            tags: to_json(TABLE, &key, &entity.tags)?,
             parents: to_json(TABLE, &key, &entity.parents)?,
         })
     }
@@ -58,7 +61,7 @@ impl TryFrom<EntityRow> for Entity {
         Ok(Self {
             uid,
             attributes: from_json(TABLE, &key, &row.attributes)?,
-            tags: BTreeMap::new(),
+            tags: from_json(TABLE, &key, &row.tags)?,
             parents: from_json(TABLE, &key, &row.parents)?,
         })
     }

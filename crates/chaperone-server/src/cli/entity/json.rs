@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::parse::{Json, cedar_value, entity_uid, json as parse_json};
 
-/// Reads an array of `{"uid": …, "attrs": {…}, "parents": […]}`.
+/// Reads an array of `{"uid": …, "attrs": {…}, "parents": […], "tags": {…}}`.
 pub fn read_entities(text: &[u8]) -> Result<Vec<Entity>, String> {
     let Json::List(items) = parse_json(text)? else {
         return Err("the file holds an array of entities".to_owned());
@@ -25,6 +25,7 @@ pub fn write_entity(entity: &Entity) -> serde_json::Value {
         "uid": entity.uid.as_ref().map(write_uid),
         "attrs": write_attributes(&entity.attributes),
         "parents": entity.parents.iter().map(write_uid).collect::<Vec<_>>(),
+        "tags": write_attributes(&entity.tags),
     })
 }
 
@@ -35,30 +36,33 @@ pub fn write_attributes(attributes: &HashMap<String, Value>) -> serde_json::Valu
 
 fn read_entity(item: Json) -> Result<Entity, String> {
     let mut entity = Entity::default();
-    for (key, value) in item.into_object().ok_or("an entity is an object with uid, attrs and parents")? {
+    for (key, value) in item.into_object().ok_or("an entity is an object with uid, attrs, parents and tags")? {
         match key.as_str() {
             "uid" => entity.uid = Some(read_uid(value).ok_or("`uid` takes {\"type\": …, \"id\": …}")?),
             "attrs" => {
-                for (name, attribute) in value.into_object().ok_or("`attrs` is an object")? {
-                    let attribute =
-                        cedar_value(attribute).map_err(|message| format!("attribute `{name}`: {message}"))?;
-                    entity.attributes.insert(name, attribute);
-                }
+                entity.attributes = read_values(value.into_object().ok_or("`attrs` is an object")?, "attribute")?;
             }
             "parents" => {
                 let Json::List(parents) = value else { return Err("`parents` is an array".to_owned()) };
                 let parents: Option<Vec<EntityRef>> = parents.into_iter().map(read_uid).collect();
                 entity.parents = parents.ok_or("each parent is {\"type\": …, \"id\": …}")?;
             }
-            "tags" if value == Json::Object(Vec::new()) => {}
-            "tags" => return Err("entity tags are not supported".to_owned()),
-            other => return Err(format!("an entity has no `{other}`; it has uid, attrs and parents")),
+            "tags" => entity.tags = read_values(value.into_object().ok_or("`tags` is an object")?, "tag")?,
+            other => return Err(format!("an entity has no `{other}`; it has uid, attrs, parents and tags")),
         }
     }
     match &entity.uid {
         Some(_) => Ok(entity),
         None => Err("`uid` is missing".to_owned()),
     }
+}
+
+fn read_values(entries: Vec<(String, Json)>, what: &str) -> Result<HashMap<String, Value>, String> {
+    let read = |(name, value)| match cedar_value(value) {
+        Ok(value) => Ok((name, value)),
+        Err(message) => Err(format!("{what} `{name}`: {message}")),
+    };
+    entries.into_iter().map(read).collect()
 }
 
 /// An identity with or without `__entity` around it; Cedar takes both here.
@@ -102,14 +106,15 @@ mod tests {
         "uid": {"__entity": {"type": "Agent", "id": "report-bot"}},
         "attrs": {"suspended": false, "level": 3, "home": {"__extn": {"fn": "ip", "arg": "10.0.0.1"}},
                   "boss": {"__entity": {"type": "Agent", "id": "b"}}, "tags": ["a", {"k": "v"}]},
-        "parents": [{"type": "Team", "id": "reporting"}]
+        "parents": [{"type": "Team", "id": "reporting"}],
+        "tags": {"zone": "eu", "made": {"__extn": {"fn": "datetime", "arg": "2026-01-31"}}}
     }]"#;
 
     #[test]
     fn what_is_written_reads_back() {
         let entities = read_entities(ENTITIES.as_bytes()).expect("they parse");
         assert_eq!(show_entity_ref(entities[0].uid.as_ref().expect("a uid")), "Agent::\"report-bot\"");
-        assert_eq!(entities[0].attributes.len(), 5);
+        assert_eq!((entities[0].attributes.len(), entities[0].tags.len()), (5, 2));
         let written = entities.iter().map(write_entity).collect::<serde_json::Value>().to_string();
         assert_eq!(read_entities(written.as_bytes()), Ok(entities));
     }
@@ -122,7 +127,8 @@ mod tests {
             (r#"[{"uid":{"type":"A","id":"1"}},{"attrs":{}}]"#, "entity 2: `uid` is missing"),
             (r#"[{"uid":"A::1"}]"#, "`uid`"),
             (r#"[{"uid":{"type":"A","id":"1"},"attr":{}}]"#, "no `attr`"),
-            (r#"[{"uid":{"type":"A","id":"1"},"tags":{"a":1}}]"#, "tags"),
+            (r#"[{"uid":{"type":"A","id":"1"},"tags":["a"]}]"#, "`tags`"),
+            (r#"[{"uid":{"type":"A","id":"1"},"tags":{"x":null}}]"#, "tag `x`"),
             (r#"[{"uid":{"type":"A","id":"1"},"attrs":{"x":1.5}}]"#, "line 1"),
             (r#"[{"uid":{"type":"A","id":"1"},"attrs":{"x":{"__extn":{}}}}]"#, "attribute `x`"),
             (r#"[{"uid":{"type":"A","id":"1"},"uid":{"type":"A","id":"2"}}]"#, "twice"),

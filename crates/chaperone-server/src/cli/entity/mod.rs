@@ -153,13 +153,14 @@ impl ListArgs {
         if self.output == Format::Json {
             return output::print_json(&entities.iter().map(json::write_entity).collect::<Vec<_>>());
         }
-        let mut table = Table::with_header(&["ENTITY", "PARENTS", "ATTRIBUTES"]);
+        let mut table = Table::with_header(&["ENTITY", "PARENTS", "ATTRIBUTES", "TAGS"]);
         for entity in &entities {
             let parents: Vec<String> = entity.parents.iter().map(show_entity_ref).collect();
             table.row([
                 Cell::from(entity.uid.as_ref().map(show_entity_ref).unwrap_or_default()),
                 parents.join(", ").into(),
                 json::write_attributes(&entity.attributes).to_string().into(),
+                json::write_attributes(&entity.tags).to_string().into(),
             ]);
         }
         output::print(&table.render())

@@ -1,0 +1,244 @@
+//! How answers of the decision service are written: straight from the decision, without a message in between.
+
+use std::marker::PhantomData;
+
+use bytes::BufMut;
+use chaperone_api::chaperone::v1 as api;
+use chaperone_policy::Outcome;
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic_prost::ProstDecoder;
+
+use super::convert;
+use crate::pdp::Answer;
+
+/// What is answered.
+#[derive(Debug)]
+pub enum Reply {
+    /// A `CheckResponse`.
+    Check(Answer),
+    /// A `CheckBatchResponse`.
+    Batch(Vec<Answer>),
+    /// A `CheckStreamResponse`: the question's id, and what came of it.
+    Stream(u64, Result<Answer, api::CheckFailure>),
+}
+
+/// Reads questions as prost does, and writes replies.
+#[derive(Debug)]
+pub struct DecisionCodec<T>(PhantomData<T>);
+
+/// Writes replies.
+#[derive(Debug, Default)]
+pub struct ReplyEncoder {
+    /// The decision that is written, before its length is known.
+    decision: Vec<u8>,
+}
+
+impl<T> Default for DecisionCodec<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Message + Default + 'static> Codec for DecisionCodec<T> {
+    type Encode = Reply;
+    type Decode = T;
+    type Encoder = ReplyEncoder;
+    type Decoder = QuestionDecoder<T>;
+
+    fn encoder(&mut self) -> ReplyEncoder {
+        ReplyEncoder::default()
+    }
+
+    fn decoder(&mut self) -> QuestionDecoder<T> {
+        QuestionDecoder(ProstDecoder::default())
+    }
+}
+
+/// Reads questions.
+#[derive(Debug)]
+pub struct QuestionDecoder<T>(ProstDecoder<T>);
+
+impl<T: Message + Default> Decoder for QuestionDecoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
+        self.0.decode(buffer)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        self.0.buffer_settings()
+    }
+}
+
+impl Encoder for ReplyEncoder {
+    type Item = Reply;
+    type Error = Status;
+
+    fn encode(&mut self, reply: Reply, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        self.write(&reply, buffer);
+        Ok(())
+    }
+}
+
+impl ReplyEncoder {
+    fn write(&mut self, reply: &Reply, buffer: &mut impl BufMut) {
+        match reply {
+            Reply::Check(answer) => self.write_decision(1, answer, buffer),
+            Reply::Batch(answers) => answers.iter().for_each(|answer| self.write_decision(1, answer, buffer)),
+            Reply::Stream(request_id, result) => {
+                number(1, *request_id, buffer);
+                match result {
+                    Ok(answer) => self.write_decision(2, answer, buffer),
+                    Err(failure) => prost::encoding::message::encode(3, failure, buffer),
+                }
+            }
+        }
+    }
+
+    /// A `Decision`, as the field of this number. The order of its fields is prost's.
+    fn write_decision(&mut self, field: u32, answer: &Answer, buffer: &mut impl BufMut) {
+        let written = &mut self.decision;
+        written.clear();
+        let decision = &answer.decision;
+        let outcome = match decision.outcome {
+            Outcome::Allow => api::Outcome::Allow,
+            Outcome::Deny => api::Outcome::Deny,
+        };
+        let mut uuid = uuid::Uuid::encode_buffer();
+        number(1, u64::from(outcome as u32), written);
+        text(2, answer.id.as_uuid().hyphenated().encode_lower(&mut uuid), written);
+        text(3, decision.reason.code(), written);
+        text(4, decision.sentence(), written);
+        for policy in &decision.policies {
+            let reason = policy.reason.as_deref().unwrap_or_default();
+            encode_key(5, WireType::LengthDelimited, written);
+            encode_varint((text_length(&policy.id) + text_length(reason)) as u64, written);
+            text(1, &policy.id, written);
+            text(2, reason, written);
+        }
+        if let Some(session) = &answer.session {
+            text(6, session.id.as_uuid().hyphenated().encode_lower(&mut uuid), written);
+        }
+        number(7, answer.bundle.get(), written);
+        prost::encoding::message::encode(8, &convert::timestamp_to_api(answer.at), written);
+        encode_key(field, WireType::LengthDelimited, buffer);
+        encode_varint(written.len() as u64, buffer);
+        buffer.put_slice(written);
+    }
+}
+
+/// A number; zero is not written.
+fn number(field: u32, value: u64, buffer: &mut impl BufMut) {
+    if value != 0 {
+        encode_key(field, WireType::Varint, buffer);
+        encode_varint(value, buffer);
+    }
+}
+
+/// A text; an empty one is not written.
+fn text(field: u32, text: &str, buffer: &mut impl BufMut) {
+    if !text.is_empty() {
+        encode_key(field, WireType::LengthDelimited, buffer);
+        encode_varint(text.len() as u64, buffer);
+        buffer.put_slice(text.as_bytes());
+    }
+}
+
+/// How long a text is as a field whose number is below 16.
+fn text_length(text: &str) -> usize {
+    if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaperone_policy::{BundleNumber, Decision, DecisionId, DeterminingPolicy, Reason, Timestamp};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn answers() -> impl Strategy<Value = Answer> {
+        let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}")).prop_map(|(id, reason)| DeterminingPolicy {
+            id: id.into(),
+            reason,
+            failure: None,
+        });
+        let policies = proptest::collection::vec(policy, 0..4);
+        let decision = (any::<bool>(), policies, proptest::option::of("\\PC{0,40}"));
+        (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(|((allow, policies, detail), id, bundle, at)| {
+            let (outcome, reason) =
+                if allow { (Outcome::Allow, Reason::Permitted) } else { (Outcome::Deny, Reason::Forbidden) };
+            Answer {
+                id: DecisionId::new(Uuid::from_u128(id)),
+                decision: Decision { outcome, reason, policies, detail },
+                principal: None,
+                session: None,
+                bundle: BundleNumber::new(bundle),
+                at: Timestamp::from_micros(at),
+            }
+        })
+    }
+
+    /// What the API says an answer is.
+    fn decision(answer: &Answer) -> api::Decision {
+        let policy = |policy: &DeterminingPolicy| api::DeterminingPolicy {
+            id: policy.id.to_string(),
+            reason: policy.reason.clone().unwrap_or_default(),
+        };
+        let outcome = if answer.is_allowed() { api::Outcome::Allow } else { api::Outcome::Deny };
+        api::Decision {
+            outcome: i32::from(outcome),
+            decision_id: answer.id.to_string(),
+            code: answer.decision.reason.code().to_owned(),
+            reason: answer.decision.sentence().to_owned(),
+            policies: answer.decision.policies.iter().map(policy).collect(),
+            session_id: String::new(),
+            bundle_number: answer.bundle.get(),
+            decided_at: Some(convert::timestamp_to_api(answer.at)),
+        }
+    }
+
+    fn written(encoder: &mut ReplyEncoder, reply: &Reply) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encoder.write(reply, &mut bytes);
+        bytes
+    }
+
+    proptest! {
+        /// To the last byte, with one encoder after the other reply.
+        #[test]
+        fn replies_are_written_as_prost_writes_them(
+            answers in proptest::collection::vec(answers(), 1..4),
+            request_id: u64,
+            message in "\\PC{0,200}",
+        ) {
+            let mut encoder = ReplyEncoder::default();
+            let batch = api::CheckBatchResponse { decisions: answers.iter().map(decision).collect() };
+            let failure = api::CheckFailure { status_code: 14, code: "stale".to_owned(), message };
+            let failed = api::CheckStreamResponse {
+                request_id,
+                result: Some(api::check_stream_response::Result::Failure(failure.clone())),
+            };
+            prop_assert_eq!(written(&mut encoder, &Reply::Stream(request_id, Err(failure))), failed.encode_to_vec());
+            let mut ones = Vec::new();
+            for answer in answers {
+                let decision = decision(&answer);
+                let reply = Reply::Stream(request_id, Ok(answer));
+                let result = Some(api::check_stream_response::Result::Decision(decision.clone()));
+                let expected = api::CheckStreamResponse { request_id, result }.encode_to_vec();
+                prop_assert_eq!(written(&mut encoder, &reply), expected);
+                let Reply::Stream(_, Ok(answer)) = reply else { return Ok(()) };
+                let reply = Reply::Check(answer);
+                let expected = api::CheckResponse { decision: Some(decision) }.encode_to_vec();
+                prop_assert_eq!(written(&mut encoder, &reply), expected);
+                let Reply::Check(answer) = reply else { return Ok(()) };
+                ones.push(answer);
+            }
+            prop_assert_eq!(written(&mut encoder, &Reply::Batch(ones)), batch.encode_to_vec());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+ALTER TABLE entities ADD COLUMN tags text NOT NULL DEFAULT '{}'; -- a JSON object of tagged values

@@ -1,0 +1,125 @@
+//! What is measured: the servers, and the checks that they are sent.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::load::Load;
+use super::server::{Ports, Server};
+use crate::Runtime;
+use crate::command::{cargo, command, root, run, target};
+use crate::tools;
+
+/// The part of the checks that is traced. They bring no trace of their own, so that it is the server's choice.
+const SAMPLE_RATIO: &str = "0.01";
+/// What is wrong, but not that many sessions wait for the one connection of the embedded store while they are loaded at once.
+const LOG_FILTER: &str = "warn,sqlx=error";
+/// A machine that is busy for a second is no outage of the store.
+const MAX_STALENESS: &str = "30s";
+
+/// The servers beside Chaperone, and what starts it.
+pub struct Setting {
+    /// What sends.
+    pub load: Load,
+    /// The server that does nothing.
+    pub floor: Server,
+    runtime: Runtime,
+    directory: PathBuf,
+    sink: Server,
+}
+
+/// A Chaperone with the bench bundle and an open session.
+pub struct Prepared {
+    /// The server.
+    pub server: Server,
+    /// A framed check that it allows.
+    pub frame: PathBuf,
+}
+
+impl Setting {
+    /// Builds all programs, and starts the servers that need no preparation.
+    ///
+    /// # Errors
+    /// When something is missing, or cannot be built or started.
+    pub fn build(runtime: Runtime) -> anyhow::Result<Self> {
+        let h2load = tools::h2load()?;
+        run(cargo(&["build", "--release", "--workspace", "--bins"]))?;
+        let binaries = target().join("release");
+        let directory = target().join("bench");
+        fs::create_dir_all(&directory)?;
+        let sink = Server::start(&binaries.join("sink"), |ports| vec![ports.next_address()])?;
+        let floor = Server::start(&binaries.join("floor"), |ports| vec![ports.next_address()])?;
+        let load = Load { h2load, log: directory.join("h2load.log"), binaries };
+        Ok(Self { load, floor, runtime, directory, sink })
+    }
+
+    /// Starts a Chaperone and gives it `policies` policies. `options` go to `chaperone serve`.
+    ///
+    /// # Errors
+    /// When it does not start, or does not come to allow the check.
+    pub fn chaperone(&self, policies: u32, options: &[(&str, &str)]) -> anyhow::Result<Prepared> {
+        let arguments = |ports: &mut Ports| chaperone_arguments(self.runtime, self.sink.address, options, ports);
+        let server = Server::start(&self.load.binaries.join("chaperone"), arguments)?;
+        let frame = self.directory.join(format!("check-{policies}.frame"));
+        let place = frame.to_str().context("the target directory's path is not UTF-8")?;
+        let admin = admin_plane(&server)?.to_string();
+        let data = server.address.to_string();
+        run(command(self.load.binaries.join("frame"), &[&admin, &data, place, &policies.to_string()]))?;
+        Ok(Prepared { server, frame })
+    }
+
+    /// Opens so many sessions; returns the file of their handles.
+    ///
+    /// # Errors
+    /// When one is not opened.
+    pub fn open_sessions(&self, server: &Server, count: u32) -> anyhow::Result<PathBuf> {
+        let handles = self.directory.join("handles");
+        let mut open = command(self.load.binaries.join("sessions"), &[&admin_plane(server)?.to_string()]);
+        open.arg(&handles).arg(count.to_string());
+        run(open)?;
+        Ok(handles)
+    }
+}
+
+impl Prepared {
+    /// The file beside the frame with this ending.
+    pub fn beside(&self, ending: &str) -> PathBuf {
+        PathBuf::from(format!("{}.{ending}", self.frame.display()))
+    }
+
+    /// The handle of the session that the check presents.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn handle(&self) -> anyhow::Result<String> {
+        fs::read_to_string(self.beside("handle")).context("the handle of the frame's session")
+    }
+}
+
+fn admin_plane(server: &Server) -> anyhow::Result<SocketAddr> {
+    server.further.first().copied().context("Chaperone has an admin plane")
+}
+
+/// `chaperone serve` with the embedded store in memory, so that its CPU time is its own and no database's client's; with traces on.
+fn chaperone_arguments(runtime: Runtime, sink: SocketAddr, options: &[(&str, &str)], ports: &mut Ports) -> Vec<String> {
+    let (data, admin, http) = (ports.next_address(), ports.next_address(), ports.next_address());
+    let token_file = root().join("tests/fixtures/admin-token").display().to_string();
+    let traces = format!("http://{sink}");
+    let pairs = [
+        ("--store-url", "embedded::memory:"),
+        ("--data-listen", &data),
+        ("--admin-listen", &admin),
+        ("--http-listen", &http),
+        ("--admin-token-file", &token_file),
+        ("--telemetry-otlp-endpoint", &traces),
+        ("--telemetry-sample-ratio", SAMPLE_RATIO),
+        ("--feed-max-staleness", MAX_STALENESS),
+        ("--data-runtime", runtime.as_str()),
+        ("--log-filter", LOG_FILTER),
+    ];
+    let pairs = pairs.iter().chain(options);
+    let pairs = pairs.flat_map(|(option, value)| [(*option).to_owned(), (*value).to_owned()]);
+    std::iter::once("serve".to_owned()).chain(pairs).collect()
+}
