@@ -33,6 +33,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// Compares decisions by compiled policies with those of Cedar's authorizer, over random bundles or over Cedar's public corpus
+    Differential {
+        /// Passed on, such as `--cases 10000000 --seed 7` or `--corpus DIR`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// Generates the API crate from proto/ again
     Codegen,
     /// A Postgres for development, in the foreground
@@ -97,6 +103,7 @@ fn main() -> anyhow::Result<()> {
         Task::Check => check::run(),
         Task::Test => test::all(),
         Task::E2e { rest } => test::end_to_end(&rest),
+        Task::Differential { rest } => test::differential(&rest),
         Task::Codegen => test::codegen(),
         Task::Db { port } => db::run_postgres(port),
         Task::Bench { json, runtime, rounds, requests, curves, sessions_max } => {

@@ -30,6 +30,17 @@ pub fn end_to_end(rest: &[String]) -> anyhow::Result<()> {
     run(tools.told_to(tests))
 }
 
+/// Decisions by compiled policies beside those of Cedar's authorizer.
+///
+/// # Errors
+/// When it cannot be built, or two decisions differ.
+pub fn differential(rest: &[String]) -> anyhow::Result<()> {
+    let package = ["run", "--release", "--package", "chaperone-policy", "--features", "differential"];
+    let mut compare = cargo(&package);
+    compare.args(["--example", "differential", "--"]).args(rest);
+    run(compare)
+}
+
 /// Generates the API crate again.
 ///
 /// # Errors

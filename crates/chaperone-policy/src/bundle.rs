@@ -1,5 +1,7 @@
 //! Bundles, compiled: what one replica decides with.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::compiled::Datum;
@@ -9,7 +11,7 @@ use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
 use crate::mapping::{Mapping, Needs};
-use crate::policy_set::{PolicySet, UnsupportedPolicy};
+use crate::policy_set::{ParsedPolicy, PolicySet, UnsupportedPolicy};
 use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -26,7 +28,7 @@ const MAPPING_PATH: &str = "mapping.toml";
 #[derive(Debug)]
 pub struct Bundle {
     manifest: Manifest,
-    schema: CompiledSchema,
+    schema: Arc<CompiledSchema>,
     schema_digest: [u8; 32],
     policies: PolicySet,
     entities: EntityStore,
@@ -51,15 +53,25 @@ impl Bundle {
     /// against it is only parsed.
     pub fn compile(source: &BundleSource) -> Result<Self, Vec<Problem>> {
         source.check_limits()?;
+        Self::compile_with(source, compile_schema(source).map(Arc::new), Vec::new())
+    }
+
+    /// As [`compile`](Self::compile), with its schema compiled already, and with policies that no bundle's text can have: links of
+    /// templates.
+    pub(crate) fn compile_with(
+        source: &BundleSource,
+        schema: Result<Arc<CompiledSchema>, Vec<Problem>>,
+        links: Vec<ParsedPolicy>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let manifest = problems.keep(Manifest::parse(file(source, manifest::PATH).unwrap_or_default()));
-        let schema = problems.keep_all(compile_schema(source));
-        let policies = compile_policies(source, schema.as_ref(), &mut problems);
+        let schema = problems.keep_all(schema);
+        let policies = compile_policies(source, links, schema.as_deref(), &mut problems);
         let entities = match file(source, entity_text::PATH) {
-            Some(text) => problems.keep_all(entity_text::parse(text, schema.as_ref())),
-            None => Some(schema.as_ref().map(EntityStore::of_schema).unwrap_or_default()),
+            Some(text) => problems.keep_all(entity_text::parse(text, schema.as_deref())),
+            None => Some(schema.as_deref().map(EntityStore::of_schema).unwrap_or_default()),
         };
-        let shapes = schema.as_ref().map(CompiledSchema::shapes);
+        let shapes = schema.as_deref().map(CompiledSchema::shapes);
         let mapping = problems.keep_all(match (file(source, MAPPING_PATH), shapes) {
             (Some(text), Some(shapes)) => Mapping::parse(text, shapes).map(Some),
             // Every action is unknown then, so that only what does not hang on the schema can be judged.
@@ -212,12 +224,16 @@ fn compile_schema(source: &BundleSource) -> Result<CompiledSchema, Vec<Problem>>
 
 fn compile_policies(
     source: &BundleSource,
+    links: Vec<ParsedPolicy>,
     schema: Option<&CompiledSchema>,
     problems: &mut Problems,
 ) -> Option<PolicySet> {
     let mut files = PolicyFiles::default();
     for (path, text) in source.files.iter().filter(|(path, _)| path.starts_with("policies/")) {
         files.add(File { path, text });
+    }
+    for link in links {
+        files.add_link(link);
     }
     if let Some(schema) = schema {
         files.check_types(schema.validator());

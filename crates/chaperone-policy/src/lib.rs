@@ -8,6 +8,8 @@ mod convert;
 mod decide;
 mod decision;
 mod diagnostics;
+#[cfg(any(test, feature = "differential"))]
+pub mod differential;
 mod entities;
 mod entity_text;
 mod handle;

@@ -7,7 +7,7 @@ use cedar_policy_core::parser::Loc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::compiled::{Compiler, Condition, Frame, Index, Program, Reads, UnsupportedExpression};
+use crate::compiled::{Compiler, Condition, Frame, Index, Program, Reads, Scratch, UnsupportedExpression};
 use crate::decision::Failure;
 use crate::reason::ReasonTemplate;
 use crate::reference::Reference;
@@ -103,6 +103,12 @@ impl PolicySet {
         self.policies.iter().map(|policy| policy.id.as_str())
     }
 
+    /// Cedar's own form of each, in the order of their ids.
+    #[cfg(any(test, feature = "differential"))]
+    pub(crate) fn in_cedar(&self) -> impl Iterator<Item = &CorePolicy> {
+        self.policies.iter().map(|policy| &policy.core)
+    }
+
     /// Which attributes of requests their conditions read.
     pub(crate) fn reads(&self) -> &Reads {
         self.program.reads()
@@ -110,6 +116,9 @@ impl PolicySet {
 
     /// Evaluates those whose scope the request satisfies.
     pub(crate) fn evaluate(&self, frame: &Frame<'_>) -> Evaluation<'_> {
+        // Of its own: what is remembered in it has the numbers of this program, and scopes have theirs.
+        let scratch = Scratch::default();
+        let frame = &Frame { scratch: &scratch, ..*frame };
         let mut evaluation = Evaluation::default();
         let candidates = self.index.find(frame.action, frame.principal, frame.resource);
         for policy in candidates.into_iter().filter_map(|place| self.policies.get(place as usize)) {

@@ -36,6 +36,11 @@ impl<'a> PolicyFiles<'a> {
         }
     }
 
+    /// Takes a link of a template, which no file can have.
+    pub(crate) fn add_link(&mut self, link: ParsedPolicy) {
+        self.policies.push((File { path: "links", text: "" }, link));
+    }
+
     fn add_policy(&mut self, file: File<'a>, core: CorePolicy) {
         // Finding a place costs as much as reading the file up to it.
         if self.problems.len() >= PROBLEMS_MAX {
@@ -165,7 +170,8 @@ fn id(file: File<'_>, policy: &CorePolicy) -> Result<SmolStr, Problem> {
     Err(problem.with_help("an id has 1 to 128 characters, each of `A-Z`, `a-z`, `0-9`, `.`, `_`, `:`, `/`, `-`"))
 }
 
-fn reason(file: File<'_>, policy: &CorePolicy) -> Result<Option<ReasonTemplate>, Problem> {
+/// A policy's `@reason`.
+pub(crate) fn reason(file: File<'_>, policy: &CorePolicy) -> Result<Option<ReasonTemplate>, Problem> {
     let Some(reason) = annotation(policy, "reason") else { return Ok(None) };
     ReasonTemplate::parse(&reason.val).map(Some).map_err(|error| {
         file.problem_at(reason.loc.as_ref().or(policy.loc()), "reason_placeholder", error.to_string()).with_help(

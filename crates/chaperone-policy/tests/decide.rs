@@ -178,6 +178,21 @@ fn scope_for_another_schema_covers_nothing() {
 }
 
 #[test]
+fn condition_of_a_scope_never_answers_for_one_of_the_bundle() {
+    // Each has one condition that two policies share, so that its result is remembered.
+    let policies = |condition: &str| {
+        let policy =
+            |action| format!("permit (principal, action == Action::\"{action}\", resource) when {{ {condition} }};");
+        [policy("read"), policy("read")]
+    };
+    let [one, two] = policies("resource.owner == \"bob\"");
+    let bundle = bundle(&format!("@id(\"one\") {one} @id(\"two\") {two}"));
+    let scope = Scope::parse(&policies("resource.owner == \"ann\"").concat()).expect("valid");
+    let decision = decide_in(&bundle, &chain([Session { scope, ..root() }]), &read("1"));
+    assert_eq!(decision.reason, Reason::NoPermit);
+}
+
+#[test]
 fn built_in_rules_come_in_their_order() {
     let bundle = bundle(READ);
     let suspended = entity("Agent", "reporter", &[("suspended", Value::Bool(true))], &[]);
