@@ -59,7 +59,7 @@ pub(super) async fn apply_changed_entities(
     entities: &EntityStore,
     changed: BTreeSet<EntityRef>,
 ) -> Result<EntityStore, EntityLoadError> {
-    let mut changes = entities.change();
+    let mut next = entities.change();
     let changed: Vec<EntityRef> = changed.into_iter().collect();
     for uids in changed.chunks(PAGE as usize) {
         let found = store.entities_named(uids).await?;
@@ -67,13 +67,13 @@ pub(super) async fn apply_changed_entities(
         let gone: Vec<EntityRef> = uids.iter().filter(|uid| !known.contains(uid)).cloned().collect();
         let bundle = Arc::clone(bundle);
         let compiling = tokio::task::spawn_blocking(move || {
-            changes.put(&bundle, &found);
-            changes.remove(&bundle, &gone);
-            changes
+            next.put(&bundle, &found);
+            next.remove(&bundle, &gone);
+            next
         });
-        changes = compiling.await?;
+        next = compiling.await?;
     }
-    finish(changes).await
+    finish(next).await
 }
 
 async fn finish(changes: EntityChanges) -> Result<EntityStore, EntityLoadError> {
