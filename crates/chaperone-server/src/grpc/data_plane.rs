@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::poll_immediate;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use tonic::Status;
@@ -44,11 +45,13 @@ impl DataPlane {
             let (head, body) = request.into_parts();
             let timeout = grpc_timeout(&head.headers);
             let message = async {
-                let message = unary::read_message(&head.headers, body, self.message_bytes_max);
-                match tokio::time::timeout(timeout.unwrap_or(self.default_deadline), message).await {
-                    Ok(message) => message.map_err(|_| NoDecision::Unreadable),
-                    Err(_) => Err(NoDecision::Deadline),
-                }
+                let mut message = pin!(unary::read_message(&head.headers, body, self.message_bytes_max));
+                // It is mostly there by now, and then nobody needs a clock.
+                let message = match poll_immediate(message.as_mut()).await {
+                    Some(message) => Ok(message),
+                    None => tokio::time::timeout(timeout.unwrap_or(self.default_deadline), message).await,
+                };
+                message.map_err(|_| NoDecision::Deadline)?.map_err(|_| NoDecision::Unreadable)
             };
             unary::answer(self.checks.check(timeout, parent_context(&head.headers), message).await).map(DataBody::Check)
         } else {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chaperone_policy::mapping::{Connection, Facts, HttpRequest, Mapped, Mapping, Mutations, OnFailure};
 use futures_util::FutureExt as _;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::ext_authz_answer::{allow, deny, no_decision};
 use super::ext_authz_message::Attributes;
@@ -157,7 +157,8 @@ fn traceparent<'a>(http: &HttpRequest<'a>) -> Option<&'a str> {
 
 /// The caller's deadline (gRPC over HTTP/2, `grpc-timeout`); `None` when there is none that can be read.
 pub(super) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    static NAME: HeaderName = HeaderName::from_static("grpc-timeout");
+    let text = headers.get(&NAME)?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if number.len() > 8 || !number.bytes().all(|c| c.is_ascii_digit()) {
         return None;

@@ -25,7 +25,8 @@ pub(super) async fn read_message<B>(headers: &HeaderMap, mut body: B, bytes_max:
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    if headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity") {
+    static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+    if headers.get(&ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(NoMessage);
     }
     let mut received = Received::Nothing;

@@ -74,9 +74,10 @@ impl Workers {
 
     /// Hands a connection to the worker that has the fewest.
     pub(super) fn take(&self, accepted: Accepted) {
-        let Some(worker) = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.load)) else { return };
+        let working = self.0.iter().filter(|worker| !worker.queue.is_closed());
+        let Some(worker) = working.min_by_key(|worker| Arc::strong_count(&worker.load)) else { return };
         let load = Arc::clone(&worker.load);
-        // A worker that is gone takes none: the connection is closed.
+        // A worker that has just gone takes none: the connection is closed.
         let _ = worker.queue.send(Assigned { accepted, load });
     }
 }
