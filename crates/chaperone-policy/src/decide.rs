@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::bundle::Bundle;
-use crate::compiled::{Frame, Scratch, Subject, Uid};
+use crate::compiled::{Question, Subject, Uid};
 use crate::decision::{Decision, DeterminingPolicy, Outcome, Reason};
 use crate::entities::{EntityRecord, EntityStore};
 use crate::policy_set::{Evaluation, Policy, PolicySet};
@@ -131,24 +131,23 @@ fn decide_with(
     }
     let resource = Uid::new(request.resource.clone());
     let resource = Subject::new(&resource, entities);
-    let scratch = Scratch::default();
     let chain = authority.chain();
-    let frame = Frame { principal, action, resource, request, chain, now, entities, scratch: &scratch };
-    if let Some(denial) = out_of_scope(evaluator, bundle, &frame) {
+    let question = Question { principal, action, resource, request, chain, now, entities };
+    if let Some(denial) = out_of_scope(evaluator, bundle, &question) {
         return denial;
     }
     if !applies {
         // Policies were checked for no other types than those that the action applies to.
         return Decision::deny(Reason::NoPermit);
     }
-    by_policies(&evaluator.evaluate(bundle.policies(), schema, &frame), request, authority)
+    by_policies(&evaluator.evaluate(bundle.policies(), schema, &question), request, authority)
 }
 
 impl Evaluator {
-    fn evaluate<'a>(self, policies: &'a PolicySet, schema: &CompiledSchema, frame: &Frame<'_>) -> Evaluation<'a> {
+    fn evaluate<'a>(self, policies: &'a PolicySet, schema: &CompiledSchema, question: &Question<'_>) -> Evaluation<'a> {
         match self {
-            Self::Compiled => policies.evaluate(frame),
-            Self::Cedar => policies.evaluate_by_cedar(schema, frame),
+            Self::Compiled => policies.evaluate(question),
+            Self::Cedar => policies.evaluate_by_cedar(schema, question),
         }
     }
 }
@@ -205,13 +204,13 @@ fn bound_elsewhere(authority: Authority<'_>, presenter: &Presenter) -> Option<De
 }
 
 /// The scope of the session, or of one that it was delegated from, does not allow this by itself, or is for another schema.
-fn out_of_scope(evaluator: Evaluator, bundle: &Bundle, frame: &Frame<'_>) -> Option<Decision> {
+fn out_of_scope(evaluator: Evaluator, bundle: &Bundle, question: &Question<'_>) -> Option<Decision> {
     let mut covered = true;
-    for session in frame.chain.into_iter().flat_map(SessionChain::iter) {
+    for session in question.chain.into_iter().flat_map(SessionChain::iter) {
         match session.scope.policies(bundle) {
             ScopeFit::Unrestricted => {}
             ScopeFit::Policies(policies) => {
-                covered = covered && evaluator.evaluate(&policies, bundle.schema(), frame).allows();
+                covered = covered && evaluator.evaluate(&policies, bundle.schema(), question).allows();
             }
             ScopeFit::Unfit => {
                 let detail =

@@ -7,7 +7,9 @@ use cedar_policy_core::parser::Loc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::compiled::{Compiler, Condition, Frame, Index, Program, Reads, Scratch, UnsupportedExpression};
+use crate::compiled::{
+    Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, UnsupportedExpression,
+};
 use crate::decision::Failure;
 use crate::reason::ReasonTemplate;
 use crate::reference::Reference;
@@ -115,22 +117,22 @@ impl PolicySet {
     }
 
     /// Evaluates those whose scope the request satisfies.
-    pub(crate) fn evaluate(&self, frame: &Frame<'_>) -> Evaluation<'_> {
-        // Of its own: what is remembered in it has the numbers of this program, and scopes have theirs.
-        let scratch = Scratch::default();
-        let frame = &Frame { scratch: &scratch, ..*frame };
+    pub(crate) fn evaluate(&self, question: &Question<'_>) -> Evaluation<'_> {
+        let scratch = Scratch::new();
+        let frame = Frame::new(question, &scratch);
         let mut evaluation = Evaluation::default();
-        let candidates = self.index.find(frame.action, frame.principal, frame.resource);
-        for policy in candidates.into_iter().filter_map(|place| self.policies.get(place as usize)) {
-            evaluation.note(policy, self.program.holds(&policy.condition, frame));
+        let mut candidates = Candidates::new();
+        self.index.find(question.action, question.principal, question.resource, &mut candidates);
+        for policy in candidates.iter().filter_map(|place| self.policies.get(*place as usize)) {
+            evaluation.note(policy, self.program.holds(&policy.condition, &frame));
         }
         evaluation
     }
 
     /// The same by Cedar's own authorizer, which evaluates all of them.
-    pub(crate) fn evaluate_by_cedar(&self, schema: &CompiledSchema, frame: &Frame<'_>) -> Evaluation<'_> {
+    pub(crate) fn evaluate_by_cedar(&self, schema: &CompiledSchema, question: &Question<'_>) -> Evaluation<'_> {
         let reference = self.reference.get_or_init(|| Reference::new(self.policies.iter().map(|policy| &policy.core)));
-        let verdict = reference.evaluate(schema, frame);
+        let verdict = reference.evaluate(schema, question);
         let find = |place: usize| self.policies.get(place);
         let failed = |(place, failure)| Some((find(place)?, failure));
         Evaluation {

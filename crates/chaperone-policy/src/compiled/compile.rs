@@ -8,7 +8,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 
 use super::data::{Datum, Operand};
 use super::function::Function;
-use super::operator::{Binary, Unary};
+use super::operator::{Arithmetic, Relation, Unary};
 use super::pattern::Pattern;
 use super::program::{Declared, Node, NodeId, Part, Program, Reads};
 use super::symbol::{Symbol, Symbols};
@@ -242,12 +242,12 @@ impl Compiler {
             | Node::And(_)
             | Node::Or(_)
             | Node::Unary(Unary::Not | Unary::IsEmpty, _)
+            | Node::Relation(..)
             | Node::In(..)
             | Node::HasField(..)
             | Node::HasTag(..)
             | Node::Like(..)
             | Node::Is(..) => true,
-            Node::Binary(operator, ..) => !matches!(operator, Binary::Add | Binary::Subtract | Binary::Multiply),
             _ => false,
         }
     }
@@ -270,27 +270,40 @@ impl Compiler {
 
     fn binary(&mut self, operator: BinaryOp, left: &Expr, right: &Expr) -> Compiled {
         let (left, right) = (self.expression(left)?, self.expression(right)?);
-        let operator = match operator {
-            BinaryOp::Eq => Binary::Equal,
-            BinaryOp::Less => Binary::Less,
-            BinaryOp::LessEq => Binary::LessOrEqual,
-            BinaryOp::Add => Binary::Add,
-            BinaryOp::Sub => Binary::Subtract,
-            BinaryOp::Mul => Binary::Multiply,
-            BinaryOp::Contains => Binary::Contains,
-            BinaryOp::ContainsAll => Binary::ContainsAll,
-            BinaryOp::ContainsAny => Binary::ContainsAny,
-            BinaryOp::In => return Ok(self.add(Node::In(left, right))),
-            BinaryOp::GetTag => return Ok(self.add(Node::Tag(left, right))),
-            BinaryOp::HasTag => return Ok(self.add(Node::HasTag(left, right))),
-        };
-        Ok(match (self.node(left), self.node(right)) {
+        Ok(match operator {
+            BinaryOp::Eq => self.relation(Relation::Equal, left, right),
+            BinaryOp::Less => self.relation(Relation::Less, left, right),
+            BinaryOp::LessEq => self.relation(Relation::LessOrEqual, left, right),
+            BinaryOp::Contains => self.relation(Relation::Contains, left, right),
+            BinaryOp::ContainsAll => self.relation(Relation::ContainsAll, left, right),
+            BinaryOp::ContainsAny => self.relation(Relation::ContainsAny, left, right),
+            BinaryOp::Add => self.arithmetic(Arithmetic::Add, left, right),
+            BinaryOp::Sub => self.arithmetic(Arithmetic::Subtract, left, right),
+            BinaryOp::Mul => self.arithmetic(Arithmetic::Multiply, left, right),
+            BinaryOp::In => self.add(Node::In(left, right)),
+            BinaryOp::GetTag => self.add(Node::Tag(left, right)),
+            BinaryOp::HasTag => self.add(Node::HasTag(left, right)),
+        })
+    }
+
+    fn relation(&mut self, relation: Relation, left: NodeId, right: NodeId) -> NodeId {
+        match (self.node(left), self.node(right)) {
             (Node::Constant(a), Node::Constant(b)) => {
-                let result = operator.apply(a.as_operand(), b.as_operand()).map(Operand::to_datum);
+                let result = relation.holds(a.as_operand(), b.as_operand()).map(Datum::Bool);
                 self.result(result)
             }
-            _ => self.add(Node::Binary(operator, left, right)),
-        })
+            _ => self.add(Node::Relation(relation, left, right)),
+        }
+    }
+
+    fn arithmetic(&mut self, operator: Arithmetic, left: NodeId, right: NodeId) -> NodeId {
+        match (self.node(left), self.node(right)) {
+            (Node::Constant(a), Node::Constant(b)) => {
+                let result = operator.apply(a.as_operand(), b.as_operand()).map(Datum::Long);
+                self.result(result)
+            }
+            _ => self.add(Node::Arithmetic(operator, left, right)),
+        }
     }
 
     fn call(&mut self, name: &SmolStr, arguments: &[Expr]) -> Compiled {

@@ -11,7 +11,7 @@ use super::compile::Condition;
 use super::data::{Datum, Operand};
 use super::frame::Frame;
 use super::function::Function;
-use super::operator::{Binary, Unary};
+use super::operator::{Relation, Unary};
 use super::program::{Declared, Node, NodeId, Part, Program, State};
 use super::record::Record;
 use super::set::Set;
@@ -46,6 +46,7 @@ impl Program {
         Ok(true)
     }
 
+    /// The value of an expression that must be a `Bool`.
     fn test(&self, id: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
         match self.node(id) {
             Node::And(parts) => {
@@ -65,6 +66,35 @@ impl Program {
                 Ok(false)
             }
             Node::Unary(Unary::Not, operand) => Ok(!self.test(*operand, frame)?),
+            Node::HasAttribute(symbol) => Ok(frame.attribute(*symbol).is_some()),
+            Node::Declares(declared) => Ok(declares(frame, *declared)),
+            Node::Relation(Relation::Contains, set, member) if matches!(self.node(*set), Node::Set(_)) => {
+                self.is_member(*set, *member, frame)
+            }
+            Node::Relation(relation, left, right) => {
+                let (left, right) = (self.evaluate(*left, frame)?, self.evaluate(*right, frame)?);
+                relation.holds(left, right)
+            }
+            Node::In(member, groups) => self.is_in(*member, *groups, frame),
+            Node::HasField(of, symbol) => match self.evaluate(*of, frame)? {
+                Operand::Record(record) => Ok(record.find(*symbol).is_some()),
+                Operand::Entity(uid) => Ok(frame.record(uid).is_some_and(|record| record.attribute(*symbol).is_some())),
+                _ => Err(Failure::WrongType),
+            },
+            Node::HasTag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
+                (Operand::Entity(uid), Operand::String(name)) => {
+                    Ok(frame.record(uid).is_some_and(|record| record.tag(name).is_some()))
+                }
+                _ => Err(Failure::WrongType),
+            },
+            Node::Like(text, pattern) => match self.evaluate(*text, frame)? {
+                Operand::String(text) => Ok(pattern.matches(text)),
+                _ => Err(Failure::WrongType),
+            },
+            Node::Is(entity, kind) => match self.evaluate(*entity, frame)? {
+                Operand::Entity(uid) => Ok(uid.kind() == kind),
+                _ => Err(Failure::WrongType),
+            },
             _ => match self.evaluate(id, frame)? {
                 Operand::Bool(value) => Ok(value),
                 _ => Err(Failure::WrongType),
@@ -72,51 +102,28 @@ impl Program {
         }
     }
 
+    /// The value of any expression. What is only read is read here, and is most of them.
+    #[inline]
     fn evaluate<'a>(&'a self, id: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
         match self.node(id) {
             Node::Constant(value) => Ok(value.as_operand()),
-            Node::Fail(failure) => Err(*failure),
             Node::Principal => Ok(Operand::Entity(frame.principal.uid)),
-            Node::Action => Ok(Operand::Entity(&frame.action.name)),
             Node::Resource => Ok(Operand::Entity(frame.resource.uid)),
             Node::Attribute(symbol) => frame.attribute(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing),
-            Node::HasAttribute(symbol) => Ok(Operand::Bool(frame.attribute(*symbol).is_some())),
+            node => self.compute(node, id, frame),
+        }
+    }
+
+    #[inline(never)]
+    fn compute<'a>(&'a self, node: &'a Node, id: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
+        match node {
             Node::State(field) if declares(frame, field.declared()) => Ok(state(frame, *field)),
             Node::State(_) => Err(Failure::AttributeMissing),
-            Node::Declares(declared) => Ok(Operand::Bool(declares(frame, *declared))),
-            Node::Context(part) => match part.declared() {
-                Some(declared) if !declares(frame, declared) => Err(Failure::AttributeMissing),
-                _ => Ok(frame.scratch.keep(Datum::Record(Arc::new(self.part(*part, frame))))),
-            },
-            Node::If(test, then, otherwise) => {
-                let chosen = if self.test(*test, frame)? { then } else { otherwise };
-                self.evaluate(*chosen, frame)
-            }
-            Node::And(_) | Node::Or(_) => self.test(id, frame).map(Operand::Bool),
-            Node::Unary(operator, operand) => operator.apply(self.evaluate(*operand, frame)?),
-            Node::Binary(Binary::Contains, set, member) if matches!(self.node(*set), Node::Set(_)) => {
-                let members = self.members(*set, frame)?;
-                let member = self.evaluate(*member, frame)?;
-                Ok(Operand::Bool(members.contains(&member)))
-            }
-            Node::Binary(operator, left, right) => {
-                let (left, right) = (self.evaluate(*left, frame)?, self.evaluate(*right, frame)?);
-                operator.apply(left, right)
-            }
-            Node::In(member, groups) => self.is_in(*member, *groups, frame),
             Node::Field(of, symbol) => match self.evaluate(*of, frame)? {
                 Operand::Record(record) => record.find(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing),
                 Operand::Entity(uid) => {
                     let record = frame.record(uid).ok_or(Failure::EntityUnknown)?;
                     record.attribute(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing)
-                }
-                _ => Err(Failure::WrongType),
-            },
-            Node::HasField(of, symbol) => match self.evaluate(*of, frame)? {
-                Operand::Record(record) => Ok(Operand::Bool(record.find(*symbol).is_some())),
-                Operand::Entity(uid) => {
-                    let has = frame.record(uid).is_some_and(|record| record.attribute(*symbol).is_some());
-                    Ok(Operand::Bool(has))
                 }
                 _ => Err(Failure::WrongType),
             },
@@ -127,22 +134,25 @@ impl Program {
                 }
                 _ => Err(Failure::WrongType),
             },
-            Node::HasTag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
-                (Operand::Entity(uid), Operand::String(name)) => {
-                    Ok(Operand::Bool(frame.record(uid).is_some_and(|record| record.tag(name).is_some())))
-                }
-                _ => Err(Failure::WrongType),
-            },
-            Node::Like(text, pattern) => match self.evaluate(*text, frame)? {
-                Operand::String(text) => Ok(Operand::Bool(pattern.matches(text))),
-                _ => Err(Failure::WrongType),
-            },
-            Node::Is(entity, kind) => match self.evaluate(*entity, frame)? {
-                Operand::Entity(uid) => Ok(Operand::Bool(uid.kind() == kind)),
-                _ => Err(Failure::WrongType),
+            Node::If(test, then, otherwise) => {
+                let chosen = if self.test(*test, frame)? { then } else { otherwise };
+                self.evaluate(*chosen, frame)
+            }
+            Node::Unary(operator, operand) => operator.apply(self.evaluate(*operand, frame)?),
+            Node::Arithmetic(operator, left, right) => {
+                let (left, right) = (self.evaluate(*left, frame)?, self.evaluate(*right, frame)?);
+                operator.apply(left, right).map(Operand::Long)
+            }
+            Node::Call(function, arguments) => self.call(*function, arguments, frame),
+            Node::Fail(failure) => Err(*failure),
+            Node::Action => Ok(Operand::Entity(&frame.action.name)),
+            Node::Context(part) => match part.declared() {
+                Some(declared) if !declares(frame, declared) => Err(Failure::AttributeMissing),
+                _ => Ok(frame.scratch.keep(Datum::Record(Arc::new(self.part(*part, frame))))),
             },
             Node::Set(_) => {
-                let members = self.members(id, frame)?;
+                let mut members = SmallVec::new();
+                self.members(id, frame, &mut members)?;
                 let set: Set = members.into_iter().map(Operand::to_datum).collect();
                 Ok(frame.scratch.keep(Datum::Set(Arc::new(set))))
             }
@@ -151,38 +161,78 @@ impl Program {
                 let record = fields.collect::<Result<Record, Failure>>()?;
                 Ok(frame.scratch.keep(Datum::Record(Arc::new(record))))
             }
-            Node::Call(function, arguments) => self.call(*function, arguments, frame),
+            Node::Constant(_) | Node::Principal | Node::Resource | Node::Attribute(_) => self.evaluate(id, frame),
+            Node::HasAttribute(_)
+            | Node::Declares(_)
+            | Node::And(_)
+            | Node::Or(_)
+            | Node::Relation(..)
+            | Node::In(..)
+            | Node::HasField(..)
+            | Node::HasTag(..)
+            | Node::Like(..)
+            | Node::Is(..) => self.test(id, frame).map(Operand::Bool),
         }
     }
 
+    /// Whether a set that is written out has this member.
+    #[inline(never)]
+    fn is_member(&self, set: NodeId, member: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
+        let mut members = SmallVec::new();
+        self.members(set, frame, &mut members)?;
+        let member = self.evaluate(member, frame)?;
+        Ok(members.contains(&member))
+    }
+
     /// The members of a set that is written out, as they are evaluated.
-    fn members<'a>(&'a self, set: NodeId, frame: &Frame<'a>) -> Result<SmallVec<[Operand<'a>; OPERANDS]>, Failure> {
-        let Node::Set(members) = self.node(set) else { return Err(Failure::WrongType) };
-        members.iter().map(|member| self.evaluate(*member, frame)).collect()
+    fn members<'a>(
+        &'a self,
+        set: NodeId,
+        frame: &Frame<'a>,
+        members: &mut SmallVec<[Operand<'a>; OPERANDS]>,
+    ) -> Result<(), Failure> {
+        let Node::Set(nodes) = self.node(set) else { return Err(Failure::WrongType) };
+        for node in nodes {
+            members.push(self.evaluate(*node, frame)?);
+        }
+        Ok(())
     }
 
     fn call<'a>(&'a self, function: Function, arguments: &'a [NodeId], frame: &Frame<'a>) -> Evaluated<'a> {
-        let operands = arguments.iter().map(|argument| self.evaluate(*argument, frame));
-        let operands = operands.collect::<Result<SmallVec<[Operand<'a>; OPERANDS]>, _>>()?;
-        function.call(&operands)
+        match arguments {
+            [argument] => function.call(&[self.evaluate(*argument, frame)?]),
+            [first, second] => function.call(&[self.evaluate(*first, frame)?, self.evaluate(*second, frame)?]),
+            _ => {
+                let mut operands: SmallVec<[Operand<'a>; OPERANDS]> = SmallVec::new();
+                for argument in arguments {
+                    operands.push(self.evaluate(*argument, frame)?);
+                }
+                function.call(&operands)
+            }
+        }
     }
 
-    fn is_in<'a>(&'a self, member: NodeId, groups: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
+    fn is_in(&self, member: NodeId, groups: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
         let member = self.evaluate(member, frame)?;
-        let found = if matches!(self.node(groups), Node::Set(_)) {
-            let groups = self.members(groups, frame)?;
-            let Operand::Entity(member) = member else { return Err(Failure::WrongType) };
-            any_group(member, groups.into_iter(), frame)?
-        } else {
-            let groups = self.evaluate(groups, frame)?;
-            let Operand::Entity(member) = member else { return Err(Failure::WrongType) };
-            match groups {
-                Operand::Entity(group) => is_in(member, group, frame),
-                Operand::Set(groups) if groups.is_of_entities() => is_in_any(member, groups, frame),
-                _ => return Err(Failure::WrongType),
+        if matches!(self.node(groups), Node::Set(_)) {
+            return self.is_in_any_of(member, groups, frame);
+        }
+        match (member, self.evaluate(groups, frame)?) {
+            (Operand::Entity(member), Operand::Entity(group)) => Ok(is_in(member, group, frame)),
+            (Operand::Entity(member), Operand::Set(groups)) if groups.is_of_entities() => {
+                Ok(is_in_any(member, groups, frame))
             }
-        };
-        Ok(Operand::Bool(found))
+            _ => Err(Failure::WrongType),
+        }
+    }
+
+    /// Whether the member is in any of a set that is written out.
+    #[inline(never)]
+    fn is_in_any_of<'a>(&'a self, member: Operand<'a>, groups: NodeId, frame: &Frame<'a>) -> Result<bool, Failure> {
+        let mut members = SmallVec::new();
+        self.members(groups, frame, &mut members)?;
+        let Operand::Entity(member) = member else { return Err(Failure::WrongType) };
+        any_group(member, members.into_iter(), frame)
     }
 
     /// A part of the context as a record.

@@ -1,6 +1,7 @@
 //! What conditions are evaluated on.
 
 use std::cell::{Cell, OnceCell};
+use std::ops::Deref;
 
 use typed_arena::Arena;
 
@@ -20,7 +21,7 @@ const MEMOS: usize = 32;
 
 /// One request, with everything that its conditions may ask.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Frame<'a> {
+pub(crate) struct Question<'a> {
     pub(crate) principal: Subject<'a>,
     pub(crate) action: &'a Action,
     pub(crate) resource: Subject<'a>,
@@ -28,7 +29,29 @@ pub(crate) struct Frame<'a> {
     pub(crate) chain: Option<&'a SessionChain>,
     pub(crate) now: Timestamp,
     pub(crate) entities: &'a EntityStore,
-    pub(crate) scratch: &'a Scratch,
+}
+
+/// A question, with room for what one program makes of it. Another program needs another: what is remembered has the numbers of its own
+/// expressions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    question: Question<'a>,
+    pub(super) scratch: &'a Scratch,
+}
+
+impl<'a> Frame<'a> {
+    /// Puts the two together.
+    pub(crate) fn new(question: &Question<'a>, scratch: &'a Scratch) -> Self {
+        Self { question: *question, scratch }
+    }
+}
+
+impl<'a> Deref for Frame<'a> {
+    type Target = Question<'a>;
+
+    fn deref(&self) -> &Question<'a> {
+        &self.question
+    }
 }
 
 /// An entity of the request, with what is known of it.
@@ -45,7 +68,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-impl<'a> Frame<'a> {
+impl<'a> Question<'a> {
     /// An attribute of the request.
     pub(super) fn attribute(&self, symbol: Symbol) -> Option<&'a Datum> {
         self.request.value(self.action.place(symbol)?)
@@ -71,7 +94,6 @@ impl<'a> Frame<'a> {
 type Memo = (NodeId, Result<bool, Failure>);
 
 /// Room for what one evaluation makes. Nothing is allocated for most.
-#[derive(Default)]
 pub(crate) struct Scratch {
     values: OnceCell<Arena<Datum>>,
     /// By the last bits of the node's number: a node that is looked up seldom finds another in its place, and is evaluated again.
@@ -85,6 +107,11 @@ impl std::fmt::Debug for Scratch {
 }
 
 impl Scratch {
+    /// Empty.
+    pub(crate) const fn new() -> Self {
+        Self { values: OnceCell::new(), memos: [const { Cell::new(None) }; MEMOS] }
+    }
+
     /// Keeps a value that a condition made.
     pub(super) fn keep(&self, value: Datum) -> Operand<'_> {
         let kept: &Datum = self.values.get_or_init(Arena::new).alloc(value);

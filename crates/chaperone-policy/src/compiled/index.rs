@@ -15,6 +15,9 @@ use crate::convert;
 use crate::entities::EntityRecord;
 use crate::schema::Action;
 
+/// Up to how many types are searched from first to last.
+const LINEAR_MAX: usize = 4;
+
 /// The places of policies that may apply, in ascending order.
 pub(crate) type Candidates = SmallVec<[u32; 32]>;
 
@@ -113,19 +116,17 @@ impl Index {
         }
     }
 
-    /// The policies whose scope these three satisfy.
-    pub(crate) fn find(&self, action: &Action, principal: Subject<'_>, resource: Subject<'_>) -> Candidates {
-        let mut found = Candidates::new();
+    /// Adds the policies whose scope these three satisfy to `found`, which is empty.
+    pub(crate) fn find(&self, action: &Action, principal: Subject<'_>, resource: Subject<'_>, found: &mut Candidates) {
         for level in self.by_action.get(action.shape.number as usize).into_iter().flatten() {
             let Some(level) = self.levels.get(*level) else { continue };
             level.visit(principal, &mut |level| {
-                level.visit(resource, &mut |places| found.extend_from_slice(places));
+                level.visit(resource, &mut |places| places.iter().for_each(|place| found.push(*place)));
             });
         }
         found.sort_unstable();
         // `action in [a, b]` is found twice when the action is in both.
         found.dedup();
-        found
     }
 }
 
@@ -214,6 +215,9 @@ impl<T: Default> Kinds<T> {
 
 impl<T> Kinds<T> {
     fn find(&self, kind: &SmolStr) -> Option<&T> {
+        if self.0.len() <= LINEAR_MAX {
+            return self.0.iter().find(|(known, _)| known == kind).map(|(_, value)| value);
+        }
         let place = self.0.binary_search_by(|(known, _)| known.cmp(kind)).ok()?;
         self.0.get(place).map(|(_, value)| value)
     }

@@ -17,8 +17,8 @@ mod uid;
 
 pub(crate) use compile::{Compiler, Condition, UnsupportedExpression};
 pub(crate) use data::{Datum, record};
-pub(crate) use frame::{Frame, Scratch, Subject};
-pub(crate) use index::Index;
+pub(crate) use frame::{Frame, Question, Scratch, Subject};
+pub(crate) use index::{Candidates, Index};
 pub(crate) use program::{Program, Reads};
 pub(crate) use record::Record;
 pub(crate) use set::Set;

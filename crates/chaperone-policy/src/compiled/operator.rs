@@ -11,18 +11,23 @@ pub(crate) enum Unary {
     IsEmpty,
 }
 
-/// An operator with two operands, both of which are evaluated before it.
+/// An operator that is true or false of two operands, both of which are evaluated before it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Binary {
+pub(crate) enum Relation {
     Equal,
     Less,
     LessOrEqual,
-    Add,
-    Subtract,
-    Multiply,
     Contains,
     ContainsAll,
     ContainsAny,
+}
+
+/// An operator that makes a number of two.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
 }
 
 impl Unary {
@@ -40,51 +45,40 @@ impl Unary {
     }
 }
 
-impl Binary {
-    /// Applies it.
+impl Relation {
+    /// Whether it holds.
     ///
     /// # Errors
-    /// When an operand has another type, or the result is out of range.
-    pub(crate) fn apply<'a>(self, left: Operand<'_>, right: Operand<'_>) -> Result<Operand<'a>, Failure> {
-        match self {
-            Self::Equal => Ok(Operand::Bool(left == right)),
-            Self::Less => compare(left, right, |a, b| a < b),
-            Self::LessOrEqual => compare(left, right, |a, b| a <= b),
-            Self::Add => calculate(left, right, i64::checked_add),
-            Self::Subtract => calculate(left, right, i64::checked_sub),
-            Self::Multiply => calculate(left, right, i64::checked_mul),
-            Self::Contains => match left {
-                Operand::Set(set) => Ok(Operand::Bool(set.contains(right))),
-                _ => Err(Failure::WrongType),
-            },
-            Self::ContainsAll => match (left, right) {
-                (Operand::Set(all), Operand::Set(some)) => Ok(Operand::Bool(some.is_subset(all))),
-                _ => Err(Failure::WrongType),
-            },
-            Self::ContainsAny => match (left, right) {
-                (Operand::Set(some), Operand::Set(others)) => Ok(Operand::Bool(!some.is_disjoint(others))),
-                _ => Err(Failure::WrongType),
-            },
+    /// When an operand has another type.
+    pub(crate) fn holds(self, left: Operand<'_>, right: Operand<'_>) -> Result<bool, Failure> {
+        match (self, left, right) {
+            (Self::Equal, ..) => Ok(left == right),
+            (Self::Less, Operand::Long(a), Operand::Long(b))
+            | (Self::Less, Operand::Datetime(a), Operand::Datetime(b))
+            | (Self::Less, Operand::Duration(a), Operand::Duration(b)) => Ok(a < b),
+            (Self::LessOrEqual, Operand::Long(a), Operand::Long(b))
+            | (Self::LessOrEqual, Operand::Datetime(a), Operand::Datetime(b))
+            | (Self::LessOrEqual, Operand::Duration(a), Operand::Duration(b)) => Ok(a <= b),
+            (Self::Contains, Operand::Set(set), member) => Ok(set.contains(member)),
+            (Self::ContainsAll, Operand::Set(all), Operand::Set(some)) => Ok(some.is_subset(all)),
+            (Self::ContainsAny, Operand::Set(some), Operand::Set(others)) => Ok(!some.is_disjoint(others)),
+            _ => Err(Failure::WrongType),
         }
     }
 }
 
-fn compare<'a>(left: Operand<'_>, right: Operand<'_>, holds: fn(i64, i64) -> bool) -> Result<Operand<'a>, Failure> {
-    match (left, right) {
-        (Operand::Long(a), Operand::Long(b))
-        | (Operand::Datetime(a), Operand::Datetime(b))
-        | (Operand::Duration(a), Operand::Duration(b)) => Ok(Operand::Bool(holds(a, b))),
-        _ => Err(Failure::WrongType),
-    }
-}
-
-fn calculate<'a>(
-    left: Operand<'_>,
-    right: Operand<'_>,
-    result: fn(i64, i64) -> Option<i64>,
-) -> Result<Operand<'a>, Failure> {
-    match (left, right) {
-        (Operand::Long(a), Operand::Long(b)) => result(a, b).map(Operand::Long).ok_or(Failure::Overflow),
-        _ => Err(Failure::WrongType),
+impl Arithmetic {
+    /// The result.
+    ///
+    /// # Errors
+    /// When an operand has another type, or the result is out of range.
+    pub(crate) fn apply(self, left: Operand<'_>, right: Operand<'_>) -> Result<i64, Failure> {
+        let (Operand::Long(a), Operand::Long(b)) = (left, right) else { return Err(Failure::WrongType) };
+        match self {
+            Self::Add => a.checked_add(b),
+            Self::Subtract => a.checked_sub(b),
+            Self::Multiply => a.checked_mul(b),
+        }
+        .ok_or(Failure::Overflow)
     }
 }

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::data::Datum;
 use super::function::Function;
-use super::operator::{Binary, Unary};
+use super::operator::{Arithmetic, Relation, Unary};
 use super::pattern::Pattern;
 use super::symbol::{Symbol, Symbols};
 use crate::decision::Failure;
@@ -41,7 +41,8 @@ pub(super) enum Node {
     /// In order, up to the first that is true.
     Or(Box<[NodeId]>),
     Unary(Unary, NodeId),
-    Binary(Binary, NodeId, NodeId),
+    Relation(Relation, NodeId, NodeId),
+    Arithmetic(Arithmetic, NodeId, NodeId),
     In(NodeId, NodeId),
     Field(NodeId, Symbol),
     HasField(NodeId, Symbol),

@@ -8,6 +8,8 @@ use hashbrown::HashTable;
 
 use super::data::{Datum, Operand};
 
+/// Up to how many members are searched from first to last.
+const LINEAR_MAX: usize = 8;
 /// From how many members a set of strings is hashed.
 const HASHED_MIN: usize = 16;
 
@@ -30,6 +32,7 @@ impl Set {
                 let is_it = |place: &u32| self.members.get(*place as usize).is_some_and(|found| *found == *text);
                 self.strings.find(hash(text), is_it).is_some()
             }
+            _ if self.members.len() <= LINEAR_MAX => self.members.iter().any(|found| found.as_operand() == member),
             _ => self.members.binary_search_by(|found| found.as_operand().cmp(&member)).is_ok(),
         }
     }

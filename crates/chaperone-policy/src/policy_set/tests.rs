@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bundle::Bundle;
-use crate::compiled::{Scratch, Subject, Uid};
+use crate::compiled::{Question, Subject, Uid};
 use crate::diagnostics::File;
 use crate::entities::Entity;
 use crate::policy_text;
@@ -158,8 +158,7 @@ proptest! {
         let (principal, resource) = (uid(principal), uid(resource));
         let attributes = Attributes::from([("number".into(), PlainValue::Long(number))]);
         let request = BUNDLE.request(action, resource.name().clone(), attributes).expect("valid");
-        let scratch = Scratch::default();
-        let frame = Frame {
+            let question = Question {
             principal: Subject::new(&principal, &store),
             action: BUNDLE.schema().action(request.shape().expect("declared")).expect("declared"),
             resource: Subject::new(&resource, &store),
@@ -167,10 +166,9 @@ proptest! {
             chain: None,
             now: Timestamp::from_micros(0),
             entities: &store,
-            scratch: &scratch,
         };
-        let ours = set.evaluate(&frame);
-        let theirs = set.evaluate_by_cedar(BUNDLE.schema(), &frame);
+        let ours = set.evaluate(&question);
+        let theirs = set.evaluate_by_cedar(BUNDLE.schema(), &question);
         let ids = |policies: &[&Policy]| policies.iter().map(|policy| policy.id.clone()).collect::<Vec<_>>();
         let failed = |evaluation: &Evaluation<'_>| {
             evaluation.failures.iter().map(|(policy, failure)| (policy.id.clone(), *failure)).collect::<Vec<_>>()

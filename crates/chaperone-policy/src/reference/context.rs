@@ -8,7 +8,7 @@ use cedar_policy_core::ast::{Context, Literal, Value};
 use smol_str::{SmolStr, ToSmolStr as _};
 
 use super::convert;
-use crate::compiled::{Frame, Symbols};
+use crate::compiled::{Question, Symbols};
 use crate::convert::ConvertError;
 use crate::session::SessionChain;
 use crate::timestamp::Timestamp;
@@ -19,14 +19,18 @@ type Fields = BTreeMap<SmolStr, Value>;
 ///
 /// # Errors
 /// When a value cannot be converted.
-pub(super) fn of(frame: &Frame<'_>, symbols: &Symbols) -> Result<Context, ConvertError> {
-    let attributes = frame.attributes().map(|(name, value)| Ok((symbols.name(name), convert::value(value, symbols)?)));
+pub(super) fn of(question: &Question<'_>, symbols: &Symbols) -> Result<Context, ConvertError> {
+    let attributes =
+        question.attributes().map(|(name, value)| Ok((symbols.name(name), convert::value(value, symbols)?)));
     let mut context = Fields::from([(key("request"), record(attributes.collect::<Result<Fields, ConvertError>>()?))]);
-    if frame.action.reads_session {
-        context.insert(key("session"), record(frame.chain.map_or_else(no_session, |chain| session(chain, frame.now))));
+    if question.action.reads_session {
+        context.insert(
+            key("session"),
+            record(question.chain.map_or_else(no_session, |chain| session(chain, question.now))),
+        );
     }
-    if frame.action.reads_tree {
-        context.insert(key("tree"), record(tree(frame.chain)));
+    if question.action.reads_tree {
+        context.insert(key("tree"), record(tree(question.chain)));
     }
     Ok(Context::Value(Arc::new(context)))
 }

@@ -14,7 +14,7 @@ use cedar_policy_core::authorizer::{AuthorizationError, Authorizer};
 use cedar_policy_core::entities::Entities;
 
 use self::situation::Situation;
-use crate::compiled::Frame;
+use crate::compiled::Question;
 use crate::decision::Failure;
 use crate::schema::CompiledSchema;
 
@@ -58,8 +58,8 @@ impl Reference {
     }
 
     /// What Cedar's authorizer says of each policy.
-    pub(crate) fn evaluate(&self, schema: &CompiledSchema, frame: &Frame<'_>) -> Verdict {
-        match Situation::of(schema, frame) {
+    pub(crate) fn evaluate(&self, schema: &CompiledSchema, question: &Question<'_>) -> Verdict {
+        match Situation::of(schema, question) {
             Ok(situation) => self.evaluate_situation(&situation),
             Err(_) => self.all_failed(),
         }

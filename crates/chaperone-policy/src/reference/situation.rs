@@ -5,7 +5,7 @@ use cedar_policy_core::entities::Entities;
 
 use super::context;
 use super::slice::{self, SliceError};
-use crate::compiled::{Frame, Uid};
+use crate::compiled::{Question, Uid};
 use crate::convert::{self, ConvertError};
 use crate::entities::EntityStore;
 use crate::schema::CompiledSchema;
@@ -25,11 +25,11 @@ impl<'a> Situation<'a> {
     ///
     /// # Errors
     /// When a value cannot be converted. Nothing that the schema allows is such.
-    pub(super) fn of(schema: &'a CompiledSchema, frame: &Frame<'a>) -> Result<Self, ConvertError> {
-        let context = context::of(frame, schema.symbols())?;
+    pub(super) fn of(schema: &'a CompiledSchema, question: &Question<'a>) -> Result<Self, ConvertError> {
+        let context = context::of(question, schema.symbols())?;
         let uid = |uid: &Uid| convert::uid(uid.name());
-        let (principal, resource) = (uid(frame.principal.uid)?, uid(frame.resource.uid)?);
-        Ok(Self::new(schema, frame.entities, principal, frame.action.uid.clone(), resource, context))
+        let (principal, resource) = (uid(question.principal.uid)?, uid(question.resource.uid)?);
+        Ok(Self::new(schema, question.entities, principal, question.action.uid.clone(), resource, context))
     }
 
     /// From the request's parts.
