@@ -234,22 +234,22 @@ impl Compiler {
 
     /// Whether a value of this can be nothing but a `Bool`.
     fn is_boolean(&self, node: NodeId) -> bool {
-        match self.node(node) {
+        matches!(
+            self.node(node),
             Node::Constant(Datum::Bool(_))
-            | Node::Fail(_)
-            | Node::HasAttribute(_)
-            | Node::Declares(_)
-            | Node::And(_)
-            | Node::Or(_)
-            | Node::Unary(Unary::Not | Unary::IsEmpty, _)
-            | Node::Relation(..)
-            | Node::In(..)
-            | Node::HasField(..)
-            | Node::HasTag(..)
-            | Node::Like(..)
-            | Node::Is(..) => true,
-            _ => false,
-        }
+                | Node::Fail(_)
+                | Node::HasAttribute(_)
+                | Node::Declares(_)
+                | Node::And(_)
+                | Node::Or(_)
+                | Node::Unary(Unary::Not | Unary::IsEmpty, _)
+                | Node::Relation(..)
+                | Node::In(..)
+                | Node::HasField(..)
+                | Node::HasTag(..)
+                | Node::Like(..)
+                | Node::Is(..)
+        )
     }
 
     fn unary(&mut self, operator: UnaryOp, operand: &Expr) -> Compiled {
