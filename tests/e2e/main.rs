@@ -16,6 +16,7 @@ mod doors;
 mod embedded;
 mod entities;
 mod envoys;
+mod evaluators;
 mod failure_mode;
 mod grpc;
 mod http;

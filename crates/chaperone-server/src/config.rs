@@ -18,9 +18,11 @@ use clap::{Args, Parser};
 pub use check::OptionProblem;
 pub use file::{FileError, FileProblem};
 pub use load::{ConfigError, Loaded, Setting, Source, parse};
-pub use parts::{FeedConfig, LogConfig, ProcessConfig, SessionsConfig, StoreConfig, TelemetryConfig};
+pub use parts::{DecisionsConfig, FeedConfig, LogConfig, ProcessConfig, SessionsConfig, StoreConfig, TelemetryConfig};
 pub use planes::{AdminConfig, DataConfig, HttpConfig};
-pub use values::{LogFormat, RuntimeMode, StoreBackend, StoreUrl, StoreUrlError, parse_duration, parse_ratio};
+pub use values::{
+    EvaluatorMode, LogFormat, RuntimeMode, StoreBackend, StoreUrl, StoreUrlError, parse_duration, parse_ratio,
+};
 
 /// Where the configuration file is.
 #[derive(Args, Clone, Debug)]
@@ -55,6 +57,9 @@ pub struct ServeConfig {
     /// Sessions.
     #[command(flatten)]
     pub sessions: SessionsConfig,
+    /// Decisions.
+    #[command(flatten)]
+    pub decisions: DecisionsConfig,
     /// Traces.
     #[command(flatten)]
     pub telemetry: TelemetryConfig,

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+pub mod evaluator;
 pub mod grpc;
 pub mod http;
 pub mod listener;

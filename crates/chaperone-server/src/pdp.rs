@@ -7,12 +7,13 @@ use std::time::Duration;
 use chaperone_policy::mapping::{Credential, Mapped, Needs, Undecodable};
 use chaperone_policy::{
     Authority, BundleNumber, Decision, DecisionId, EntityRef, HandleHash, Outcome, Presenter, Reason, Request, Session,
-    SessionHandle, Timestamp, decide,
+    SessionHandle, Timestamp,
 };
 use chaperone_store::StoreError;
 use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Moment, decision_id};
+use crate::evaluator::Evaluator;
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
 use crate::recorder::{Recorder, Subject};
@@ -31,6 +32,7 @@ pub struct Pdp {
     clock: Clock,
     replica: Arc<Replica>,
     recorder: Recorder,
+    evaluator: Evaluator,
     /// For checks that wait for the store. One that is decided from memory is over before another could count it.
     in_flight: Semaphore,
     default_deadline: Duration,
@@ -218,11 +220,12 @@ impl Pdp {
         clock: Clock,
         replica: Arc<Replica>,
         recorder: Recorder,
+        evaluator: Evaluator,
         in_flight_max: usize,
         default_deadline: Duration,
     ) -> Self {
         let in_flight = Semaphore::new(in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
-        Self { clock, replica, recorder, in_flight, default_deadline }
+        Self { clock, replica, recorder, evaluator, in_flight, default_deadline }
     }
 
     /// Begins a check that its caller waits for no longer than `timeout`.
@@ -464,40 +467,41 @@ impl Check<'_> {
         asked: &mut Asked<'_, '_>,
         at: Timestamp,
     ) -> Result<Answer, NoDecision> {
+        let id = decision_id(at);
         let (decision, principal, session) = match subjects {
             Subjects::Nobody(reason) => (Decision::deny(*reason), None, None),
             Subjects::Peer(principal) => {
                 let decision =
-                    self.decide_all(Authority::Principal(principal), &evidence.presenter(false), asked, at)?;
+                    self.decide_all(id, Authority::Principal(principal), &evidence.presenter(false), asked, at)?;
                 (decision, Some(principal.clone()), None)
             }
             Subjects::Session(cached) => {
                 let chain = &cached.chain;
                 let session = chain.session();
                 let presenter = evidence.presenter(session.binding.certificate_sha256.is_some());
-                let decision = self.decide_all(Authority::Session(chain), &presenter, asked, at)?;
+                let decision = self.decide_all(id, Authority::Session(chain), &presenter, asked, at)?;
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
                 (decision, Some(session.principal.clone()), Some(Arc::clone(session)))
             }
         };
-        Ok(Answer { id: decision_id(at), decision, principal, session, bundle: self.snapshot.number, at })
+        Ok(Answer { id, decision, principal, session, bundle: self.snapshot.number, at })
     }
 
     fn decide_all(
         &self,
+        id: DecisionId,
         authority: Authority<'_>,
         presenter: &Presenter,
         asked: &mut Asked<'_, '_>,
         now: Timestamp,
     ) -> Result<Decision, NoDecision> {
-        let Snapshot { bundle, entities, .. } = &*self.snapshot;
-        guarded(|| match asked.read(|| bundle.needs(authority)) {
-            Ok([request]) => decide(bundle, entities, request, authority, presenter, now),
-            Ok(requests) => {
-                combine(requests.iter().map(|request| decide(bundle, entities, request, authority, presenter, now)))
-            }
+        let evaluator = &self.pdp.evaluator;
+        let decide = |request: &Request| evaluator.decide(id, &self.snapshot, request, authority, presenter, now);
+        guarded(|| match asked.read(|| self.snapshot.bundle.needs(authority)) {
+            Ok([request]) => decide(request),
+            Ok(requests) => combine(requests.iter().map(decide)),
             Err(undecodable) => {
                 let detail = Some(undecodable.message);
                 Decision { detail, ..Decision::deny(Reason::Undecodable) }

@@ -19,6 +19,7 @@ use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::clock::Clock;
 use crate::config::ServeConfig;
+use crate::evaluator::Evaluator;
 use crate::pdp::Pdp;
 use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
@@ -97,10 +98,12 @@ impl Server {
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
         let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone());
+        let evaluator = Evaluator::start(&config.decisions, &telemetry.metrics)?;
         let pdp = Arc::new(Pdp::new(
             clock.clone(),
             Arc::clone(&replica),
             recorder.clone(),
+            evaluator,
             config.data.concurrency,
             config.data.default_deadline,
         ));

@@ -34,7 +34,7 @@ impl<'a> Writer<'a> {
             return if self.chance.percent(50) { one } else { format!("({one} && {})", self.boolean(2)) };
         }
         let depth = *self.chance.choose(&[1, 1, 2, 2, 2, 3, 3, 4, 5]);
-        let text = self.boolean(depth);
+        let text = if self.chance.percent(3) { self.deep() } else { self.boolean(depth) };
         if self.chance.percent(40) {
             shared.push(text.clone());
         }
@@ -154,6 +154,38 @@ impl<'a> Writer<'a> {
             19..=21 => self.membership(depth),
             22..=24 => self.set_question(depth),
             _ => self.comparison(depth),
+        }
+    }
+
+    /// What nests or goes on almost as far as is accepted.
+    fn deep(&mut self) -> String {
+        let count = self.chance.between(5, 12);
+        match self.chance.below(4) {
+            0 => format!("{}{}{}", "(!".repeat(2 * count), self.leaf(&Type::Bool), ")".repeat(2 * count)),
+            1 => {
+                let terms: Vec<_> = (0..4 * count).map(|_| self.leaf(&Type::Bool)).collect();
+                let operators = [" && ", " || "];
+                let mut text = String::from("true");
+                for term in terms {
+                    text.push_str(self.chance.pick(&operators));
+                    text.push_str(&term);
+                }
+                format!("({text})")
+            }
+            2 => {
+                let choices: Vec<_> = (0..count)
+                    .map(|_| format!("if {} then {} else ", self.leaf(&Type::Bool), self.leaf(&Type::Bool)))
+                    .collect();
+                format!("({}{})", choices.concat(), self.leaf(&Type::Bool))
+            }
+            _ => {
+                let (open, close) = ("{a: ".repeat(count), "}".repeat(count));
+                let (one, other) = (self.leaf(&Type::Long), self.leaf(&Type::Long));
+                format!(
+                    "([{open}{one}{close}].contains({open}{other}{close}) || {open}{one}{close}{} == 1)",
+                    ".a".repeat(count)
+                )
+            }
         }
     }
 
@@ -306,7 +338,7 @@ impl<'a> Writer<'a> {
     }
 
     fn entity_question(&mut self, text: &str, kind: &str, depth: usize) -> String {
-        let ancestors: Vec<String> = self.world.ancestors(kind).into_iter().cloned().collect();
+        let ancestors: Vec<String> = self.world.ancestors(kind);
         let group = Type::Entity(self.chance.choose(&ancestors).as_str().into());
         match self.chance.below(6) {
             0 => format!("({text} is {})", self.chance.choose(&self.world.kinds)),
@@ -345,6 +377,11 @@ impl<'a> Writer<'a> {
         }
         if sets.is_empty() {
             sets.push(Type::Set(Box::new(Type::Long)));
+        }
+        if self.chance.percent(8) {
+            // Large enough to be hashed.
+            let members: Vec<_> = (0..40).map(|number| quoted(&format!("{number:x}"))).collect();
+            return format!("[{}].contains({})", members.join(", "), self.expression(&Type::String, depth));
         }
         let ty = self.chance.choose(&sets).clone();
         let Type::Set(element) = &ty else { return "true".into() };

@@ -94,7 +94,7 @@ impl<'a> Author<'a> {
 
 fn constraint(chance: &mut Chance, world: &World, variable: &str, kind: &str, with_slot: bool) -> Constraint {
     let own = world.entity(chance, kind);
-    let ancestors: Vec<String> = world.ancestors(kind).into_iter().cloned().collect();
+    let ancestors = world.ancestors(kind);
     let group_kind = chance.choose(&ancestors).clone();
     let group = world.entity(chance, &group_kind);
     let is_kind = Some(format!("{variable} is {kind}"));

@@ -42,9 +42,9 @@ pub(super) fn compare(
     situation: &Situation,
 ) -> Result<Decision, [Decision; 2]> {
     let (bundle, store, now) = (&compiled.bundle, &compiled.store, situation.now);
-    let (request, authority, presenter) = (situation.request(bundle), situation.authority(), &situation.presenter);
-    let ours = evaluate(bundle, store, &request, authority, presenter, now);
-    let theirs = decide_by_cedar(bundle, store, &request, authority, presenter, now);
+    let (authority, presenter) = (situation.authority(), &situation.presenter);
+    let ours = evaluate(bundle, store, &situation.request(bundle), authority, presenter, now);
+    let theirs = decide_by_cedar(bundle, store, &situation.whole_request(bundle), authority, presenter, now);
     if ours == theirs { Ok(ours) } else { Err([ours, theirs]) }
 }
 

@@ -19,7 +19,7 @@ use crate::schema::CompiledSchema;
 use crate::timestamp::Timestamp;
 
 /// How many decisions are made with one bundle, which takes far longer to compile than they take.
-const CASES_PER_BUNDLE: u64 = 100;
+const CASES_PER_BUNDLE: u64 = 160;
 /// How many decisions are made with one schema, which takes longer still.
 const CASES_PER_PART: u64 = 8 * CASES_PER_BUNDLE;
 

@@ -11,6 +11,7 @@ use super::world::{RequestKind, World};
 use crate::bundle::Bundle;
 use crate::decide::Authority;
 use crate::ids::SessionId;
+use crate::mapping::Needs;
 use crate::request::{Presenter, Request};
 use crate::session::{Binding, Ended, EndingAct, Session, SessionChain, Task};
 use crate::timestamp::Timestamp;
@@ -58,11 +59,31 @@ impl Situation {
         Self { chain, principal, action, resource, attributes, presenter, now }
     }
 
-    /// The request as a bundle makes it, which takes only resources that the action applies to.
-    pub(super) fn request(&self, bundle: &Bundle) -> Request {
+    /// The request with every attribute. A bundle takes only resources that the action applies to.
+    pub(super) fn whole_request(&self, bundle: &Bundle) -> Request {
         let fitting = EntityRef::new(bundle.shapes()[&self.action].resources[0].clone(), "any");
-        let request = bundle.request(&self.action.to_string(), fitting, self.attributes.clone());
+        let name = format!("{}::\"{}\"", self.action.kind, self.action.id);
+        let request = bundle.request(&name, fitting, self.attributes.clone());
         request.expect("attributes of the right types").on(self.resource.clone())
+    }
+
+    /// The request as the mapping makes it: without the attributes that no policy reads.
+    pub(super) fn request(&self, bundle: &Bundle) -> Request {
+        let whole = self.whole_request(bundle);
+        if bundle.needs(self.authority()) == Needs::All {
+            return whole;
+        }
+        let shape = &bundle.shapes()[&self.action];
+        let (symbols, reads) = (bundle.schema().symbols(), bundle.policies().reads());
+        let mut request = Request::of(whole.action.clone(), self.resource.clone(), shape);
+        for name in
+            self.attributes.keys().filter(|name| symbols.find(name).is_some_and(|symbol| reads.contains(symbol)))
+        {
+            if let Some((place, value)) = shape.place(name).and_then(|place| Some((place, whole.value(place)?))) {
+                request.set(place, value.clone());
+            }
+        }
+        request
     }
 
     /// As a decision takes it.

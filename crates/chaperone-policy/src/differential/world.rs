@@ -18,6 +18,9 @@ const UNKNOWN: &str = "9";
 /// The ids of entities of an enumerated type.
 const CHOICES: [&str; 3] = ["red", "green", "blue"];
 
+/// A type of principal that every schema has, and that has no attributes.
+const WORKLOAD: &str = "Chaperone::Workload";
+
 /// A schema.
 pub(super) struct World {
     /// `App::`, or nothing.
@@ -100,7 +103,10 @@ impl World {
                 let picked = some(chance, &kinds, 40);
                 if picked.is_empty() { vec![chance.choose(&kinds).clone()] } else { picked }
             };
-            let (principals, resources) = (applies_to(), applies_to());
+            let (mut principals, resources) = (applies_to(), applies_to());
+            if chance.percent(10) {
+                principals.push(WORKLOAD.to_owned());
+            }
             actions.push(Action {
                 id: format!("a{number}"),
                 groups: some(chance, &groups, 50),
@@ -142,14 +148,14 @@ impl World {
     }
 
     /// Every type whose entities can be ancestors of those of `kind`, itself included.
-    pub(super) fn ancestors(&self, kind: &str) -> Vec<&String> {
-        let mut found: Vec<&String> = self.kinds.iter().filter(|other| *other == kind).collect();
+    pub(super) fn ancestors(&self, kind: &str) -> Vec<String> {
+        let mut found = vec![kind.to_owned()];
         let mut next = 0;
-        while let Some(kind) = found.get(next).copied() {
+        while let Some(kind) = found.get(next).cloned() {
             next += 1;
-            for parent in self.types.get(kind).iter().flat_map(|own| &own.parents) {
-                if !found.contains(&parent) {
-                    found.push(parent);
+            for parent in self.types.get(&kind).iter().flat_map(|own| &own.parents) {
+                if !found.contains(parent) {
+                    found.push(parent.clone());
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::values::{StoreBackend, StoreUrl};
+use super::values::{EvaluatorMode, StoreBackend, StoreUrl};
 use super::{AdminConfig, DataConfig, FeedConfig, ServeConfig, SessionsConfig, StoreConfig, TelemetryConfig};
 use crate::admin_auth::TokenFile;
 use crate::tls::{Protocols, Tls, TlsFiles, canonical_client_name};
@@ -84,6 +84,9 @@ impl ServeConfig {
         if self.feed.stale_grace > Duration::ZERO {
             let message = "decisions are made from state that may lack a revocation";
             problem(&mut warnings, "feed-stale-grace", message);
+        }
+        if self.decisions.evaluator == EvaluatorMode::Cedar {
+            problem(&mut warnings, "evaluator", "every policy is evaluated for every check, which is slow");
         }
         if self.store.url().is_ok_and(|url| url.backend() == StoreBackend::Memory) {
             problem(&mut warnings, "store-url", "sessions and bundles are gone when the process ends");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{LogFormat, StoreUrl, StoreUrlParser, parse_duration, parse_ratio};
+use super::values::{EvaluatorMode, LogFormat, StoreUrl, StoreUrlParser, parse_duration, parse_ratio};
 use crate::clock::Clock;
 
 /// The store.
@@ -147,6 +147,25 @@ pub struct SessionsConfig {
         default_value = "100000"
     )]
     pub cache_size: usize,
+}
+
+/// Decisions.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Decisions")]
+pub struct DecisionsConfig {
+    /// What evaluates policies. Cedar's own evaluator decides the same, far slower: a fallback
+    #[arg(id = "evaluator", long, env = "CHAPERONE_EVALUATOR", value_name = "MODE", default_value = "compiled")]
+    pub evaluator: EvaluatorMode,
+    /// Part of the decisions that are made again by Cedar's evaluator and compared, when that is to verify; from 0 to 1
+    #[arg(
+        id = "evaluator-verify-ratio",
+        long,
+        env = "CHAPERONE_EVALUATOR_VERIFY_RATIO",
+        value_name = "RATIO",
+        default_value = "0.01",
+        value_parser = parse_ratio
+    )]
+    pub verify_ratio: f64,
 }
 
 /// Traces.

@@ -103,6 +103,17 @@ pub enum RuntimeMode {
     PerCore,
 }
 
+/// What evaluates policies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum EvaluatorMode {
+    /// The compiled policies.
+    Compiled,
+    /// Cedar's own authorizer: the same decisions, far slower.
+    Cedar,
+    /// The compiled policies, and a sample of the decisions again by Cedar's, to alarm on a difference.
+    Verify,
+}
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum LogFormat {

@@ -128,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::evaluator::Evaluator;
     use crate::pdp::Pdp;
     use crate::recorder::Recorder;
     use crate::replica::{Replica, StalenessLimits};
@@ -144,7 +145,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
         let recorder = Recorder::new(metrics, DecisionSpans::disabled(), clock.clone());
         let default_deadline = Duration::from_secs(10);
-        let pdp = Arc::new(Pdp::new(clock, replica, recorder, 1, default_deadline));
+        let pdp = Arc::new(Pdp::new(clock, replica, recorder, Evaluator::Compiled, 1, default_deadline));
         DataPlane {
             checks: ExtAuthz::new(pdp),
             routes: Routes::default().prepare(),

@@ -52,6 +52,9 @@ pub struct Metrics {
     entity_changes: Counter<u64>,
     touches: Counter<u64>,
     shed: Counter<u64>,
+    verified: Counter<u64>,
+    evaluator_differences: Counter<u64>,
+    verify_dropped: Counter<u64>,
 }
 
 /// The last known state, read when metrics are.
@@ -88,7 +91,17 @@ impl Metrics {
         let check_durations = Arc::new(CheckDurations::default());
         registry.register(Box::new(DurationsCollector::new(Arc::clone(&check_durations))?))?;
         let counter = |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
+        let evaluator_differences =
+            counter("chaperone.evaluator.differences", "Decisions that Cedar's evaluator would have made otherwise");
+        // There from the start: an alert on its increase must not miss the first.
+        evaluator_differences.add(0, &[]);
         Ok(Self {
+            evaluator_differences,
+            verified: counter("chaperone.evaluator.verified", "Decisions that were made again by Cedar's evaluator"),
+            verify_dropped: counter(
+                "chaperone.evaluator.samples.dropped",
+                "Decisions that were to be made again by Cedar's evaluator, but for which it had no time",
+            ),
             no_decisions: counter("chaperone.no.decisions", "Checks that could not be decided, by code and door"),
             decisions_in_grace: counter(
                 "chaperone.decisions.in.grace",
@@ -151,6 +164,17 @@ impl Metrics {
     /// Counts a call that was refused because too many were under way, by its door (`data`, `admin`).
     pub fn shed(&self, door: &'static str) {
         self.shed.add(1, &[KeyValue::new("door", door)]);
+    }
+
+    /// Counts a decision that Cedar's evaluator made again, and whether that was another one.
+    pub fn verified(&self, differs: bool) {
+        self.verified.add(1, &[]);
+        self.evaluator_differences.add(u64::from(differs), &[]);
+    }
+
+    /// Counts a decision that was to be made again by Cedar's evaluator, and was not.
+    pub fn verification_dropped(&self) {
+        self.verify_dropped.add(1, &[]);
     }
 
     /// Notes that the feed was read just now.
@@ -316,8 +340,14 @@ mod tests {
         metrics.touched(5);
         metrics.shed("data");
         metrics.decided_in_grace();
+        metrics.verified(false);
+        metrics.verified(true);
+        metrics.verification_dropped();
         let text = metrics.text().expect("it is written");
         for (series, expected) in [
+            ("chaperone_evaluator_verified_total", 2.0),
+            ("chaperone_evaluator_differences_total", 1.0),
+            ("chaperone_evaluator_samples_dropped_total", 1.0),
             (r#"chaperone_store_errors_total{operation="session_chain"}"#, 1.0),
             (r#"chaperone_bundle_reloads_total{result="error"}"#, 1.0),
             ("chaperone_session_touches_total", 5.0),
