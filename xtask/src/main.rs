@@ -53,7 +53,7 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
         /// How Chaperone's threads share the work
-        #[arg(long, default_value = "shared")]
+        #[arg(long, default_value = "per-core")]
         runtime: Runtime,
         /// Rounds, of which the medians are taken
         #[arg(long, default_value_t = 5)]
@@ -71,7 +71,7 @@ enum Task {
     /// Records where Chaperone's CPU time goes under load: the flame graph and the table of stages in docs/performance.md
     Profile {
         /// How Chaperone's threads share the work
-        #[arg(long, default_value = "shared")]
+        #[arg(long, default_value = "per-core")]
         runtime: Runtime,
         /// Requests to record
         #[arg(long, default_value_t = 200_000)]

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -147,8 +148,11 @@ impl Calls {
         let is_some = !calls.is_empty();
         for mut call in calls {
             // Nothing wakes it here: when it has to wait, its own task asks again at once, and waits.
-            if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-                tokio::spawn(call);
+            let polled = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            match catch_unwind(AssertUnwindSafe(polled)) {
+                Ok(Poll::Pending) => drop(tokio::spawn(call)),
+                // A panic ends one call, as it would in a task of its own, and not the connection with all the others.
+                Ok(Poll::Ready(())) | Err(_) => {}
             }
         }
         is_some
