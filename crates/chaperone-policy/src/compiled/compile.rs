@@ -183,43 +183,33 @@ impl Compiler {
     }
 
     fn and(&mut self, parts: impl IntoIterator<Item = NodeId>) -> NodeId {
-        let mut flat = Vec::new();
-        for part in parts {
-            match self.node(part) {
-                Node::Constant(Datum::Bool(true)) => {}
-                Node::And(parts) => flat.extend_from_slice(&parts.clone()),
-                _ => flat.push(part),
-            }
-            if self.ends(flat.last().copied(), false) {
-                break;
-            }
-        }
-        match flat.as_slice() {
-            [] => self.constant(Datum::Bool(true)),
-            [part] if self.is_boolean(*part) => *part,
-            // A first part that is false or fails decides alone.
-            [first, ..] if self.ends(Some(*first), false) => *first,
-            _ => self.add(Node::And(flat.into())),
-        }
+        self.connect(parts, false)
     }
 
     fn or(&mut self, parts: impl IntoIterator<Item = NodeId>) -> NodeId {
+        self.connect(parts, true)
+    }
+
+    /// Parts that are looked at in order, up to the first whose value is the deciding one.
+    fn connect(&mut self, parts: impl IntoIterator<Item = NodeId>, deciding: bool) -> NodeId {
         let mut flat = Vec::new();
         for part in parts {
-            match self.node(part) {
-                Node::Constant(Datum::Bool(false)) => {}
-                Node::Or(parts) => flat.extend_from_slice(&parts.clone()),
+            match (self.node(part), deciding) {
+                (Node::Constant(Datum::Bool(value)), _) if *value != deciding => {}
+                (Node::And(nested), false) | (Node::Or(nested), true) => flat.extend_from_slice(nested),
                 _ => flat.push(part),
             }
-            if self.ends(flat.last().copied(), true) {
+            if self.ends(flat.last().copied(), deciding) {
                 break;
             }
         }
         match flat.as_slice() {
-            [] => self.constant(Datum::Bool(false)),
+            [] => self.constant(Datum::Bool(!deciding)),
             [part] if self.is_boolean(*part) => *part,
-            [first, ..] if self.ends(Some(*first), true) => *first,
-            _ => self.add(Node::Or(flat.into())),
+            // A first part that decides or fails does so alone.
+            [first, ..] if self.ends(Some(*first), deciding) => *first,
+            _ if deciding => self.add(Node::Or(flat.into())),
+            _ => self.add(Node::And(flat.into())),
         }
     }
 
