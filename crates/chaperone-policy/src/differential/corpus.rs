@@ -3,7 +3,7 @@
 //! Such schemas have contexts of any form, and Chaperone's have `context.request`: what a case says of `context` is moved there, in its schema
 //! and in its policies, so that a bundle can be made of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub struct CorpusReport {
     /// Files whose policies are refused, as the corpus says they are.
     pub invalid: u64,
     /// Files that cannot be made into a bundle, by why.
-    pub skipped_files: std::collections::BTreeMap<String, u64>,
+    pub skipped_files: BTreeMap<String, Vec<PathBuf>>,
     /// Requests that were decided as expected, by both.
     pub decided: u64,
     /// Of them, those that were allowed.
@@ -70,8 +70,9 @@ impl fmt::Display for CorpusReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, invalid, decided, allowed, failed, skipped_requests, .. } = self;
         writeln!(f, "{files} files, of which {invalid} are refused as they should be")?;
-        for (why, count) in &self.skipped_files {
-            writeln!(f, "  {count} skipped: {why}")?;
+        for (why, skipped) in &self.skipped_files {
+            let first = skipped.first().map(|file| file.display());
+            writeln!(f, "  {} skipped, {why}; the first is {}", skipped.len(), first.expect("there is one"))?;
         }
         writeln!(f, "{decided} requests decided as expected ({allowed} allowed, {failed} with policies that failed)")?;
         writeln!(f, "{skipped_requests} requests skipped that the schema does not allow")?;
@@ -120,7 +121,7 @@ fn run_case(root: &Path, file: &Path, evaluate: Evaluate, report: &mut CorpusRep
     let policies = read(&root.join(&case.policies))?;
     let mut source = BundleSource::default();
     let mut skip = |why: String| {
-        *report.skipped_files.entry(why).or_default() += 1;
+        report.skipped_files.entry(why).or_default().push(file.to_owned());
         Ok(())
     };
     let (schema, actions) = match request_schema(&schema) {
@@ -147,7 +148,8 @@ fn run_case(root: &Path, file: &Path, evaluate: Evaluate, report: &mut CorpusRep
                     report.invalid += 1;
                     Ok(())
                 }
-                code => skip(format!("{code}: {}", problem.message.split('`').next().unwrap_or_default())),
+                // Without what is quoted, so that equal ones are told together.
+                code => skip(format!("{code}: {}", problem.message.split('`').step_by(2).collect::<String>())),
             };
         }
     };
