@@ -164,8 +164,8 @@ mod tests {
                 "code": "forbidden",
                 "reason": "exports need an approval",
                 "policies": [
-                    { "id": "no-export", "reason": "exports need an approval" },
-                    { "id": "office-hours", "reason": "come back tomorrow" },
+                    { "id": "no-export", "reason": "exports need an approval", "failure": null },
+                    { "id": "office-hours", "reason": "come back tomorrow", "failure": null },
                 ],
                 "session_id": null,
                 "bundle_number": 3,
