@@ -23,6 +23,10 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 
 use fixture::Candidates;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many policies a set has.
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 
