@@ -74,7 +74,7 @@ fn check_exits_1_for_a_denial_and_says_so_in_json() {
             "outcome": "deny",
             "code": "forbidden",
             "reason": "secrets stay here",
-            "policies": [{ "id": "no-secrets", "reason": "secrets stay here" }],
+            "policies": [{ "id": "no-secrets", "reason": "secrets stay here", "failure": null }],
             "session_id": SESSION,
             "bundle_number": 7,
             "decision_id": "0198c0de-0000-7000-8000-000000000009",
