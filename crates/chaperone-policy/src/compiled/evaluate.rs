@@ -15,6 +15,7 @@ use super::operator::{Relation, Unary};
 use super::program::{Declared, Node, NodeId, Part, Program, State};
 use super::record::Record;
 use super::set::Set;
+use super::symbol::Symbol;
 use super::uid::Uid;
 use crate::decision::Failure;
 
@@ -110,6 +111,8 @@ impl Program {
             Node::Principal => Ok(Operand::Entity(frame.principal.uid)),
             Node::Resource => Ok(Operand::Entity(frame.resource.uid)),
             Node::Attribute(symbol) => frame.attribute(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing),
+            Node::State(field) => state(frame, *field),
+            Node::Field(of, symbol) => self.field(*of, *symbol, frame),
             node => self.compute(node, id, frame),
         }
     }
@@ -117,16 +120,6 @@ impl Program {
     #[inline(never)]
     fn compute<'a>(&'a self, node: &'a Node, id: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
         match node {
-            Node::State(field) if declares(frame, field.declared()) => Ok(state(frame, *field)),
-            Node::State(_) => Err(Failure::AttributeMissing),
-            Node::Field(of, symbol) => match self.evaluate(*of, frame)? {
-                Operand::Record(record) => record.find(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing),
-                Operand::Entity(uid) => {
-                    let record = frame.record(uid).ok_or(Failure::EntityUnknown)?;
-                    record.attribute(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing)
-                }
-                _ => Err(Failure::WrongType),
-            },
             Node::Tag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
                 (Operand::Entity(uid), Operand::String(name)) => {
                     let record = frame.record(uid).ok_or(Failure::EntityUnknown)?;
@@ -161,7 +154,12 @@ impl Program {
                 let record = fields.collect::<Result<Record, Failure>>()?;
                 Ok(frame.scratch.keep(Datum::Record(Arc::new(record))))
             }
-            Node::Constant(_) | Node::Principal | Node::Resource | Node::Attribute(_) => self.evaluate(id, frame),
+            Node::Constant(_)
+            | Node::Principal
+            | Node::Resource
+            | Node::Attribute(_)
+            | Node::State(_)
+            | Node::Field(..) => self.evaluate(id, frame),
             Node::HasAttribute(_)
             | Node::Declares(_)
             | Node::And(_)
@@ -173,6 +171,16 @@ impl Program {
             | Node::Like(..)
             | Node::Is(..) => self.test(id, frame).map(Operand::Bool),
         }
+    }
+
+    #[inline(never)]
+    fn field<'a>(&'a self, of: NodeId, symbol: Symbol, frame: &Frame<'a>) -> Evaluated<'a> {
+        let found = match self.evaluate(of, frame)? {
+            Operand::Record(record) => record.find(symbol),
+            Operand::Entity(uid) => frame.record(uid).ok_or(Failure::EntityUnknown)?.attribute(symbol),
+            _ => return Err(Failure::WrongType),
+        };
+        found.map(Datum::as_operand).ok_or(Failure::AttributeMissing)
     }
 
     /// Whether a set that is written out has this member.
@@ -242,7 +250,8 @@ impl Program {
         }
         let parts = part.parts().iter().filter(|(.., needs)| needs.is_none_or(|needs| declares(frame, needs)));
         let parts = parts.map(|(name, part, _)| (*name, Datum::Record(Arc::new(self.part(*part, frame)))));
-        let fields = part.state().iter().map(|(name, field)| (*name, state(frame, *field).to_datum()));
+        let fields =
+            part.state().iter().filter_map(|(name, field)| Some((*name, state(frame, *field).ok()?.to_datum())));
         // Every name is one of the supplied schema's, so that every symbol is known.
         parts.chain(fields).filter_map(|(name, value)| Some((self.symbols.find(name)?, value))).collect()
     }
@@ -296,7 +305,12 @@ fn declares(frame: &Frame<'_>, declared: Declared) -> bool {
     }
 }
 
-fn state<'a>(frame: &Frame<'a>, field: State) -> Operand<'a> {
+/// What the context says beside the request; fails where the action does not declare it.
+#[inline(never)]
+fn state<'a>(frame: &Frame<'a>, field: State) -> Evaluated<'a> {
+    if !declares(frame, field.declared()) {
+        return Err(Failure::AttributeMissing);
+    }
     let chain = frame.chain;
     let session = chain.map(|chain| &**chain.session());
     let text = |text: Option<&'a str>| Operand::String(text.unwrap_or_default());
@@ -304,7 +318,7 @@ fn state<'a>(frame: &Frame<'a>, field: State) -> Operand<'a> {
     let seconds = |duration: Option<Duration>| {
         Operand::Long(duration.map_or(0, |duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     };
-    match field {
+    Ok(match field {
         State::SessionExists => Operand::Bool(chain.is_some()),
         State::SessionId => text(chain.map(|chain| &*chain.facts().id)),
         State::SessionOwner => text(session.map(|session| &*session.owner)),
@@ -317,5 +331,5 @@ fn state<'a>(frame: &Frame<'a>, field: State) -> Operand<'a> {
         State::DelegationDepth => Operand::Long(session.map_or(0, |session| i64::from(session.depth))),
         State::TreeId => text(chain.map(|chain| &*chain.facts().tree)),
         State::TreeLabels => labels(chain.map(|chain| &chain.facts().tree_labels)),
-    }
+    })
 }
