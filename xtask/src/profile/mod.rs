@@ -78,7 +78,7 @@ pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     }
     let table = table(&folded, cpu_us)?;
     println!("{table}");
-    docs::replace("stages", &table)
+    docs::replace("stages", &format!("![Flame graph of chaperone serve](performance/flame.svg)\n\n{table}"))
 }
 
 /// The share of each stage in the CPU time of a check, in Markdown. The event counts nanoseconds, and so do the stacks.
