@@ -48,18 +48,22 @@ async fn list(admin: &Admin, r#type: &str, page_size: u32) -> Vec<String> {
     }
 }
 
+/// Documents, of which nobody reads the secret ones.
+fn guarding_secrets() -> Bundle {
+    Bundle::documents().with(
+        "policies/sensitivity.cedar",
+        "@id(\"no-secrets\")\nforbid (principal, action == Action::\"read\", resource is Document)\n\
+         when { resource has sensitivity && resource.sensitivity == \"secret\" };\n",
+    )
+}
+
 async fn until_reading_is(direct: &Direct, handle: &str, code: &str) {
     wait::until(format!("reading is {code}"), async || (direct.read(handle).await == code).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_entity_decides_on_every_replica_until_it_is_deleted() {
-    let guarded = Bundle::documents().with(
-        "policies/sensitivity.cedar",
-        "@id(\"no-secrets\")\nforbid (principal, action == Action::\"read\", resource is Document)\n\
-         when { resource has sensitivity && resource.sensitivity == \"secret\" };\n",
-    );
-    let world = World::builder().replicas(2).bundle(guarded).start().await;
+    let world = World::builder().replicas(2).bundle(guarding_secrets()).start().await;
     let handle = world.session().await.handle;
     let replicas = [Direct::to(&world.replicas[0]).await, Direct::to(&world.replicas[1]).await];
     let everywhere = async |code: &str| {
@@ -97,12 +101,7 @@ async fn taken_over(world: &World) -> Vec<(u64, u64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_entity_changes_among_many_without_loading_the_others() {
-    let guarded = Bundle::documents().with(
-        "policies/sensitivity.cedar",
-        "@id(\"no-secrets\")\nforbid (principal, action == Action::\"read\", resource is Document)\n\
-         when { resource has sensitivity && resource.sensitivity == \"secret\" };\n",
-    );
-    let world = World::builder().replicas(2).bundle(guarded).start().await;
+    let world = World::builder().replicas(2).bundle(guarding_secrets()).start().await;
     let handle = world.session().await.handle;
     let many = (0..900).map(|number| document(&format!("d{number}"), "public")).collect();
     put(&world.admin, many).await.expect("they fit");

@@ -63,25 +63,36 @@ pub(crate) fn record(fields: &Attributes) -> Result<BTreeMap<SmolStr, CoreValue>
     fields.iter().map(|(name, field)| Ok((name.clone(), value(field)?))).collect()
 }
 
-type Constructor = LazyLock<Option<&'static ExtensionFunction>>;
+/// One of Cedar's extension functions. Parsing its name costs more than the call.
+pub(crate) type Function = LazyLock<Option<&'static ExtensionFunction>>;
 
-static IP: Constructor = LazyLock::new(|| constructor("ip"));
-static DECIMAL: Constructor = LazyLock::new(|| constructor("decimal"));
-static DATETIME: Constructor = LazyLock::new(|| constructor("datetime"));
-static DURATION: Constructor = LazyLock::new(|| constructor("duration"));
+static IP: Function = LazyLock::new(|| function("ip"));
+static DECIMAL: Function = LazyLock::new(|| function("decimal"));
+static DATETIME: Function = LazyLock::new(|| function("datetime"));
+static DURATION: Function = LazyLock::new(|| function("duration"));
 
-fn constructor(name: &str) -> Option<&'static ExtensionFunction> {
-    let name = Name::parse_unqualified_name(name).ok()?;
-    Extensions::all_available().func(&name).ok()
+/// The extension function of this name.
+pub(crate) fn function(name: &str) -> Option<&'static ExtensionFunction> {
+    Extensions::all_available().func(&Name::parse_unqualified_name(name).ok()?).ok()
 }
 
-fn extension(constructor: &Constructor, kind: &'static str, text: &SmolStr) -> Result<CoreValue, ConvertError> {
-    let refuse = |message: String| ConvertError::Extension { kind, text: text.clone(), message };
-    let constructor = constructor.ok_or_else(|| refuse("no such extension".into()))?;
-    match constructor.call(&[CoreValue::from(text.clone())]) {
+fn extension(constructor: &Function, kind: &'static str, text: &SmolStr) -> Result<CoreValue, ConvertError> {
+    call(**constructor, &[CoreValue::from(text.clone())]).map_err(|message| ConvertError::Extension {
+        kind,
+        text: text.clone(),
+        message,
+    })
+}
+
+/// Calls an extension function.
+///
+/// # Errors
+/// With what it says when it refuses the arguments.
+pub(crate) fn call(function: Option<&'static ExtensionFunction>, arguments: &[CoreValue]) -> Result<CoreValue, String> {
+    match function.ok_or("no such extension")?.call(arguments) {
         Ok(PartialValue::Value(value)) => Ok(value),
-        Ok(PartialValue::Residual(_)) => Err(refuse("not a value".into())),
-        Err(error) => Err(refuse(error.to_string())),
+        Ok(PartialValue::Residual(_)) => Err("not a value".into()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -8,7 +8,6 @@ use super::{Entity, EntityError, EntityStore, check};
 use crate::bundle::Bundle;
 use crate::compiled::{Symbols, Uid, UidHasher, UidSet};
 use crate::hierarchy::{self, HierarchyError};
-use crate::schema::CompiledSchema;
 use crate::value::EntityRef;
 
 /// Changes of entities that take effect together.
@@ -29,7 +28,13 @@ impl EntityChanges {
 
     /// Puts stored entities in the place of those with the same identity. `bundle` is the one whose entities are changed.
     pub fn put<'a>(&mut self, bundle: &Bundle, entities: impl IntoIterator<Item = &'a Entity>) {
-        self.put_by(bundle.schema(), entities);
+        let schema = bundle.schema();
+        for entity in entities {
+            match check::check(entity, schema) {
+                Ok(()) => self.insert(entity, schema.symbols()),
+                Err(error) => self.errors.push(error),
+            }
+        }
     }
 
     /// Takes stored entities away: what is left is what the bundle has of the same identity, or nothing.
@@ -55,16 +60,6 @@ impl EntityChanges {
             vec![EntityError { uid: uid.clone(), message: error.to_string() }]
         })?;
         Ok(self.next)
-    }
-
-    /// Puts entities that `schema` has to allow.
-    pub(crate) fn put_by<'a>(&mut self, schema: &CompiledSchema, entities: impl IntoIterator<Item = &'a Entity>) {
-        for entity in entities {
-            match check::check(entity, schema) {
-                Ok(()) => self.insert(entity, schema.symbols()),
-                Err(error) => self.errors.push(error),
-            }
-        }
     }
 
     /// Puts an entity that the schema allows.

@@ -1,10 +1,8 @@
 //! Whether the schema allows an entity.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use cedar_policy_core::ast::{Entity as CoreEntity, PartialValue};
-use cedar_policy_core::entities::Schema as _;
 use cedar_policy_core::entities::conformance::EntitySchemaConformanceChecker;
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::validator::CoreSchema;
@@ -30,12 +28,7 @@ pub(super) fn check(entity: &Entity, schema: &CompiledSchema) -> Result<(), Enti
     checker.validate_entity(&core).map_err(|error| refuse(message_of(&error)))
 }
 
-/// The actions and groups of actions of a schema.
-pub(super) fn actions(schema: &CompiledSchema) -> Vec<Arc<CoreEntity>> {
-    CoreSchema::new(schema.validator().schema()).action_entities().collect()
-}
-
-pub(crate) fn to_core(entity: &Entity) -> Result<CoreEntity, ConvertError> {
+fn to_core(entity: &Entity) -> Result<CoreEntity, ConvertError> {
     let uid = convert::uid(&entity.uid)?;
     let attributes = values(&entity.attributes)?;
     let tags = values(&entity.tags)?;

@@ -49,7 +49,7 @@ impl EntityStore {
     /// The schema's actions alone.
     pub(crate) fn of_schema(schema: &CompiledSchema) -> Self {
         let mut store = Self::default();
-        for action in check::actions(schema) {
+        for action in schema.action_entities() {
             let record = EntityRecord::action(&action);
             store.records.insert(Arc::clone(record.shared_uid()), Arc::new(record));
         }

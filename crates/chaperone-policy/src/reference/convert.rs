@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
-use cedar_policy_core::ast::{Entity, ExtensionFunction, Literal, Name, PartialValue, Value};
-use cedar_policy_core::extensions::Extensions;
-use smol_str::SmolStr;
+use cedar_policy_core::ast::{Entity, Literal, PartialValue, Value};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::compiled::{Datum, Record, Symbols, UidSet};
-use crate::convert::{ConvertError, uid};
+use crate::convert::{self, ConvertError, uid};
 use crate::entities::EntityRecord;
+use crate::value::Value as Plain;
 
 /// From which a datetime is counted: no text says those that are far from it.
 const EPOCH: &str = "1970-01-01";
@@ -29,12 +29,9 @@ pub(crate) fn value(datum: &Datum, symbols: &Symbols) -> Result<Value, ConvertEr
             Value::set(members.collect::<Result<Vec<_>, _>>()?, None)
         }
         Datum::Record(fields) => Value::record_arc(Arc::new(record(fields, symbols)?), None),
-        Datum::Ip(range) => call(*IP, "ipaddr", &[text(&range.to_string())])?,
-        Datum::Decimal(value) => call(*DECIMAL, "decimal", &[text(&decimal(*value))])?,
-        Datum::Datetime(since_epoch) => {
-            let epoch = call(*DATETIME, "datetime", &[text(EPOCH)])?;
-            call(*OFFSET, "datetime", &[epoch, duration(*since_epoch)?])?
-        }
+        Datum::Ip(range) => convert::value(&Plain::Ip(format_smolstr!("{range}")))?,
+        Datum::Decimal(value) => convert::value(&Plain::Decimal(decimal(*value)))?,
+        Datum::Datetime(since_epoch) => datetime(*since_epoch)?,
         Datum::Duration(value) => duration(*value)?,
     })
 }
@@ -63,51 +60,22 @@ pub(crate) fn entity(record: &EntityRecord, symbols: &Symbols) -> Result<Entity,
     Ok(Entity::new_with_attr_partial_value(uid(record.uid().name())?, attributes, ancestors, parents, tags))
 }
 
-fn text(text: &str) -> Value {
-    Value::from(SmolStr::new(text))
-}
-
-fn decimal(value: i64) -> String {
+fn decimal(value: i64) -> SmolStr {
     let sign = if value < 0 { "-" } else { "" };
     let magnitude = value.unsigned_abs();
-    format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000)
+    format_smolstr!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000)
 }
 
 fn duration(milliseconds: i64) -> Result<Value, ConvertError> {
-    call(*DURATION, "duration", &[text(&format!("{milliseconds}ms"))])
+    convert::value(&Plain::Duration(format_smolstr!("{milliseconds}ms")))
 }
 
-/// One of Cedar's extension functions. Parsing its name costs more than the call.
-type Function = LazyLock<Option<&'static ExtensionFunction>>;
-
-static IP: Function = LazyLock::new(|| function("ip"));
-static DECIMAL: Function = LazyLock::new(|| function("decimal"));
-static DATETIME: Function = LazyLock::new(|| function("datetime"));
-static DURATION: Function = LazyLock::new(|| function("duration"));
-static OFFSET: Function = LazyLock::new(|| function("offset"));
-
-/// The extension function of this name.
-pub(crate) fn function(name: &str) -> Option<&'static ExtensionFunction> {
-    Extensions::all_available().func(&Name::parse_unqualified_name(name).ok()?).ok()
-}
-
-/// Calls an extension function.
-///
-/// # Errors
-/// When it refuses the arguments.
-pub(crate) fn call(
-    function: Option<&'static ExtensionFunction>,
-    kind: &'static str,
-    arguments: &[Value],
-) -> Result<Value, ConvertError> {
-    let refuse = |message: String| {
-        let text = arguments.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ").into();
-        ConvertError::Extension { kind, text, message }
-    };
-    let function = function.ok_or_else(|| refuse("no such function".into()))?;
-    match function.call(arguments) {
-        Ok(PartialValue::Value(value)) => Ok(value),
-        Ok(PartialValue::Residual(_)) => Err(refuse("not a value".into())),
-        Err(error) => Err(refuse(error.to_string())),
-    }
+fn datetime(since_epoch: i64) -> Result<Value, ConvertError> {
+    static OFFSET: convert::Function = LazyLock::new(|| convert::function("offset"));
+    let epoch = convert::value(&Plain::Datetime(SmolStr::new_static(EPOCH)))?;
+    convert::call(*OFFSET, &[epoch, duration(since_epoch)?]).map_err(|message| ConvertError::Extension {
+        kind: "datetime",
+        text: format_smolstr!("{since_epoch} ms after the epoch"),
+        message,
+    })
 }

@@ -55,7 +55,7 @@ pub(super) fn of(
 
 fn find(schema: &CompiledSchema, store: &EntityStore, uid: &EntityUID) -> Option<Arc<Entity>> {
     if uid.is_action() {
-        return schema.action_entity(uid).cloned();
+        return schema.action_entity(uid);
     }
     let record = store.find(&Uid::new(convert::entity_ref(uid)))?;
     // What the schema allows can be converted.

@@ -69,8 +69,7 @@ fn whole_store() -> Entities {
     let schema = BUNDLE.schema();
     let stored = STORE.records().filter(|record| !record.uid().kind().ends_with("Action"));
     let stored = stored.map(|record| Arc::new(super::convert::entity(record, schema.symbols()).expect("valid")));
-    let actions = ["all", "read"]
-        .map(|id| Arc::clone(schema.action_entity(&uid(&format!("Action::\"{id}\""))).expect("declared")));
+    let actions = ["all", "read"].map(|id| schema.action_entity(&uid(&format!("Action::\"{id}\""))).expect("declared"));
     let closed = TCComputation::AssumeAlreadyComputed;
     let entities = Entities::new().add_entities(
         stored.chain(actions),

@@ -42,7 +42,6 @@ pub(crate) struct CompiledSchema {
     types: HashMap<SmolStr, EntityType>,
     shapes: Shapes,
     symbols: Arc<Symbols>,
-    action_entities: HashMap<EntityUID, Arc<CoreEntity>>,
 }
 
 /// An action that applies to something.
@@ -147,9 +146,7 @@ impl CompiledSchema {
             return Err(problems);
         }
         let types = schema.entity_type_names().map(|kind| (kind.to_smolstr(), kind.clone())).collect();
-        let action_entities =
-            CoreSchema::new(&schema).action_entities().map(|entity| (entity.uid().clone(), entity)).collect();
-        Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols, action_entities })
+        Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols })
     }
 
     /// Cedar's validator against this schema.
@@ -169,8 +166,13 @@ impl CompiledSchema {
     }
 
     /// An action or a group of actions in Cedar's own form, with the groups that it is in.
-    pub(crate) fn action_entity(&self, uid: &EntityUID) -> Option<&Arc<CoreEntity>> {
-        self.action_entities.get(uid)
+    pub(crate) fn action_entity(&self, uid: &EntityUID) -> Option<Arc<CoreEntity>> {
+        CoreSchema::new(self.validator.schema()).action(uid)
+    }
+
+    /// Every action and group of actions in Cedar's own form.
+    pub(crate) fn action_entities(&self) -> impl Iterator<Item = Arc<CoreEntity>> {
+        CoreSchema::new(self.validator.schema()).action_entities()
     }
 
     /// Every action that applies to anything.

@@ -14,7 +14,7 @@ use crate::reference::convert;
 
 /// What Cedar makes of a text.
 fn by_cedar(constructor: &'static str, text: &str) -> Option<Value> {
-    convert::call(function(constructor), constructor, &[Value::from(SmolStr::new(text))]).ok()
+    crate::convert::call(function(constructor), &[Value::from(SmolStr::new(text))]).ok()
 }
 
 /// The same value in Cedar's form.
@@ -24,12 +24,12 @@ fn in_cedar(datum: &Datum) -> Value {
 
 /// What Cedar says that a function gives.
 fn call(function: &'static str, arguments: &[Datum]) -> Option<Value> {
-    convert::call(self::function(function), function, &arguments.iter().map(in_cedar).collect::<Vec<_>>()).ok()
+    crate::convert::call(self::function(function), &arguments.iter().map(in_cedar).collect::<Vec<_>>()).ok()
 }
 
 fn function(name: &'static str) -> Option<&'static ExtensionFunction> {
     static FUNCTIONS: Mutex<BTreeMap<&str, Option<&ExtensionFunction>>> = Mutex::new(BTreeMap::new());
-    *FUNCTIONS.lock().expect("no panic before").entry(name).or_insert_with(|| convert::function(name))
+    *FUNCTIONS.lock().expect("no panic before").entry(name).or_insert_with(|| crate::convert::function(name))
 }
 
 fn bool_of(value: Option<Value>) -> bool {
