@@ -17,6 +17,7 @@ mod hierarchy;
 mod ids;
 mod manifest;
 pub mod mapping;
+mod memory;
 mod nesting;
 mod policy_set;
 mod policy_text;
@@ -39,6 +40,10 @@ pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::Manifest;
+pub use memory::{
+    Amount, Change, Counter, Memory, MemoryKey, MemoryName, ParseMemoryNameError, RememberedSet, Used, WINDOW_MAX,
+    WINDOW_MIN,
+};
 pub use problem::Problem;
 pub use request::{Presenter, Request};
 pub use scope::{Grant, SCOPE_BYTES_MAX, Scope, ScopeError};

@@ -4,7 +4,7 @@
 //! commits, so within a shard they become visible in order and a cursor never passes one that is still to come. A bare sequence
 //! would not do: its values are handed out in one order and commit in another.
 
-use chaperone_policy::{EntityRef, SessionId};
+use chaperone_policy::{EntityRef, MemoryKey, SessionId};
 
 /// How many shards the feed has. A constant of the schema: changing it needs a migration.
 pub const SHARDS: usize = 16;
@@ -22,6 +22,8 @@ pub enum Changed {
     ActiveBundle,
     /// Entities were put or deleted.
     Entity(EntityRef),
+    /// A memory was committed with this version.
+    Memory(MemoryKey, u64),
 }
 
 /// Changes after a cursor.

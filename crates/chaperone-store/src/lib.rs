@@ -24,4 +24,6 @@ pub use embedded::EmbeddedStore;
 pub use error::{BoxError, SchemaError, StoreError};
 pub use feed::{Changed, Changes, Cursor, SHARDS};
 pub use postgres::{InvalidUrl, PostgresOptions, PostgresStore};
-pub use store::{BundleInfo, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle};
+pub use store::{
+    BundleInfo, Committed, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+};

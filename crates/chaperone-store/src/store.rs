@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use chaperone_policy::{
-    BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Session, SessionId, Timestamp,
+    BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Memory, MemoryKey, Session, SessionId,
+    Timestamp,
 };
 
 use crate::error::StoreError;
@@ -99,6 +100,13 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// The entities that exist of these, at most 1,000, in no order. One snapshot.
     async fn entities_named(&self, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError>;
 
+    /// What is remembered of each of these, at most 1,000, in their order. One snapshot.
+    async fn memories(&self, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError>;
+
+    /// Commits each of several transitions, or none of it where a version is not the one that was read; says which, in their order.
+    /// All of them take one round trip's time. No two may change the same memory.
+    async fn commit_memories(&self, transitions: &[Transition], at: Timestamp) -> Result<Vec<Committed>, StoreError>;
+
     /// Where the feed ends now. Read it before loading state: what changes later is then in the feed.
     async fn feed_end(&self) -> Result<Cursor, StoreError>;
 
@@ -192,4 +200,31 @@ pub struct StoredBundle {
     pub info: BundleInfo,
     /// Its files.
     pub source: BundleSource,
+}
+
+/// A memory as it is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoredMemory {
+    /// Whose.
+    pub key: MemoryKey,
+    /// Grows by one with every commit; 0: nothing is stored.
+    pub version: u64,
+    /// What it holds.
+    pub memory: Memory,
+}
+
+/// Memories that change together or not at all.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Transition {
+    /// What each is to hold. `version` is the one that was read: stored is the next.
+    pub writes: Vec<StoredMemory>,
+}
+
+/// What became of a [`Transition`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Committed {
+    /// All of it is stored.
+    Done,
+    /// Another changed one of its memories first; nothing of it is stored. These are the ones that changed, as they are stored now.
+    Conflict(Vec<StoredMemory>),
 }
