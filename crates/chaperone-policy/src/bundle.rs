@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::compiled::Datum;
 use crate::decide::Authority;
 use crate::diagnostics::{File, PROBLEMS_MAX};
+use crate::effects::{Level, MemoryLayout};
 use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
@@ -66,7 +67,9 @@ impl Bundle {
         let mut problems = Problems::default();
         let manifest = problems.keep(Manifest::parse(file(source, manifest::PATH).unwrap_or_default()));
         let schema = problems.keep_all(schema);
-        let policies = compile_policies(source, links, schema.as_deref(), &mut problems);
+        let mut policies = read_policies(source, links);
+        let schema = schema.and_then(|schema| problems.keep_all(with_memory(source, schema, &mut policies)));
+        let policies = compile_policies(policies, schema.as_deref(), &mut problems);
         let entities = match file(source, entity_text::PATH) {
             Some(text) => problems.keep_all(entity_text::parse(text, schema.as_deref())),
             None => Some(schema.as_deref().map(EntityStore::of_schema).unwrap_or_default()),
@@ -84,8 +87,10 @@ impl Bundle {
         match (problems.0.is_empty(), manifest, schema, policies, entities, mapping.flatten()) {
             (true, Some(manifest), Some(schema), Some(policies), Some(entities), Some(mut mapping)) => {
                 let (symbols, reads) = (schema.symbols(), policies.reads());
-                mapping.keep_reads(|attribute| symbols.find(attribute).is_some_and(|symbol| reads.contains(symbol)));
-                let schema_digest = Sha256::digest(file(source, schema::PATH).unwrap_or_default()).into();
+                mapping.keep_reads(|attribute| {
+                    symbols.find(attribute).is_some_and(|symbol| reads.contains(symbol)) || policies.effects_read(attribute)
+                });
+                let schema_digest = digest(source, schema.memory());
                 Ok(Self { manifest, schema, schema_digest, policies, entities, mapping })
             }
             _ => Err(problems.in_order()),
@@ -97,7 +102,7 @@ impl Bundle {
         &self.manifest
     }
 
-    /// SHA-256 of its schema's text: equal for bundles that differ in other things.
+    /// SHA-256 of its schema's text and of what its policies count and remember: equal for bundles that differ in other things.
     pub(crate) fn schema_digest(&self) -> [u8; 32] {
         self.schema_digest
     }
@@ -217,17 +222,35 @@ fn file<'a>(source: &'a BundleSource, path: &str) -> Option<&'a str> {
 
 fn compile_schema(source: &BundleSource) -> Result<CompiledSchema, Vec<Problem>> {
     match file(source, schema::PATH) {
-        Some(text) => CompiledSchema::compile(text),
+        Some(text) => CompiledSchema::compile(text, MemoryLayout::default()),
         None => Err(vec![Problem::of_file(schema::PATH, "schema_missing", "the bundle has no schema")]),
     }
 }
 
-fn compile_policies(
+/// The schema with what the policies count and remember, of which it must be known first what types they meet.
+fn with_memory(
     source: &BundleSource,
-    links: Vec<ParsedPolicy>,
-    schema: Option<&CompiledSchema>,
-    problems: &mut Problems,
-) -> Option<PolicySet> {
+    schema: Arc<CompiledSchema>,
+    policies: &mut PolicyFiles<'_>,
+) -> Result<Arc<CompiledSchema>, Vec<Problem>> {
+    match policies.memory(&schema) {
+        memory if memory == **schema.memory() => Ok(schema),
+        memory => CompiledSchema::compile(file(source, schema::PATH).unwrap_or_default(), memory).map(Arc::new),
+    }
+}
+
+fn digest(source: &BundleSource, memory: &MemoryLayout) -> [u8; 32] {
+    let mut digest = Sha256::new_with_prefix(file(source, schema::PATH).unwrap_or_default());
+    if !memory.is_empty() {
+        for level in Level::ALL {
+            digest.update(memory.counts_type(level));
+            digest.update(memory.sets_type(level));
+        }
+    }
+    digest.finalize().into()
+}
+
+fn read_policies(source: &BundleSource, links: Vec<ParsedPolicy>) -> PolicyFiles<'_> {
     let mut files = PolicyFiles::default();
     for (path, text) in source.files.iter().filter(|(path, _)| path.starts_with("policies/")) {
         files.add(File { path, text });
@@ -235,6 +258,14 @@ fn compile_policies(
     for link in links {
         files.add_link(link);
     }
+    files
+}
+
+fn compile_policies(
+    mut files: PolicyFiles<'_>,
+    schema: Option<&CompiledSchema>,
+    problems: &mut Problems,
+) -> Option<PolicySet> {
     if let Some(schema) = schema {
         files.check_types(schema.validator());
     }

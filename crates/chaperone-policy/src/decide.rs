@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::compiled::{Question, Subject, Uid};
-use crate::decision::{Decision, DeterminingPolicy, Outcome, Reason};
+use crate::decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
+use crate::effects::{self, Effect, Observes};
 use crate::entities::{EntityRecord, EntityStore};
 use crate::policy_set::{Evaluation, Policy, PolicySet};
 use crate::request::{Presenter, Request};
@@ -132,7 +133,8 @@ fn decide_with(
     let resource = Uid::new(request.resource.clone());
     let resource = Subject::new(&resource, entities);
     let chain = authority.chain();
-    let question = Question { principal, action, resource, request, chain, now, entities };
+    let risk_decay_per_hour = bundle.manifest().risk.decay_per_hour;
+    let question = Question { principal, action, resource, request, chain, now, risk_decay_per_hour, entities };
     if let Some(denial) = out_of_scope(evaluator, bundle, &question) {
         return denial;
     }
@@ -140,7 +142,7 @@ fn decide_with(
         // Policies were checked for no other types than those that the action applies to.
         return Decision::deny(Reason::NoPermit);
     }
-    by_policies(&evaluator.evaluate(bundle.policies(), schema, &question), request, authority)
+    by_policies(&evaluator.evaluate(bundle.policies(), schema, &question), schema, &question, authority)
 }
 
 impl Evaluator {
@@ -222,26 +224,70 @@ fn out_of_scope(evaluator: Evaluator, bundle: &Bundle, question: &Question<'_>) 
     (!covered).then(|| Decision::deny(Reason::OutOfScope))
 }
 
-fn by_policies(evaluation: &Evaluation<'_>, request: &Request, authority: Authority<'_>) -> Decision {
+fn by_policies(
+    evaluation: &Evaluation<'_>,
+    schema: &CompiledSchema,
+    question: &Question<'_>,
+    authority: Authority<'_>,
+) -> Decision {
     // Cedar alone skips a policy that fails to evaluate; a skipped forbid would fail open.
     if !evaluation.failures.is_empty() {
-        let policies = evaluation.failures.iter().map(|(policy, failure)| DeterminingPolicy {
-            id: policy.id.clone(),
-            // A reason speaks for what its policy says, and a failed one says nothing: a permit's would sound like an allow.
-            reason: None,
-            failure: Some(*failure),
-        });
-        return Decision { policies: policies.collect(), ..Decision::deny(Reason::PolicyError) };
+        return failed(&evaluation.failures);
     }
     let (outcome, reason, determining) = match (evaluation.forbids.as_slice(), evaluation.permits.as_slice()) {
-        ([], []) => return Decision::deny(Reason::NoPermit),
+        ([], []) => (Outcome::Deny, Reason::NoPermit, [].as_slice()),
         ([], permits) => (Outcome::Allow, Reason::Permitted, permits),
         (forbids, _) => (Outcome::Deny, Reason::Forbidden, forbids),
     };
     let explain = |policy: &&Policy| DeterminingPolicy {
         id: policy.id.clone(),
-        reason: policy.reason.as_ref().map(|reason| reason.render(request, authority)),
+        reason: policy.reason.as_ref().map(|reason| reason.render(question.request, authority)),
         failure: None,
     };
-    Decision { outcome, reason, policies: determining.iter().map(explain).collect(), detail: None }
+    let policies = determining.iter().map(explain).collect();
+    match effects_of(outcome, determining, &evaluation.observers, schema, question) {
+        (effects, None) => Decision { outcome, reason, policies, detail: None, effects },
+        // What an allowed action has to leave behind cannot be: then it may not go ahead.
+        (_, Some(failure)) if outcome == Outcome::Allow => failed(&[failure]),
+        // What is denied stays so, for its own reason.
+        (effects, Some(_)) => Decision { outcome, reason, policies, detail: None, effects },
+    }
+}
+
+/// A denial because of policies that failed.
+fn failed(failures: &[(&Policy, Failure)]) -> Decision {
+    let policies = failures.iter().map(|(policy, failure)| DeterminingPolicy {
+        id: policy.id.clone(),
+        // A reason speaks for what its policy says, and a failed one says nothing: a permit's would sound like an allow.
+        reason: None,
+        failure: Some(*failure),
+    });
+    Decision { policies: policies.collect(), ..Decision::deny(Reason::PolicyError) }
+}
+
+/// What a decision does: the effects of the policies that determined it, then those of the observers that see its outcome. With the
+/// first policy of which an effect has no amount or value.
+fn effects_of<'a>(
+    outcome: Outcome,
+    determining: &[&'a Policy],
+    observers: &[&'a Policy],
+    schema: &CompiledSchema,
+    question: &Question<'_>,
+) -> (Vec<Effect>, Option<(&'a Policy, Failure)>) {
+    let sees = |policy: &&&Policy| match policy.annotations.observes {
+        Some(Observes::Any) => true,
+        Some(Observes::Allowed) => outcome == Outcome::Allow,
+        Some(Observes::Denied) => outcome == Outcome::Deny,
+        None => false,
+    };
+    let (mut effects, mut failure) = (Vec::new(), None);
+    for policy in determining.iter().chain(observers.iter().filter(sees)) {
+        let rules = &policy.annotations.rules;
+        if !rules.is_empty()
+            && let Err(error) = effects::fire(&policy.id, rules, question, schema, &mut effects)
+        {
+            failure = failure.or(Some((*policy, error)));
+        }
+    }
+    (effects, failure)
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
+use crate::effects::Effect;
+
 /// What was decided. Being unable to decide is not an outcome.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
@@ -54,6 +56,8 @@ pub enum Reason {
     Unauthenticated,
     /// The request cannot be read in one way only.
     Undecodable,
+    /// What the decision has to remember does not fit: a limit is reached.
+    MemoryFull,
 }
 
 impl Reason {
@@ -74,6 +78,7 @@ impl Reason {
             Self::OutOfScope => "out_of_scope",
             Self::Unauthenticated => "unauthenticated",
             Self::Undecodable => "undecodable",
+            Self::MemoryFull => "memory_full",
         }
     }
 
@@ -94,6 +99,7 @@ impl Reason {
             Self::OutOfScope => "the session's scope does not cover this",
             Self::Unauthenticated => "a session is required",
             Self::Undecodable => "the request cannot be read unambiguously",
+            Self::MemoryFull => "no more can be remembered of this session, its tree or its principal",
         }
     }
 }
@@ -117,6 +123,10 @@ pub enum Failure {
     Overflow,
     /// A function of an extension type refuses its arguments, such as a datetime that would be too far away.
     Extension,
+    /// An amount that it counts is negative.
+    NegativeAmount,
+    /// It remembers something of a session, and there is none.
+    NoSession,
     /// It cannot be evaluated at all.
     Other,
 }
@@ -130,6 +140,8 @@ impl Failure {
             Self::WrongType => "wrong_type",
             Self::Overflow => "overflow",
             Self::Extension => "extension",
+            Self::NegativeAmount => "negative_amount",
+            Self::NoSession => "no_session",
             Self::Other => "other",
         }
     }
@@ -152,6 +164,8 @@ pub struct Decision {
     pub policies: Vec<DeterminingPolicy>,
     /// More on the reason for the caller, such as why a session was revoked.
     pub detail: Option<String>,
+    /// What it does beside: nothing, for most.
+    pub effects: Vec<Effect>,
 }
 
 /// A policy that determined an outcome.
@@ -168,7 +182,7 @@ pub struct DeterminingPolicy {
 impl Decision {
     /// A denial by a built-in rule.
     pub const fn deny(reason: Reason) -> Self {
-        Self { outcome: Outcome::Deny, reason, policies: Vec::new(), detail: None }
+        Self { outcome: Outcome::Deny, reason, policies: Vec::new(), detail: None, effects: Vec::new() }
     }
 
     /// The sentence for the caller: the first determining policy's reason, else the detail, else the reason's own text.

@@ -10,6 +10,7 @@ mod decision;
 mod diagnostics;
 #[cfg(any(test, feature = "differential"))]
 pub mod differential;
+mod effects;
 mod entities;
 mod entity_text;
 mod handle;
@@ -23,7 +24,9 @@ mod policy_set;
 mod policy_text;
 mod problem;
 mod reason;
+mod recall;
 mod reference;
+mod remember;
 mod request;
 mod schema;
 mod scope;
@@ -36,15 +39,17 @@ mod value;
 pub use bundle::{Bundle, RequestError};
 pub use decide::{Authority, decide, decide_by_cedar};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
+pub use effects::{Alert, Effect, Level, Severity};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
-pub use manifest::Manifest;
+pub use manifest::{Manifest, RiskSettings};
 pub use memory::{
     Amount, Change, Counter, Memory, MemoryKey, MemoryName, ParseMemoryNameError, RememberedSet, Used, WINDOW_MAX,
     WINDOW_MIN,
 };
 pub use problem::Problem;
+pub use remember::remember;
 pub use request::{Presenter, Request};
 pub use scope::{Grant, SCOPE_BYTES_MAX, Scope, ScopeError};
 pub use session::{

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 /// The path of the manifest.
 pub(crate) const PATH: &str = "bundle.toml";
 
-/// What a bundle says of itself. All of it is for people.
+/// What a bundle says of itself.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -18,6 +18,18 @@ pub struct Manifest {
     /// What it is for.
     #[serde(default)]
     pub description: String,
+    /// How the risk of sessions behaves.
+    #[serde(default)]
+    pub risk: RiskSettings,
+}
+
+/// How the risk of sessions behaves under a bundle.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct RiskSettings {
+    /// How many points of risk an hour takes away. Zero, the default: risk stays.
+    #[serde(default)]
+    pub decay_per_hour: u32,
 }
 
 impl Manifest {

@@ -11,6 +11,7 @@ use crate::compiled::{
     Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, UnsupportedExpression,
 };
 use crate::decision::Failure;
+use crate::effects::Annotations;
 use crate::reason::ReasonTemplate;
 use crate::reference::Reference;
 use crate::schema::CompiledSchema;
@@ -32,6 +33,8 @@ pub(crate) struct Policy {
     pub(crate) id: SmolStr,
     /// Its `@reason`.
     pub(crate) reason: Option<ReasonTemplate>,
+    /// What it does where it determines an outcome, or sees one.
+    pub(crate) annotations: Annotations,
     /// Cedar's own form of it.
     pub(crate) core: CorePolicy,
     /// Without its scope, which the index holds.
@@ -45,6 +48,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) permits: SmallVec<[&'a Policy; 8]>,
     /// The forbids that apply.
     pub(crate) forbids: SmallVec<[&'a Policy; 8]>,
+    /// The observers that apply.
+    pub(crate) observers: SmallVec<[&'a Policy; 2]>,
     /// The policies that failed to evaluate, and why.
     pub(crate) failures: SmallVec<[(&'a Policy, Failure); 2]>,
 }
@@ -56,6 +61,8 @@ pub(crate) struct ParsedPolicy {
     pub(crate) id: SmolStr,
     /// Its `@reason`.
     pub(crate) reason: Option<ReasonTemplate>,
+    /// What it does where it determines an outcome, or sees one.
+    pub(crate) annotations: Annotations,
     /// Cedar's own form of it.
     pub(crate) core: CorePolicy,
 }
@@ -78,13 +85,13 @@ impl PolicySet {
     /// With the first policy in which something is not supported.
     pub(crate) fn new(mut parsed: Vec<ParsedPolicy>, schema: &CompiledSchema) -> Result<Self, UnsupportedPolicy> {
         parsed.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut compiler = Compiler::new(schema.symbols());
+        let mut compiler = Compiler::new(schema.symbols(), schema.memory());
         let mut policies = Vec::with_capacity(parsed.len());
         for policy in parsed {
             match compiler.condition(policy.core.non_scope_constraints()) {
                 Ok(condition) => {
-                    let ParsedPolicy { id, reason, core } = policy;
-                    policies.push(Policy { id, reason, core, condition });
+                    let ParsedPolicy { id, reason, annotations, core } = policy;
+                    policies.push(Policy { id, reason, annotations, core, condition });
                 }
                 Err(error) => return Err(UnsupportedPolicy { id: policy.id, loc: policy.core.loc().cloned(), error }),
             }
@@ -116,6 +123,11 @@ impl PolicySet {
         self.program.reads()
     }
 
+    /// Whether what a policy counts or remembers is taken from this attribute of requests.
+    pub(crate) fn effects_read(&self, attribute: &str) -> bool {
+        self.policies.iter().any(|policy| policy.annotations.read(attribute))
+    }
+
     /// Evaluates those whose scope the request satisfies.
     pub(crate) fn evaluate(&self, question: &Question<'_>) -> Evaluation<'_> {
         let scratch = Scratch::new();
@@ -135,9 +147,12 @@ impl PolicySet {
         let verdict = reference.evaluate(schema, question);
         let find = |place: usize| self.policies.get(place);
         let failed = |(place, failure)| Some((find(place)?, failure));
+        let (observers, permits) =
+            verdict.permits.into_iter().filter_map(find).partition(|policy| policy.annotations.observes.is_some());
         Evaluation {
-            permits: verdict.permits.into_iter().filter_map(find).collect(),
+            permits,
             forbids: verdict.forbids.into_iter().filter_map(find).collect(),
+            observers,
             failures: verdict.failures.into_iter().filter_map(failed).collect(),
         }
     }
@@ -147,6 +162,7 @@ impl<'a> Evaluation<'a> {
     /// Notes what came of one policy.
     pub(crate) fn note(&mut self, policy: &'a Policy, holds: Result<bool, Failure>) {
         match (holds, policy.core.effect()) {
+            (Ok(true), Effect::Permit) if policy.annotations.observes.is_some() => self.observers.push(policy),
             (Ok(true), Effect::Permit) => self.permits.push(policy),
             (Ok(true), Effect::Forbid) => self.forbids.push(policy),
             (Ok(false), _) => {}

@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 
 use cedar_policy::ValidationError;
-use cedar_policy_core::ast::{Annotation, AnyId, Policy as CorePolicy, PolicyID, PolicySet as CorePolicySet};
+use cedar_policy_core::ast::{Annotation, Policy as CorePolicy, PolicyID, PolicySet as CorePolicySet};
 use cedar_policy_core::parser::{Loc, parse_policyset};
 use cedar_policy_core::validator::{ValidationMode, Validator};
 use smol_str::SmolStr;
 
 use crate::diagnostics::{File, PROBLEMS_MAX, offset_of};
+use crate::effects::{self, MemoryLayout};
 use crate::nesting::{self, Language};
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
 use crate::reason::ReasonTemplate;
+use crate::schema::CompiledSchema;
 
 /// How long an `@id` may be, in characters, all of which are ASCII.
 const ID_CHARS_MAX: usize = 128;
-/// Annotations that have a meaning, but not in this version: a policy that relies on one must not be accepted without it.
-const UNSUPPORTED: [&str; 8] = ["stepup", "label", "count", "remember", "risk", "revoke", "alert", "observe"];
 
 /// The policies of several files, as far as they could be read.
 #[derive(Debug, Default)]
@@ -46,14 +46,15 @@ impl<'a> PolicyFiles<'a> {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
         }
-        self.problems.extend(unsupported_annotations(file, &core));
+        let annotations =
+            effects::parse(file, &core).map_err(|problems| self.problems.extend(problems)).unwrap_or_default();
         let reason = self.keep(reason(file, &core)).flatten();
         if let Some(id) = self.keep(id(file, &core)).and_then(|id| self.keep_unique(file, &core, id)) {
-            self.policies.push((file, ParsedPolicy { id, reason, core }));
+            self.policies.push((file, ParsedPolicy { id, reason, annotations, core }));
         } else {
             // It is still checked for types, under a name that no policy can have.
             let id = SmolStr::from(format!("#{}", self.policies.len()));
-            self.policies.push((file, ParsedPolicy { id, reason, core }));
+            self.policies.push((file, ParsedPolicy { id, reason, annotations, core }));
         }
     }
 
@@ -72,6 +73,12 @@ impl<'a> PolicyFiles<'a> {
         let problem = file.problem_at(loc, "policy_id_duplicate", format!("the id `{id}` is taken"));
         self.problems.push(problem.with_help(help));
         None
+    }
+
+    /// What they count and remember.
+    pub(crate) fn memory(&mut self, schema: &CompiledSchema) -> MemoryLayout {
+        let declared = effects::declare(self.policies.iter().map(|(file, policy)| (*file, policy)), schema);
+        declared.map_err(|problems| self.problems.extend(problems)).unwrap_or_default()
     }
 
     /// Checks every policy against the schema.
@@ -177,13 +184,5 @@ pub(crate) fn reason(file: File<'_>, policy: &CorePolicy) -> Result<Option<Reaso
         file.problem_at(reason.loc.as_ref().or(policy.loc()), "reason_placeholder", error.to_string()).with_help(
             "placeholders are {principal}, {action}, {resource}, {session.owner}, {session.task.id} and {session.task.purpose}",
         )
-    })
-}
-
-fn unsupported_annotations<'p>(file: File<'p>, policy: &'p CorePolicy) -> impl Iterator<Item = Problem> + 'p {
-    let name_of = |key: &'p AnyId| AsRef::<str>::as_ref(key);
-    policy.annotations().filter(move |(key, _)| UNSUPPORTED.contains(&name_of(key))).map(move |(key, annotation)| {
-        let message = format!("`@{}` is not supported in this version", name_of(key));
-        file.problem_at(annotation.loc.as_ref().or(policy.loc()), "annotation_unsupported", message)
     })
 }

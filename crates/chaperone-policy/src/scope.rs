@@ -8,6 +8,7 @@ use cedar_policy_core::ast::Policy as CorePolicy;
 
 use crate::bundle::Bundle;
 use crate::diagnostics::File;
+use crate::effects::Annotations;
 use crate::policy_set::{ParsedPolicy, PolicySet};
 use crate::policy_text;
 use crate::problem::Problem;
@@ -145,6 +146,7 @@ impl ScopePolicies {
         let parsed = self.policies.iter().enumerate().map(|(place, core)| ParsedPolicy {
             id: place.to_string().into(),
             reason: None,
+            annotations: Annotations::default(),
             core: core.clone(),
         });
         PolicySet::new(parsed.collect(), schema)

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::compiled::{Datum, Set, Uid};
+use crate::effects::Level;
 use crate::ids::SessionId;
+use crate::memory::{Memory, MemoryKey};
+use crate::recall::Recollection;
 use crate::request::Presenter;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
@@ -183,48 +186,87 @@ impl Session {
 #[derive(Clone, Debug)]
 pub struct SessionChain {
     sessions: Vec<Arc<Session>>,
+    recall: Arc<Recollection>,
     facts: Arc<SessionFacts>,
 }
 
 /// What policies read of a chain, made once and not at every decision.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SessionFacts {
     /// The session's id.
     pub(crate) id: SmolStr,
     /// The id of its tree.
     pub(crate) tree: SmolStr,
-    /// The labels of the session and its ancestors.
+    /// The labels of the session and its ancestors, opened with and added.
     pub(crate) labels: Set,
-    /// The labels of the root.
+    /// The labels that the root was opened with, and those added to the tree.
     pub(crate) tree_labels: Set,
+    /// The labels added to the principal.
+    pub(crate) principal_labels: Set,
     /// Who acts, in each session of the chain.
     pub(crate) principals: Box<[Uid]>,
 }
 
 impl SessionFacts {
-    fn new(sessions: &[Arc<Session>]) -> Self {
-        let labels = |session: &Arc<Session>| session.labels.iter().map(|label| Datum::String(label.into())).collect();
+    fn new(sessions: &[Arc<Session>], recall: &Recollection) -> Self {
+        let opened_with = |session: &Arc<Session>| -> Vec<_> {
+            session.labels.iter().map(|label| Datum::String(label.into())).collect()
+        };
+        let added = |memory: &Arc<Memory>| -> Vec<_> { memory.labels().map(|label| Datum::String(label.into())).collect() };
+        let of = |level| recall.memory(level).into_iter().flat_map(added);
         let id = |id: Option<SessionId>| id.map(|id| id.to_smolstr()).unwrap_or_default();
         Self {
             id: id(sessions.first().map(|session| session.id)),
             tree: id(sessions.first().map(|session| session.tree)),
-            labels: sessions.iter().flat_map::<Vec<_>, _>(labels).collect(),
-            tree_labels: sessions.last().into_iter().flat_map::<Vec<_>, _>(labels).collect(),
+            labels: sessions.iter().flat_map(opened_with).chain(recall.sessions().iter().flat_map(added)).collect(),
+            tree_labels: sessions.last().into_iter().flat_map(opened_with).chain(of(Level::Tree)).collect(),
+            principal_labels: of(Level::Principal).collect(),
             principals: sessions.iter().map(|session| Uid::new(session.principal.clone())).collect(),
         }
     }
 }
 
 impl SessionChain {
-    /// From a session and its ancestors, or `None` when they are not one whole chain.
+    /// From a session and its ancestors, of which nothing is remembered, or `None` when they are not one whole chain.
     pub fn new(sessions: Vec<Arc<Session>>) -> Option<Self> {
         let linked = sessions.windows(2).all(|pair| match pair {
             [child, parent] => child.parent == Some(parent.id) && child.tree == parent.tree,
             _ => false,
         });
         let rooted = sessions.last().is_some_and(|root| root.parent.is_none() && root.tree == root.id);
-        let facts = Arc::new(SessionFacts::new(&sessions));
-        (linked && rooted).then_some(Self { sessions, facts })
+        if !(linked && rooted) {
+            return None;
+        }
+        let nothing = Arc::new(Memory::default());
+        let memories = vec![nothing; sessions.len() + 2];
+        Self { sessions, recall: Arc::default(), facts: Arc::default() }.with_memories(memories)
+    }
+
+    /// Whose memories a decision reads and changes: each session's, itself first, then the tree's, then the principal's.
+    pub fn memory_keys(&self) -> impl Iterator<Item = MemoryKey> {
+        let sessions = self.sessions.iter().map(|session| MemoryKey::Session(session.id));
+        sessions.chain([MemoryKey::Tree(self.root().id), MemoryKey::Principal(self.session().principal.clone())])
+    }
+
+    /// The same sessions with what is remembered of them, in the order of [`memory_keys`](Self::memory_keys). `None` when these are not
+    /// as many.
+    pub fn with_memories(&self, memories: Vec<Arc<Memory>>) -> Option<Self> {
+        if memories.len() != self.sessions.len() + 2 {
+            return None;
+        }
+        let recall = Recollection::new(memories)?;
+        let facts = SessionFacts::new(&self.sessions, &recall);
+        Some(Self { sessions: self.sessions.clone(), recall: Arc::new(recall), facts: Arc::new(facts) })
+    }
+
+    /// What is remembered, in the order of [`memory_keys`](Self::memory_keys).
+    pub fn memories(&self) -> impl Iterator<Item = &Arc<Memory>> {
+        self.recall.all()
+    }
+
+    /// What is remembered, as conditions read it.
+    pub(crate) fn recall(&self) -> &Recollection {
+        &self.recall
     }
 
     /// What policies read of it.

@@ -15,6 +15,7 @@ use super::symbol::{Symbol, Symbols};
 use super::uid::Uid;
 use crate::convert;
 use crate::decision::Failure;
+use crate::effects::MemoryLayout;
 
 /// An expression that Cedar accepts and this compiler does not know.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -46,6 +47,7 @@ pub(crate) struct Compiler {
     nodes: Vec<Node>,
     places: HashMap<Node, NodeId>,
     symbols: Arc<Symbols>,
+    memory: Arc<MemoryLayout>,
     reads: Reads,
     /// In how many conditions each part of one stands.
     uses: HashMap<NodeId, usize>,
@@ -55,9 +57,15 @@ type Compiled = Result<NodeId, UnsupportedExpression>;
 
 impl Compiler {
     /// For policies of one schema.
-    pub(crate) fn new(symbols: &Arc<Symbols>) -> Self {
-        let symbols = Arc::clone(symbols);
-        Self { nodes: Vec::new(), places: HashMap::new(), symbols, reads: Reads::default(), uses: HashMap::new() }
+    pub(crate) fn new(symbols: &Arc<Symbols>, memory: &Arc<MemoryLayout>) -> Self {
+        Self {
+            nodes: Vec::new(),
+            places: HashMap::new(),
+            symbols: Arc::clone(symbols),
+            memory: Arc::clone(memory),
+            reads: Reads::default(),
+            uses: HashMap::new(),
+        }
     }
 
     /// Adds a condition.
@@ -92,7 +100,8 @@ impl Compiler {
             .zip(&self.nodes)
             .map(|(place, node)| !is_cheap(node) && self.uses.get(&NodeId(place)).is_some_and(|uses| *uses > 1));
         let shared = shared.collect();
-        Program { nodes: self.nodes.into_boxed_slice(), symbols: self.symbols, reads: self.reads, shared }
+        let (symbols, memory) = (self.symbols, self.memory);
+        Program { nodes: self.nodes.into_boxed_slice(), symbols, memory, reads: self.reads, shared }
     }
 
     fn expression(&mut self, expression: &Expr) -> Compiled {
@@ -361,6 +370,9 @@ impl Compiler {
         if let Some(part) = part_named(part, name) {
             return self.context(part);
         }
+        if let Some(node) = self.remembered(part, name) {
+            return self.add(node);
+        }
         match part.state().iter().find(|(field, _)| field == name) {
             Some((_, state)) => self.add(Node::State(*state)),
             None => self.add(Node::Fail(Failure::AttributeMissing)),
@@ -381,14 +393,27 @@ impl Compiler {
                 }
                 None => self.constant(Datum::Bool(false)),
             },
-            Part::Session | Part::Task | Part::Tree => {
-                let has = part_named(part, name).is_some() || part.state().iter().any(|(field, _)| field == name);
+            Part::Session | Part::Task | Part::Tree | Part::Principal | Part::Counts(_) | Part::Sets(_) => {
+                let has = part_named(part, name).is_some()
+                    || self.remembered(part, name).is_some()
+                    || part.state().iter().any(|(field, _)| field == name);
                 let has = self.constant(Datum::Bool(has));
                 let Some(needs) = part.declared() else { return has };
                 // To ask a part that is not there for anything fails.
                 let (test, fail) = (self.add(declared(needs)), self.add(Node::Fail(Failure::AttributeMissing)));
                 self.add(Node::If(test, has, fail))
             }
+        }
+    }
+
+    /// A counter or a set that the bundle's policies keep.
+    fn remembered(&self, part: Part, name: &SmolStr) -> Option<Node> {
+        match part {
+            Part::Counts(level) => {
+                self.memory.counter(level, name).map(|(name, kind)| Node::Counter(level, name.clone(), kind))
+            }
+            Part::Sets(level) => self.memory.set(level, name).map(|name| Node::Remembered(level, name.clone())),
+            Part::Whole | Part::Request | Part::Session | Part::Task | Part::Tree | Part::Principal => None,
         }
     }
 

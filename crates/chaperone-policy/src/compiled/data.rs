@@ -81,6 +81,11 @@ impl Datum {
         })
     }
 
+    /// An address or a range of them.
+    pub(crate) fn ip(text: &str) -> Option<Self> {
+        IpRange::parse(text).map(Self::Ip)
+    }
+
     /// As a condition sees it.
     pub(crate) fn as_operand(&self) -> Operand<'_> {
         match self {

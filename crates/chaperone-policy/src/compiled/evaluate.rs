@@ -18,11 +18,14 @@ use super::set::Set;
 use super::symbol::Symbol;
 use super::uid::Uid;
 use crate::decision::Failure;
+use crate::effects::{CounterKind, Level};
+use crate::memory::{Amount, MemoryName};
+use crate::recall::Recalled;
 
 /// How many operands are held without allocating.
 const OPERANDS: usize = 8;
 
-static NO_LABELS: LazyLock<Set> = LazyLock::new(Set::default);
+static EMPTY: LazyLock<Set> = LazyLock::new(Set::default);
 
 type Evaluated<'a> = Result<Operand<'a>, Failure>;
 
@@ -137,6 +140,8 @@ impl Program {
                 operator.apply(left, right).map(Operand::Long)
             }
             Node::Call(function, arguments) => self.call(*function, arguments, frame),
+            Node::Counter(level, name, kind) => counter(frame, *level, name, *kind),
+            Node::Remembered(level, name) => remembered(frame, *level, name),
             Node::Fail(failure) => Err(*failure),
             Node::Action => Ok(Operand::Entity(&frame.action.name)),
             Node::Context(part) => match part.declared() {
@@ -252,8 +257,21 @@ impl Program {
         let parts = parts.map(|(name, part, _)| (*name, Datum::Record(Arc::new(self.part(*part, frame)))));
         let fields =
             part.state().iter().filter_map(|(name, field)| Some((*name, state(frame, *field).ok()?.to_datum())));
-        // Every name is one of the supplied schema's, so that every symbol is known.
-        parts.chain(fields).filter_map(|(name, value)| Some((self.symbols.find(name)?, value))).collect()
+        // Every name is one of the schema's, so that every symbol is known.
+        let known = |(name, value): (&str, Datum)| Some((self.symbols.find(name)?, value));
+        match part {
+            Part::Counts(level) => {
+                let value = |(name, kind)| Some((MemoryName::as_str(name), counter(frame, level, name, kind).ok()?));
+                let counters = self.memory.counters(level).filter_map(value);
+                counters.filter_map(|(name, value)| known((name, value.to_datum()))).collect()
+            }
+            Part::Sets(level) => {
+                let value = |name| Some((MemoryName::as_str(name), remembered(frame, level, name).ok()?));
+                let sets = self.memory.sets(level).filter_map(value);
+                sets.filter_map(|(name, value)| known((name, value.to_datum()))).collect()
+            }
+            _ => parts.chain(fields).filter_map(known).collect(),
+        }
     }
 
     #[expect(clippy::indexing_slicing, reason = "the compiler made the ids and the nodes, and nothing changes them")]
@@ -302,7 +320,37 @@ fn declares(frame: &Frame<'_>, declared: Declared) -> bool {
     match declared {
         Declared::Session => frame.action.reads_session,
         Declared::Tree => frame.action.reads_tree,
+        Declared::Principal => frame.action.reads_principal,
     }
+}
+
+/// A counter's number.
+fn counter<'a>(frame: &Frame<'a>, level: Level, name: &MemoryName, kind: CounterKind) -> Evaluated<'a> {
+    if !declares(frame, level.into()) {
+        return Err(Failure::AttributeMissing);
+    }
+    let zero = match kind {
+        CounterKind::Whole => Amount::Whole(0),
+        CounterKind::Decimal => Amount::Decimal(0),
+    };
+    let amount = frame.chain.map_or(zero, |chain| chain.recall().count(level, name, kind, frame.now));
+    Ok(match amount {
+        Amount::Whole(number) => Operand::Long(number),
+        Amount::Decimal(ten_thousandths) => Operand::Decimal(ten_thousandths),
+    })
+}
+
+/// A remembered set.
+fn remembered<'a>(frame: &Frame<'a>, level: Level, name: &MemoryName) -> Evaluated<'a> {
+    if !declares(frame, level.into()) {
+        return Err(Failure::AttributeMissing);
+    }
+    let Some(chain) = frame.chain else { return Ok(Operand::Set(&EMPTY)) };
+    Ok(match chain.recall().set(level, name, frame.now) {
+        Recalled::Nothing => Operand::Set(&EMPTY),
+        Recalled::All(set) => Operand::Set(set),
+        Recalled::Some(set) => frame.scratch.keep(Datum::Set(Arc::new(set))),
+    })
 }
 
 /// What the context says beside the request; fails where the action does not declare it.
@@ -314,7 +362,7 @@ fn state<'a>(frame: &Frame<'a>, field: State) -> Evaluated<'a> {
     let chain = frame.chain;
     let session = chain.map(|chain| &**chain.session());
     let text = |text: Option<&'a str>| Operand::String(text.unwrap_or_default());
-    let labels = |labels: Option<&'a Set>| Operand::Set(labels.unwrap_or(&NO_LABELS));
+    let labels = |labels: Option<&'a Set>| Operand::Set(labels.unwrap_or(&EMPTY));
     let seconds = |duration: Option<Duration>| {
         Operand::Long(duration.map_or(0, |duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     };
@@ -325,11 +373,14 @@ fn state<'a>(frame: &Frame<'a>, field: State) -> Evaluated<'a> {
         State::TaskId => text(session.map(|session| &*session.task.id)),
         State::TaskPurpose => text(session.map(|session| &*session.task.purpose)),
         State::SessionLabels => labels(chain.map(|chain| &chain.facts().labels)),
-        State::SessionRisk => Operand::Long(0),
+        State::SessionRisk => {
+            Operand::Long(chain.map_or(0, |chain| chain.recall().risk(frame.risk_decay_per_hour, frame.now)))
+        }
         State::SessionAge => seconds(session.map(|session| frame.now.since(session.opened_at))),
         State::SessionIdle => seconds(session.map(|session| frame.now.since(session.last_used_at))),
         State::DelegationDepth => Operand::Long(session.map_or(0, |session| i64::from(session.depth))),
         State::TreeId => text(chain.map(|chain| &*chain.facts().tree)),
         State::TreeLabels => labels(chain.map(|chain| &chain.facts().tree_labels)),
+        State::PrincipalLabels => labels(chain.map(|chain| &chain.facts().principal_labels)),
     })
 }

@@ -28,6 +28,8 @@ pub(crate) struct Question<'a> {
     pub(crate) request: &'a Request,
     pub(crate) chain: Option<&'a SessionChain>,
     pub(crate) now: Timestamp,
+    /// How many points of risk an hour takes away.
+    pub(crate) risk_decay_per_hour: u32,
     pub(crate) entities: &'a EntityStore,
 }
 

@@ -11,6 +11,8 @@ use super::operator::{Arithmetic, Relation, Unary};
 use super::pattern::Pattern;
 use super::symbol::{Symbol, Symbols};
 use crate::decision::Failure;
+use crate::effects::{CounterKind, Level, MemoryLayout};
+use crate::memory::MemoryName;
 
 /// An expression of a program.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -31,6 +33,10 @@ pub(super) enum Node {
     HasAttribute(Symbol),
     /// A part of the context that is not the request's.
     State(State),
+    /// `context.….counts["…"]`
+    Counter(Level, MemoryName, CounterKind),
+    /// `context.….sets["…"]`
+    Remembered(Level, MemoryName),
     /// Whether the action declares this part of the context.
     Declares(Declared),
     /// A part of the context as a record. Rarely asked for, and built when it is.
@@ -70,6 +76,7 @@ pub(super) enum State {
     DelegationDepth,
     TreeId,
     TreeLabels,
+    PrincipalLabels,
 }
 
 /// A part of the context that an action may declare or not.
@@ -77,6 +84,17 @@ pub(super) enum State {
 pub(super) enum Declared {
     Session,
     Tree,
+    Principal,
+}
+
+impl From<Level> for Declared {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Session => Self::Session,
+            Level::Tree => Self::Tree,
+            Level::Principal => Self::Principal,
+        }
+    }
 }
 
 /// A part of the context as a record.
@@ -87,6 +105,9 @@ pub(super) enum Part {
     Session,
     Task,
     Tree,
+    Principal,
+    Counts(Level),
+    Sets(Level),
 }
 
 impl State {
@@ -104,15 +125,16 @@ impl State {
             | Self::SessionIdle
             | Self::DelegationDepth => Declared::Session,
             Self::TreeId | Self::TreeLabels => Declared::Tree,
+            Self::PrincipalLabels => Declared::Principal,
         }
     }
 }
 
 impl Part {
-    /// Its fields that are no records, with their names.
+    /// Its fields that are no records, with their names. Counters and sets are the bundle's, and not among them.
     pub(super) const fn state(self) -> &'static [(&'static str, State)] {
         match self {
-            Self::Whole | Self::Request => &[],
+            Self::Whole | Self::Request | Self::Counts(_) | Self::Sets(_) => &[],
             Self::Session => &[
                 ("exists", State::SessionExists),
                 ("id", State::SessionId),
@@ -125,6 +147,7 @@ impl Part {
             ],
             Self::Task => &[("id", State::TaskId), ("purpose", State::TaskPurpose)],
             Self::Tree => &[("id", State::TreeId), ("labels", State::TreeLabels)],
+            Self::Principal => &[("labels", State::PrincipalLabels)],
         }
     }
 
@@ -135,9 +158,20 @@ impl Part {
                 ("request", Part::Request, None),
                 ("session", Part::Session, Some(Declared::Session)),
                 ("tree", Part::Tree, Some(Declared::Tree)),
+                ("principal", Part::Principal, Some(Declared::Principal)),
             ],
-            Self::Session => &[("task", Part::Task, None)],
-            Self::Request | Self::Task | Self::Tree => &[],
+            Self::Session => &[
+                ("task", Part::Task, None),
+                ("counts", Part::Counts(Level::Session), None),
+                ("sets", Part::Sets(Level::Session), None),
+            ],
+            Self::Tree => {
+                &[("counts", Part::Counts(Level::Tree), None), ("sets", Part::Sets(Level::Tree), None)]
+            }
+            Self::Principal => {
+                &[("counts", Part::Counts(Level::Principal), None), ("sets", Part::Sets(Level::Principal), None)]
+            }
+            Self::Request | Self::Task | Self::Counts(_) | Self::Sets(_) => &[],
         }
     }
 
@@ -145,8 +179,13 @@ impl Part {
     pub(super) const fn declared(self) -> Option<Declared> {
         match self {
             Self::Whole | Self::Request => None,
-            Self::Session | Self::Task => Some(Declared::Session),
-            Self::Tree => Some(Declared::Tree),
+            Self::Session | Self::Task | Self::Counts(Level::Session) | Self::Sets(Level::Session) => {
+                Some(Declared::Session)
+            }
+            Self::Tree | Self::Counts(Level::Tree) | Self::Sets(Level::Tree) => Some(Declared::Tree),
+            Self::Principal | Self::Counts(Level::Principal) | Self::Sets(Level::Principal) => {
+                Some(Declared::Principal)
+            }
         }
     }
 }
@@ -178,6 +217,8 @@ pub(crate) struct Program {
     pub(super) nodes: Box<[Node]>,
     /// The schema's names, and those that only its records have.
     pub(super) symbols: Arc<Symbols>,
+    /// What the bundle's policies count and remember.
+    pub(super) memory: Arc<MemoryLayout>,
     pub(super) reads: Reads,
     /// Which nodes are parts of several policies' conditions and worth remembering.
     pub(super) shared: Box<[bool]>,

@@ -13,6 +13,7 @@ use super::world::World;
 use crate::bundle::Bundle;
 use crate::convert;
 use crate::diagnostics::File;
+use crate::effects::Annotations;
 use crate::entities::{Entity, EntityStore};
 use crate::policy_set::ParsedPolicy;
 use crate::policy_text;
@@ -131,5 +132,5 @@ fn link(text: &str, draft: &Draft) -> ParsedPolicy {
         .collect();
     let core = Template::link(Arc::new(template), PolicyID::from_string(&id), values).expect("every slot");
     let reason = policy_text::reason(File { path: "template", text }, &core).expect("a valid reason");
-    ParsedPolicy { id: id.into(), reason, core }
+    ParsedPolicy { id: id.into(), reason, annotations: Annotations::default(), core }
 }

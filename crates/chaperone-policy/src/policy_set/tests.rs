@@ -150,7 +150,7 @@ proptest! {
         let text = texts.concat();
         let core = policy_text::parse(File { path: "test", text: &text }).expect("they parse");
         let parsed = core.iter().enumerate().map(|(place, core)| {
-            ParsedPolicy { id: format!("p{place:03}").into(), reason: None, core: core.clone() }
+            ParsedPolicy { id: format!("p{place:03}").into(), reason: None, annotations: Annotations::default(), core: core.clone() }
         });
         let set = PolicySet::new(parsed.collect(), BUNDLE.schema()).expect("all is supported");
 

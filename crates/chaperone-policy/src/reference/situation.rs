@@ -26,7 +26,7 @@ impl<'a> Situation<'a> {
     /// # Errors
     /// When a value cannot be converted. Nothing that the schema allows is such.
     pub(super) fn of(schema: &'a CompiledSchema, question: &Question<'a>) -> Result<Self, ConvertError> {
-        let context = context::of(question, schema.symbols())?;
+        let context = context::of(question, schema)?;
         let uid = |uid: &Uid| convert::uid(uid.name());
         let (principal, resource) = (uid(question.principal.uid)?, uid(question.resource.uid)?);
         Ok(Self::new(schema, question.entities, principal, question.action.uid.clone(), resource, context))

@@ -16,6 +16,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 use crate::compiled::{Symbol, Symbols, Uid, UidSet};
 use crate::convert;
 use crate::diagnostics::File;
+use crate::effects::{Level, MemoryLayout};
 use crate::nesting::{self, Language};
 use crate::problem::Problem;
 use crate::shape::{ActionShape, Shapes};
@@ -42,6 +43,7 @@ pub(crate) struct CompiledSchema {
     types: HashMap<SmolStr, EntityType>,
     shapes: Shapes,
     symbols: Arc<Symbols>,
+    memory: Arc<MemoryLayout>,
 }
 
 /// An action that applies to something.
@@ -61,6 +63,8 @@ pub(crate) struct Action {
     pub(crate) reads_session: bool,
     /// Whether its context declares `tree`.
     pub(crate) reads_tree: bool,
+    /// Whether its context declares `principal`.
+    pub(crate) reads_principal: bool,
 }
 
 impl Action {
@@ -74,27 +78,27 @@ impl Action {
 }
 
 impl CompiledSchema {
-    /// Reads a bundle's schema, combines it with the supplied one and checks both.
+    /// Reads a bundle's schema, combines it with the supplied one and checks both. `memory` is what its policies count and remember.
     ///
     /// # Errors
     /// With every problem that was found before the first one that hides the others.
-    pub(crate) fn compile(text: &str) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn compile(text: &str, memory: MemoryLayout) -> Result<Self, Vec<Problem>> {
         let file = File { path: PATH, text };
         let own = parse(file)?;
         refuse_own_namespace(file, &own)?;
         // Which types can be principals is known only once the bundle's own part has been resolved, hence two passes.
-        let draft = combine(file, own.clone(), std::iter::empty())?;
+        let draft = combine(file, own.clone(), std::iter::empty(), &memory)?;
         let principals: BTreeSet<String> =
             draft.principals().map(ToString::to_string).filter(|kind| kind != WORKLOAD).collect();
-        let schema = combine(file, own, principals.iter())?;
+        let schema = combine(file, own, principals.iter(), &memory)?;
         if !schema.is_complete() {
             let message = "the schema must define everything itself: `external` declarations are not supported";
             return Err(vec![Problem::of_file(PATH, "schema_type", message)]);
         }
-        Self::from_schema(file, schema.as_ref().clone())
+        Self::from_schema(file, schema.as_ref().clone(), memory)
     }
 
-    fn from_schema(file: File<'_>, schema: ValidatorSchema) -> Result<Self, Vec<Problem>> {
+    fn from_schema(file: File<'_>, schema: ValidatorSchema, memory: MemoryLayout) -> Result<Self, Vec<Problem>> {
         let symbols = Arc::new(Symbols::new(names::of(&schema)));
         let supplied = SuppliedTypes::of(&schema);
         let ancestors = ancestors_by_action(&schema);
@@ -139,6 +143,7 @@ impl CompiledSchema {
                 shape,
                 reads_session: field(context, "session").is_some(),
                 reads_tree: field(context, "tree").is_some(),
+                reads_principal: field(context, "principal").is_some(),
             };
             actions.push(action);
         }
@@ -146,7 +151,8 @@ impl CompiledSchema {
             return Err(problems);
         }
         let types = schema.entity_type_names().map(|kind| (kind.to_smolstr(), kind.clone())).collect();
-        Ok(Self { validator: Validator::new(schema), actions, types, shapes, symbols })
+        let validator = Validator::new(schema);
+        Ok(Self { validator, actions, types, shapes, symbols, memory: Arc::new(memory) })
     }
 
     /// Cedar's validator against this schema.
@@ -196,6 +202,11 @@ impl CompiledSchema {
         self.types.get(&entity.kind).map(|kind| convert::uid_of(kind.clone(), &entity.id))
     }
 
+    /// What its policies count and remember.
+    pub(crate) fn memory(&self) -> &Arc<MemoryLayout> {
+        &self.memory
+    }
+
     /// What it says of every action, as plain data.
     pub(crate) fn shapes(&self) -> &Shapes {
         &self.shapes
@@ -231,9 +242,17 @@ fn combine<'a>(
     file: File<'_>,
     own: SchemaFragment,
     principals: impl Iterator<Item = &'a String>,
+    memory: &MemoryLayout,
 ) -> Result<Schema, Vec<Problem>> {
     let principals = std::iter::once(WORKLOAD).chain(principals.map(String::as_str)).collect::<Vec<_>>().join(", ");
-    let supplied = SchemaFragment::from_cedarschema_str(&SUPPLIED.replace(PRINCIPALS, &principals))
+    let mut supplied = SUPPLIED.replace(PRINCIPALS, &principals);
+    for level in Level::ALL {
+        let name = level.as_str().to_uppercase();
+        supplied = supplied
+            .replace(&format!("__{name}_COUNTS__"), &memory.counts_type(level))
+            .replace(&format!("__{name}_SETS__"), &memory.sets_type(level));
+    }
+    let supplied = SchemaFragment::from_cedarschema_str(&supplied)
         .map(|(fragment, _warnings)| fragment)
         .map_err(|error| file.problems_of(&error, "schema_type"))?;
     Schema::from_schema_fragments([own, supplied]).map_err(|error| match &error {
@@ -276,10 +295,11 @@ fn field<'a>(record: &'a CedarType, name: &str) -> Option<&'a CedarType> {
     }
 }
 
-/// The supplied types of `context.session` and `context.tree`, as the schema resolved them.
+/// The supplied types of the context's parts, as the schema resolved them.
 struct SuppliedTypes<'a> {
     session: Option<&'a CedarType>,
     tree: Option<&'a CedarType>,
+    principal: Option<&'a CedarType>,
 }
 
 impl<'a> SuppliedTypes<'a> {
@@ -290,7 +310,7 @@ impl<'a> SuppliedTypes<'a> {
         });
         let context = http.and_then(|id| id.context_type());
         let of = |name| context.and_then(|context| field(context, name));
-        Self { session: of("session"), tree: of("tree") }
+        Self { session: of("session"), tree: of("tree"), principal: of("principal") }
     }
 
     /// The type of `context.request`, when the context is as it must be.
@@ -307,6 +327,8 @@ impl<'a> SuppliedTypes<'a> {
                 "session" => return Err("`session` in its context must be `Chaperone::Session`".into()),
                 "tree" if ty == self.tree => {}
                 "tree" => return Err("`tree` in its context must be `Chaperone::Tree`".into()),
+                "principal" if ty == self.principal => {}
+                "principal" => return Err("`principal` in its context must be `Chaperone::Principal`".into()),
                 _ => return Err(format!("its context must not have `{name}`: attributes belong into `request`")),
             }
         }
@@ -320,7 +342,7 @@ fn action_problem(file: File<'_>, action: &EntityRef, message: &str) -> Problem 
         Some(offset) => file.problem(offset, action.id.len(), "action_context", message),
         None => Problem::of_file(PATH, "action_context", message),
     };
-    problem.with_help("context: { session: Chaperone::Session, tree: Chaperone::Tree, request: { … } }")
+    problem.with_help("context: { session: Chaperone::Session, tree: Chaperone::Tree, principal: Chaperone::Principal, request: { … } }")
 }
 
 /// Where `name` stands as a whole word in a declaration that begins with `keyword`; good enough for a message's place.

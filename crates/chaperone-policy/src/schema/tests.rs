@@ -1,8 +1,12 @@
 use super::*;
 use crate::shape::Type;
 
+fn compile(text: &str) -> Result<CompiledSchema, Vec<Problem>> {
+    CompiledSchema::compile(text, MemoryLayout::default())
+}
+
 fn problems(text: &str) -> Vec<(u32, &'static str)> {
-    let problems = CompiledSchema::compile(text).expect_err("the schema is refused");
+    let problems = compile(text).expect_err("the schema is refused");
     problems.iter().map(|problem| (problem.line, problem.code)).collect()
 }
 
@@ -20,13 +24,13 @@ action export in [Chaperone::Action::"data.export"] appliesTo {
 
 #[test]
 fn supplied_schema_stands_alone() {
-    let schema = CompiledSchema::compile("").expect("an empty schema is valid");
+    let schema = compile("").expect("an empty schema is valid");
     assert_eq!(schema.shapes().len(), 3, "http, grpc and tcp");
 }
 
 #[test]
 fn generic_actions_apply_to_every_principal_type() {
-    let schema = CompiledSchema::compile(VALID).expect("valid");
+    let schema = compile(VALID).expect("valid");
     let shape = &schema.shapes()[&EntityRef::new("Chaperone::Action", "http")];
     assert_eq!(shape.principals, ["Agent", "Chaperone::Workload"]);
     assert_eq!(shape.resources, ["Chaperone::Endpoint"]);
@@ -36,7 +40,7 @@ fn generic_actions_apply_to_every_principal_type() {
 
 #[test]
 fn shapes_say_what_the_schema_says() {
-    let schema = CompiledSchema::compile(VALID).expect("valid");
+    let schema = compile(VALID).expect("valid");
     let shape = &schema.shapes()[&EntityRef::new("Action", "export")];
     assert_eq!(shape.attributes["format"].ty, Type::String);
     assert_eq!(shape.attributes["tags"].ty, Type::Set(Box::new(Type::String)));
@@ -46,7 +50,7 @@ fn shapes_say_what_the_schema_says() {
 
 #[test]
 fn actions_know_their_groups_and_what_they_read() {
-    let schema = CompiledSchema::compile(VALID).expect("valid");
+    let schema = compile(VALID).expect("valid");
     let action = schema.action(&schema.shapes()[&EntityRef::new("Action", "export")]).expect("declared");
     let groups: Vec<_> = action.groups.iter().map(|group| group.name().clone()).collect();
     assert_eq!(groups, [EntityRef::new("Chaperone::Action", "data.export")]);
@@ -57,7 +61,7 @@ fn actions_know_their_groups_and_what_they_read() {
 fn reserved_namespace_is_refused() {
     assert_eq!(problems("entity A;\nnamespace Chaperone { entity B; }"), [(2, "schema_namespace")]);
     assert_eq!(problems("namespace Chaperone::Mine { entity B; }"), [(1, "schema_namespace")]);
-    assert!(CompiledSchema::compile("namespace ChaperoneMine { entity B; }").is_ok());
+    assert!(compile("namespace ChaperoneMine { entity B; }").is_ok());
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn action_context_is_checked_for_every_action() {
 #[test]
 fn own_types_cannot_change_the_supplied_ones() {
     let text = "type ipaddr = { a: Long };\nentity String;\n";
-    if let Ok(schema) = CompiledSchema::compile(text) {
+    if let Ok(schema) = compile(text) {
         let shape = &schema.shapes()[&EntityRef::new("Chaperone::Action", "http")];
         assert_eq!((&shape.attributes["source_ip"].ty, &shape.attributes["host"].ty), (&Type::Ip, &Type::String));
     }
@@ -100,7 +104,7 @@ fn chain_of_declarations_is_bounded() {
         let links: Vec<_> = (0..length).map(|link| format!("entity A{link} in [A{}];\n", link + 1)).collect();
         format!("{}entity A{length};\n", links.concat())
     };
-    assert!(CompiledSchema::compile(&chain(100)).is_ok());
+    assert!(compile(&chain(100)).is_ok());
     assert_eq!(problems(&chain(100_000)), [(1_001, "schema_syntax")]);
 }
 
@@ -110,7 +114,7 @@ fn name_that_chaperone_supplies_is_free_in_a_namespace_only() {
     assert_eq!(problems(session), [(2, "schema_type")]);
     let action = "entity A;\naction http appliesTo { principal: A, resource: A, context: { request: {} } };";
     assert_eq!(problems(action), [(2, "schema_type")]);
-    let problems = CompiledSchema::compile(session).expect_err("refused");
+    let problems = compile(session).expect_err("refused");
     assert!(problems[0].help.contains("namespace"), "{problems:?}");
-    assert!(CompiledSchema::compile("namespace Mine { entity Session; }").is_ok());
+    assert!(compile("namespace Mine { entity Session; }").is_ok());
 }

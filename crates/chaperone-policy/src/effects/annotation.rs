@@ -1,0 +1,231 @@
+//! Reading the annotations that make a policy act.
+
+use cedar_policy_core::ast::{Annotation, AnyId, Effect as CedarEffect, Policy as CorePolicy};
+use smol_str::SmolStr;
+
+use super::{Level, Observes, Rule, Severity, Source};
+use crate::diagnostics::File;
+use crate::memory::MemoryName;
+use crate::problem::Problem;
+
+/// How long a label and an alert's name may be, in characters, all of which are ASCII.
+const NAME_CHARS_MAX: usize = 64;
+/// What none of this version's decisions could keep: a policy that relies on it must not be accepted without it.
+const UNSUPPORTED: [&str; 1] = ["stepup"];
+/// Every annotation of this family.
+const FAMILY: [&str; 8] = ["stepup", "label", "count", "remember", "risk", "revoke", "alert", "observe"];
+
+/// What a policy's annotations ask for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Annotations {
+    /// Takes no part in decisions, and sees those of these outcomes.
+    pub(crate) observes: Option<Observes>,
+    /// In the order of the annotations' names, then as written.
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Annotations {
+    /// Whether something is taken from this attribute of requests.
+    pub(crate) fn read(&self, attribute: &str) -> bool {
+        self.rules.iter().any(|rule| match rule {
+            Rule::Count(.., Source::Attribute(path)) | Rule::Remember(.., Source::Attribute(path)) => {
+                path.first().is_some_and(|name| name == attribute)
+            }
+            Rule::Count(..)
+            | Rule::Remember(..)
+            | Rule::Label(..)
+            | Rule::Risk(_)
+            | Rule::Revoke(_)
+            | Rule::Alert(..) => false,
+        })
+    }
+}
+
+/// Whether an annotation of this name makes a policy act.
+pub(crate) fn is_effect(name: &str) -> bool {
+    FAMILY.contains(&name)
+}
+
+/// Something in an annotation's text that means nothing.
+struct Malformed<'t> {
+    /// The part of the text.
+    part: &'t str,
+    message: String,
+}
+
+type Parsed<'t, T> = Result<T, Malformed<'t>>;
+
+/// Reads the annotations of a policy.
+///
+/// # Errors
+/// With everything in them that means nothing, and where it stands.
+pub(crate) fn parse(file: File<'_>, policy: &CorePolicy) -> Result<Annotations, Vec<Problem>> {
+    let mut annotations = Annotations::default();
+    let mut problems = Vec::new();
+    for (key, annotation) in policy.annotations() {
+        let name = AsRef::<str>::as_ref(key);
+        if is_effect(name)
+            && let Err(malformed) = add(&mut annotations, name, &annotation.val, policy.effect())
+        {
+            problems.push(problem(file, policy, key, annotation, &malformed));
+        }
+    }
+    if problems.is_empty() { Ok(annotations) } else { Err(problems) }
+}
+
+fn problem(file: File<'_>, policy: &CorePolicy, key: &AnyId, annotation: &Annotation, found: &Malformed<'_>) -> Problem {
+    let code = if UNSUPPORTED.contains(&key.as_ref()) { "annotation_unsupported" } else { "annotation_syntax" };
+    let loc = annotation.loc.as_ref().or(policy.loc());
+    // The part itself, where the text stands as it means: an escape would move it.
+    let place = loc.and_then(|loc| {
+        let written = file.text.get(loc.start()..loc.end())?;
+        let offset = written.find(found.part).filter(|_| !found.part.is_empty())?;
+        Some((loc.start() + offset, found.part.len()))
+    });
+    let problem = match place {
+        Some((offset, length)) => file.problem(offset, length, code, &found.message),
+        None => file.problem_at(loc, code, &found.message),
+    };
+    problem.with_help(help(key.as_ref()))
+}
+
+fn help(name: &str) -> &'static str {
+    match name {
+        "label" => "write `@label(\"pii\")`, or `@label(\"tree:pii\")` for the whole tree; several are separated by commas",
+        "count" => {
+            "write `@count(\"exports/1h\")`, `@count(\"principal:usd/24h += context.request.amount\")`; several are separated by commas"
+        }
+        "remember" => "write `@remember(\"documents/1h = resource\")` or `… = context.request.name`",
+        "risk" => "write `@risk(\"+20\")` or `@risk(\"-5\")`, at most 100 either way",
+        "revoke" => "write `@revoke(\"session\")`, `\"tree\"` or `\"principal\"`, on a `forbid`",
+        "alert" => "write `@alert(\"token-reuse:high\")`; severities are low, medium, high and critical",
+        "observe" => "write `@observe`, `@observe(\"deny\")` or `@observe(\"any\")`, on a `permit`",
+        _ => "it will be accepted when it has a meaning",
+    }
+}
+
+fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: CedarEffect) -> Parsed<'t, ()> {
+    let malformed = |message: &str| Malformed { part: text, message: message.to_owned() };
+    match name {
+        "observe" => {
+            if effect != CedarEffect::Permit {
+                return Err(malformed("`@observe` is for a `permit`: a forbid that takes no part would forbid nothing"));
+            }
+            annotations.observes = Some(match text {
+                "" | "allow" => Observes::Allowed,
+                "deny" => Observes::Denied,
+                "any" => Observes::Any,
+                _ => return Err(malformed("this is no outcome")),
+            });
+            return Ok(());
+        }
+        "revoke" if effect != CedarEffect::Forbid => return Err(malformed("`@revoke` is for a `forbid`")),
+        _ => {}
+    }
+    for item in text.split(',') {
+        let item = item.trim();
+        annotations.rules.push(match name {
+            "label" => label(item)?,
+            "count" => count(item)?,
+            "remember" => remember(item)?,
+            "risk" => Rule::Risk(risk(item)?),
+            "revoke" => Rule::Revoke(Level::parse(item).ok_or_else(|| unknown(item, "what is revoked"))?),
+            "alert" => alert(item)?,
+            _ => return Err(malformed(&format!("`@{name}` is not supported in this version"))),
+        });
+    }
+    Ok(())
+}
+
+fn unknown<'t>(part: &'t str, what: &str) -> Malformed<'t> {
+    Malformed { part, message: format!("`{part}` does not say {what}") }
+}
+
+/// `tree:pii` is `pii` of the tree; without a level it is the session's.
+fn level(item: &str) -> Parsed<'_, (Level, &str)> {
+    match item.split_once(':') {
+        None => Ok((Level::Session, item)),
+        Some((name, rest)) => {
+            Level::parse(name.trim()).map(|level| (level, rest.trim())).ok_or_else(|| unknown(name, "whose it is"))
+        }
+    }
+}
+
+fn label(item: &str) -> Parsed<'_, Rule> {
+    let (level, label) = level(item)?;
+    Ok(Rule::Label(level, name(label)?))
+}
+
+fn name(text: &str) -> Parsed<'_, SmolStr> {
+    let is_valid = !text.is_empty()
+        && text.len() <= NAME_CHARS_MAX
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if is_valid {
+        return Ok(text.into());
+    }
+    let message = "a name has 1 to 64 characters, each of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`".to_owned();
+    Err(Malformed { part: text, message })
+}
+
+fn memory_name(text: &str) -> Parsed<'_, MemoryName> {
+    MemoryName::parse(text).map_err(|error| Malformed { part: text, message: error.to_string() })
+}
+
+fn count(item: &str) -> Parsed<'_, Rule> {
+    let (item, amount) = match item.split_once("+=") {
+        None => (item, Source::Whole(1)),
+        Some((item, amount)) => (item.trim(), source(amount.trim())?),
+    };
+    let (level, counter) = level(item)?;
+    match amount {
+        Source::Principal | Source::Resource => Err(unknown(item, "how much is counted")),
+        amount => Ok(Rule::Count(level, memory_name(counter)?, amount)),
+    }
+}
+
+fn remember(item: &str) -> Parsed<'_, Rule> {
+    let (left, value) = item.split_once('=').ok_or_else(|| unknown(item, "what is remembered"))?;
+    let (level, set) = level(left.trim())?;
+    match source(value.trim())? {
+        Source::Whole(_) => Err(unknown(value.trim(), "what is remembered")),
+        value => Ok(Rule::Remember(level, memory_name(set)?, value)),
+    }
+}
+
+fn source(text: &str) -> Parsed<'_, Source> {
+    match text {
+        "principal" => return Ok(Source::Principal),
+        "resource" => return Ok(Source::Resource),
+        _ => {}
+    }
+    if let Some(path) = text.strip_prefix("context.request.") {
+        let names: Box<[SmolStr]> = path.split('.').map(SmolStr::from).collect();
+        let is_name = |name: &SmolStr| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        return if names.iter().all(is_name) {
+            Ok(Source::Attribute(names))
+        } else {
+            Err(unknown(text, "an attribute of the request"))
+        };
+    }
+    match text.parse::<i64>() {
+        Ok(number) if number >= 0 && !text.starts_with('+') => Ok(Source::Whole(number)),
+        _ => Err(unknown(text, "a value: `resource`, `principal`, `context.request.…` or a whole number")),
+    }
+}
+
+fn risk(item: &str) -> Parsed<'_, i8> {
+    let is_signed = item.starts_with(['+', '-']);
+    match item.parse::<i8>() {
+        Ok(points) if is_signed && (-100..=100).contains(&points) => Ok(points),
+        _ => Err(unknown(item, "by how many points the risk moves")),
+    }
+}
+
+fn alert(item: &str) -> Parsed<'_, Rule> {
+    let (alert, severity) = item.split_once(':').ok_or_else(|| unknown(item, "how grave the alert is"))?;
+    let severity = Severity::parse(severity.trim()).ok_or_else(|| unknown(severity, "how grave the alert is"))?;
+    Ok(Rule::Alert(name(alert.trim())?, severity))
+}
