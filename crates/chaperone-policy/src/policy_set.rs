@@ -147,12 +147,12 @@ impl PolicySet {
         let verdict = reference.evaluate(schema, question);
         let find = |place: usize| self.policies.get(place);
         let failed = |(place, failure)| Some((find(place)?, failure));
-        let (observers, permits) =
-            verdict.permits.into_iter().filter_map(find).partition(|policy| policy.annotations.observes.is_some());
+        let is_observer = |policy: &&Policy| policy.annotations.observes.is_some();
+        let permits = || verdict.permits.iter().copied().filter_map(find);
         Evaluation {
-            permits,
-            forbids: verdict.forbids.into_iter().filter_map(find).collect(),
-            observers,
+            permits: permits().filter(|policy| !is_observer(policy)).collect(),
+            forbids: verdict.forbids.iter().copied().filter_map(find).collect(),
+            observers: permits().filter(is_observer).collect(),
             failures: verdict.failures.into_iter().filter_map(failed).collect(),
         }
     }

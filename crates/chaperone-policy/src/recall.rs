@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use smol_str::SmolStr;
-
 use crate::compiled::{Datum, Set, Uid};
 use crate::effects::{CounterKind, Level};
 use crate::memory::{Amount, Memory, MemoryName, RememberedSet};
@@ -20,13 +18,15 @@ pub(crate) struct Recollection {
     sets: [Sets; 3],
 }
 
-type Sets = BTreeMap<SmolStr, RecalledSet>;
+type Sets = BTreeMap<MemoryName, RecalledSet>;
 
 /// A remembered set as conditions read it.
 #[derive(Debug)]
 struct RecalledSet {
     /// All of it, whether or not it has left the window by now.
-    all: Arc<Set>,
+    all: Set,
+    /// Until when all of it counts; `None`: for ever.
+    whole_until: Option<Timestamp>,
     /// What it was made of.
     source: RememberedSet,
 }
@@ -70,7 +70,7 @@ impl Recollection {
         let amount = self.memory(level).and_then(|memory| memory.count(name, now)).unwrap_or(Amount::Whole(0));
         match kind {
             CounterKind::Whole => Amount::Whole(amount.to_whole_up()),
-            CounterKind::Decimal => amount.to_decimal(),
+            CounterKind::Decimal => Amount::Decimal(amount.to_decimal()),
         }
     }
 
@@ -82,8 +82,8 @@ impl Recollection {
             Level::Tree => tree,
             Level::Principal => principal,
         };
-        let Some(set) = sets.get(name.as_str()) else { return Recalled::Nothing };
-        if set.source.is_whole(name.window(), now) {
+        let Some(set) = sets.get(name) else { return Recalled::Nothing };
+        if set.whole_until.is_none_or(|until| now <= until) {
             return Recalled::All(&set.all);
         }
         Recalled::Some(set.source.values(name.window(), now).filter_map(datum).collect())
@@ -98,11 +98,12 @@ pub(crate) enum Recalled<'a> {
 }
 
 fn sets(memory: &Memory) -> Sets {
-    let recalled = |source: &RememberedSet| RecalledSet {
-        all: Arc::new(source.iter().filter_map(datum).collect()),
+    let recalled = |name: &MemoryName, source: &RememberedSet| RecalledSet {
+        all: source.iter().filter_map(datum).collect(),
+        whole_until: source.whole_until(name.window()),
         source: source.clone(),
     };
-    memory.sets().map(|(name, set)| (name.clone(), recalled(set))).collect()
+    memory.sets().map(|(name, set)| (name.clone(), recalled(name, set))).collect()
 }
 
 /// No value of another type is remembered.

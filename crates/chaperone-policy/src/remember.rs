@@ -31,10 +31,13 @@ pub fn remember(
             Level::Principal => principal,
         };
         let Some(memory) = memories.get_mut(place) else { continue };
-        let memory = Arc::make_mut(memory);
-        match memory.apply(change, now, limits, risk_decay_per_hour) {
+        let mut next = Memory::clone(memory);
+        match next.apply(change, now, limits, risk_decay_per_hour) {
+            // What is there already is not written again.
+            Ok(()) if next == **memory => {}
             Ok(()) => {
-                memory.touch(now);
+                next.touch(now);
+                *memory = Arc::new(next);
                 changed = true;
             }
             Err(error) if decision.outcome == Outcome::Allow => return (full(*level, &error), None),

@@ -8,7 +8,7 @@ use cedar_policy_core::ast::Policy as CorePolicy;
 
 use crate::bundle::Bundle;
 use crate::diagnostics::File;
-use crate::effects::Annotations;
+use crate::effects::{self, Annotations};
 use crate::policy_set::{ParsedPolicy, PolicySet};
 use crate::policy_text;
 use crate::problem::Problem;
@@ -139,7 +139,9 @@ impl ScopePolicies {
     fn compile(&self, bundle: &Bundle) -> Result<PolicySet, Vec<Problem>> {
         let file = File { path: FILE, text: &self.source };
         let schema = bundle.schema();
-        let problems = policy_text::check_types(schema.validator(), self.policies.iter().map(|policy| (file, policy)));
+        let mut problems: Vec<_> =
+            self.policies.iter().flat_map(|policy| effects::refuse_in_scope(file, policy)).collect();
+        problems.extend(policy_text::check_types(schema.validator(), self.policies.iter().map(|policy| (file, policy))));
         if !problems.is_empty() {
             return Err(problems);
         }

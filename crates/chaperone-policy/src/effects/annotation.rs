@@ -41,9 +41,15 @@ impl Annotations {
     }
 }
 
-/// Whether an annotation of this name makes a policy act.
-pub(crate) fn is_effect(name: &str) -> bool {
-    FAMILY.contains(&name)
+/// What a scope's policy must not have: a scope narrows, and does nothing beside.
+pub(crate) fn refuse_in_scope(file: File<'_>, policy: &CorePolicy) -> Vec<Problem> {
+    let effects = policy.annotations().filter(|(key, _)| FAMILY.contains(&AsRef::<str>::as_ref(*key)));
+    effects
+        .map(|(key, annotation)| {
+            let message = format!("`@{}` has no meaning in a scope", AsRef::<str>::as_ref(key));
+            file.problem_at(annotation.loc.as_ref().or(policy.loc()), "annotation_in_scope", message)
+        })
+        .collect()
 }
 
 /// Something in an annotation's text that means nothing.
@@ -64,7 +70,7 @@ pub(crate) fn parse(file: File<'_>, policy: &CorePolicy) -> Result<Annotations, 
     let mut problems = Vec::new();
     for (key, annotation) in policy.annotations() {
         let name = AsRef::<str>::as_ref(key);
-        if is_effect(name)
+        if FAMILY.contains(&name)
             && let Err(malformed) = add(&mut annotations, name, &annotation.val, policy.effect())
         {
             problems.push(problem(file, policy, key, annotation, &malformed));

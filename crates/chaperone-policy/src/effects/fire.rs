@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::{Alert, CounterKind, Effect, MemoryLayout, Rule, Source};
+use super::{Alert, CounterKind, Effect, Level, Rule, Source};
 use crate::compiled::{Datum, Question};
 use crate::decision::Failure;
 use crate::memory::{Amount, Change};
@@ -32,7 +32,7 @@ pub(crate) fn fire(
                 let amount = amount(source, question, schema)?;
                 let kind = schema.memory().counter(*level, counter.as_str()).map(|(_, kind)| kind);
                 let amount = match (kind, amount) {
-                    (Some(CounterKind::Decimal), amount @ Amount::Whole(_)) => amount.to_decimal(),
+                    (Some(CounterKind::Decimal), amount @ Amount::Whole(_)) => Amount::Decimal(amount.to_decimal()),
                     (_, amount) => amount,
                 };
                 Effect::Remember(*level, Change::Count(counter.clone(), amount))
@@ -46,7 +46,7 @@ pub(crate) fn fire(
                 };
                 Effect::Remember(*level, Change::Remember(set.clone(), value))
             }
-            Rule::Risk(points) => Effect::Remember(super::Level::Session, Change::Risk(*points)),
+            Rule::Risk(points) => Effect::Remember(Level::Session, Change::Risk(*points)),
             Rule::Revoke(level) => Effect::Revoke { level: *level, policy: id.clone() },
             Rule::Alert(name, severity) => {
                 Effect::Alert(Alert { name: name.clone(), severity: *severity, policy: id.clone() })

@@ -9,7 +9,7 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-pub(crate) use self::annotation::{Annotations, is_effect, parse};
+pub(crate) use self::annotation::{Annotations, parse, refuse_in_scope};
 pub(crate) use self::declare::declare;
 pub(crate) use self::fire::fire;
 pub(crate) use self::layout::{CounterKind, MemoryLayout};

@@ -73,6 +73,17 @@ impl RememberedSet {
         seen.is_some_and(|seen| seen.counts(window, now))
     }
 
+    /// Every value, whether or not it has left the window by now, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Value> {
+        self.seen.iter().map(|seen| &seen.value)
+    }
+
+    /// Until when every value is there; `None`: for ever.
+    pub(crate) fn whole_until(&self, window: Option<Duration>) -> Option<Timestamp> {
+        let oldest = self.seen.iter().map(|seen| seen.at).min()?;
+        window.map(|window| oldest.plus(window))
+    }
+
     /// Whether nothing in it is there any more, by anyone's clock.
     pub(super) fn is_spent(&self, window: Option<Duration>, now: Timestamp) -> bool {
         self.values(window, now.minus(CLOCK_SKEW_MAX)).next().is_none()

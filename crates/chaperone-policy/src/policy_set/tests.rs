@@ -159,6 +159,7 @@ proptest! {
         let attributes = Attributes::from([("number".into(), PlainValue::Long(number))]);
         let request = BUNDLE.request(action, resource.name().clone(), attributes).expect("valid");
             let question = Question {
+                risk_decay_per_hour: 0,
             principal: Subject::new(&principal, &store),
             action: BUNDLE.schema().action(request.shape().expect("declared")).expect("declared"),
             resource: Subject::new(&resource, &store),

@@ -52,7 +52,7 @@ fn remembered(question: &Question<'_>, schema: &CompiledSchema, level: Level) ->
         let amount = memory.and_then(|memory| memory.count(name, question.now)).unwrap_or(Amount::Whole(0));
         let value = match (kind, amount) {
             (CounterKind::Whole, amount) => Value::from(amount.to_whole_up()),
-            (CounterKind::Decimal, amount) => plain::value(&Plain::Decimal(amount.to_decimal().to_smolstr()))?,
+            (CounterKind::Decimal, amount) => plain::value(&Plain::Decimal(Amount::Decimal(amount.to_decimal()).to_smolstr()))?,
         };
         Ok((SmolStr::from(name.as_str()), value))
     });
@@ -83,7 +83,8 @@ fn labels(chain: &SessionChain, level: Level) -> BTreeSet<&str> {
         Level::Session => recall.sessions().iter().collect(),
         Level::Tree | Level::Principal => recall.memory(level).into_iter().collect(),
     };
-    opened_with.into_iter().map(String::as_str).chain(added.into_iter().flat_map(|memory| memory.labels())).collect()
+    let added = added.into_iter().flat_map(|memory| memory.labels()).map(SmolStr::as_str);
+    opened_with.into_iter().map(String::as_str).chain(added).collect()
 }
 
 fn session(chain: &SessionChain, question: &Question<'_>) -> Fields {
