@@ -12,6 +12,8 @@ mod name;
 mod risk;
 mod set;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
