@@ -103,14 +103,12 @@ fn counter_whose_type_changed_counts_no_less() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     /// The law of a window: an amount counts for at least the window, and for at most a granule more.
     #[test]
     fn total_is_that_of_the_window_or_of_a_granule_more(
         (window, times) in windows().prop_flat_map(|window| (Just(window), times(window))),
-        amounts in prop::collection::vec(0..1_000_i64, 60),
-        readings in prop::collection::vec(any::<bool>(), 60),
+        amounts in prop::collection::vec(0..1_000_i64, 40),
+        readings in prop::collection::vec(any::<bool>(), 40),
     ) {
         let mut counter = Counter::new(Some(window));
         let mut history = Vec::new();
@@ -129,9 +127,9 @@ proptest! {
     #[test]
     fn clocks_that_differ_count_no_less(
         (window, times) in windows().prop_flat_map(|window| (Just(window), times(window))),
-        amounts in prop::collection::vec(0..1_000_i64, 60),
-        adding in prop::collection::vec(skews(), 60),
-        reading in prop::collection::vec(skews(), 60),
+        amounts in prop::collection::vec(0..1_000_i64, 40),
+        adding in prop::collection::vec(skews(), 40),
+        reading in prop::collection::vec(skews(), 40),
     ) {
         let mut counter = Counter::new(Some(window));
         let mut history = Vec::new();
