@@ -126,7 +126,11 @@ fn value_that_is_too_long_is_refused() {
     // `{"string":"…"}` is 13 bytes around it.
     let text = |bytes| Change::Remember(name("hosts"), Value::String("x".repeat(bytes).into()));
     let memory = remembering(&[text(64 - 13)]);
-    assert_refused(&memory, &text(64 - 12), NOON, "set `hosts` remembers no value of more than 64 bytes");
+    let message = "set `hosts` remembers no value of more than 64 bytes";
+    assert_refused(&memory, &text(64 - 12), NOON, message);
+    // Shorter as written than as remembered.
+    let addresses = Value::Set(["::1", "::2", "::3"].map(|address| Value::Ip(address.into())).to_vec());
+    assert_refused(&memory, &Change::Remember(name("hosts"), addresses), NOON, message);
 }
 
 fn changes() -> impl Strategy<Value = Vec<(Change, Timestamp)>> {

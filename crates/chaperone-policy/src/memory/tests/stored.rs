@@ -83,6 +83,19 @@ fn what_no_program_stored_is_refused() {
 }
 
 #[test]
+fn deepest_value_is_read_back() {
+    let limits = MemoryLimits { value_bytes: 512, ..MemoryLimits::default() };
+    let mut nested = Value::Long(1);
+    let mut memory = Memory::default();
+    while memory.apply(&Change::Remember(name("a/1h"), nested.clone()), NOON, &limits, 0).is_ok() {
+        let json = serde_json::to_string(&memory).expect("serialises");
+        assert_eq!(parse(&json).expect("parses"), memory);
+        nested = Value::Set(vec![nested]);
+    }
+    assert!(memory.sets().next().is_some());
+}
+
+#[test]
 fn order_of_stored_values_does_not_matter() {
     let json = r#"{"sets":{"a/1h":[[{"long":2},5],[{"long":1},7],[{"long":2},9]]}}"#;
     let sorted = r#"{"sets":{"a/1h":[[{"long":1},7],[{"long":2},9]]}}"#;
