@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use chaperone_policy::{
-    BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Memory, MemoryKey, Session, SessionId,
-    Timestamp,
+    BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Memory, MemoryKey, Session, SessionId, Timestamp,
 };
 
 use crate::error::StoreError;

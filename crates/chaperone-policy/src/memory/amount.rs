@@ -8,7 +8,7 @@ use crate::compiled::extension::parse_decimal;
 use crate::value::Value;
 
 /// How many of a decimal's units one is.
-const UNITS_PER_ONE: i64 = 10_000;
+pub(super) const UNITS_PER_ONE: i64 = 10_000;
 
 /// How much a counter counts: whole, or in ten-thousandths.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

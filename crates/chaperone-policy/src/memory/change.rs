@@ -6,6 +6,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use super::amount::Amount;
+use super::canonical::canonical;
 use super::counter::{CountError, Counter};
 use super::limits::MemoryLimits;
 use super::name::MemoryName;
@@ -133,6 +134,8 @@ impl Memory {
         now: Timestamp,
         limits: &MemoryLimits,
     ) -> Result<(), ChangeError> {
+        // Measured as it will be stored.
+        let value = &canonical(value);
         if !serde_json::to_vec(value).is_ok_and(|json| json.len() <= limits.value_bytes) {
             return Err(ChangeError::ValueTooLong { name: name.clone(), limit: limits.value_bytes });
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::amount::Amount;
+use super::amount::{Amount, UNITS_PER_ONE};
 use super::limits::CLOCK_SKEW_MAX;
 use super::stored::Stored;
 use crate::timestamp::Timestamp;
@@ -79,25 +79,24 @@ impl Counter {
             Amount::Whole(number) => (Unit::Whole, number),
             Amount::Decimal(number) => (Unit::Decimal, number),
         };
-        let convert = |number| convert(number, self.unit, unit);
-        match (&mut self.sums, window) {
+        let sums = match (&self.sums, window) {
             (Sums::Granules(granules), Some(window)) => {
                 let kept_from = now.minus(CLOCK_SKEW_MAX);
                 let kept = granules.iter().filter(|granule| granule.counts(window, kept_from));
-                let total = kept.clone().try_fold(added, |total, granule| total.checked_add(convert(granule.sum)));
+                let kept = kept.map(|granule| granule.converted(self.unit, unit)).collect::<Option<Vec<_>>>();
+                let mut kept = kept.ok_or(CountError::Overflow)?;
+                let total = kept.iter().try_fold(added, |total, granule| total.checked_add(granule.sum));
                 total.ok_or(CountError::Overflow)?;
-                granules.retain(|granule| granule.counts(window, kept_from));
-                for granule in granules.iter_mut() {
-                    granule.sum = convert(granule.sum);
-                }
-                add_to_newest(granules, index(window, now), added);
+                add_to_newest(&mut kept, index(window, now), added);
+                Sums::Granules(kept)
             }
             // A life's sum; or granules whose window is unknown, which stay as long as life.
             (sums, _) => {
-                let sum = convert(sums.all()).checked_add(added).ok_or(CountError::Overflow)?;
-                *sums = Sums::Life(sum);
+                let total = convert(sums.all(), self.unit, unit).and_then(|sum| sum.checked_add(added));
+                Sums::Life(total.ok_or(CountError::Overflow)?)
             }
-        }
+        };
+        self.sums = sums;
         self.unit = unit;
         Ok(())
     }
@@ -148,6 +147,10 @@ impl Granule {
         let end = self.index.saturating_add(1).saturating_mul(granule_us(window)).saturating_sub(1);
         Timestamp::from_micros(end) >= now.minus(window)
     }
+
+    fn converted(self, from: Unit, to: Unit) -> Option<Self> {
+        Some(Self { sum: convert(self.sum, from, to)?, ..self })
+    }
 }
 
 fn add_to_newest(granules: &mut Vec<Granule>, index: i64, added: i64) {
@@ -170,10 +173,11 @@ fn index(window: Duration, now: Timestamp) -> i64 {
     now.as_micros().div_euclid(granule_us(window))
 }
 
-fn convert(number: i64, from: Unit, to: Unit) -> i64 {
+/// `None` when it would not fit: cut off, it would be less once it is converted back.
+fn convert(number: i64, from: Unit, to: Unit) -> Option<i64> {
     match (from, to) {
-        (Unit::Whole, Unit::Decimal) => Amount::Whole(number).to_decimal(),
-        (Unit::Decimal, Unit::Whole) => Amount::Decimal(number).to_whole_up(),
-        (Unit::Whole, Unit::Whole) | (Unit::Decimal, Unit::Decimal) => number,
+        (Unit::Whole, Unit::Decimal) => number.checked_mul(UNITS_PER_ONE),
+        (Unit::Decimal, Unit::Whole) => Some(Amount::Decimal(number).to_whole_up()),
+        (Unit::Whole, Unit::Whole) | (Unit::Decimal, Unit::Decimal) => Some(number),
     }
 }

@@ -21,7 +21,8 @@ pub struct MemoryLimits {
     pub sets: usize,
     /// How many values in each set.
     pub values_per_set: usize,
-    /// How long one value of a set is, in bytes of its JSON.
+    /// How long one value of a set is, in bytes of its JSON, in the form in which it is remembered. Not above 512: longer ones could
+    /// nest deeper than a JSON reader goes, and what cannot be read back denies for ever.
     pub value_bytes: usize,
 }
 
