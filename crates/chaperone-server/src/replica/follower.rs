@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore};
+use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, MemoryKey};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,8 @@ use crate::telemetry::Metrics;
 
 /// How many changes are read at once.
 const BATCH: u32 = 1_000;
+/// How many memories are read at once.
+const MEMORIES_MAX: usize = 1_000;
 
 /// When a [`Follower`] does what.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +142,7 @@ impl Follower {
         // The end of the feed first: what changes while the rest is loaded is then read from the feed afterwards.
         let cursor = self.replica.store.feed_end().await?;
         self.replica.sessions.clear();
+        self.replica.memories.clear();
         // Those who watch cannot be told what changed, but that something may have.
         let _ = self.replica.session_changes.send(None);
         self.load_policies(Work { bundle: true, ..Work::default() }).await?;
@@ -178,18 +181,31 @@ impl Follower {
     async fn read(&self, cursor: &Cursor) -> Result<Page, StoreError> {
         let Changes { changed, cursor, more } = self.replica.store.changes(cursor, BATCH).await?;
         let mut work = Work::default();
-        for change in &changed {
+        let mut memories = Vec::new();
+        for change in changed {
             match change {
                 Changed::Session(id) => {
-                    self.replica.sessions.apply_change(*id);
+                    self.replica.sessions.apply_change(id);
                     // Nobody watching is no error.
-                    let _ = self.replica.session_changes.send(Some(*id));
+                    let _ = self.replica.session_changes.send(Some(id));
                 }
+                Changed::Memory(key, version) => memories.push((key, version)),
                 Changed::ActiveBundle => work.bundle = true,
-                Changed::Entity(uid) => _ = work.entities.insert(uid.clone()),
+                Changed::Entity(uid) => _ = work.entities.insert(uid),
             }
         }
+        self.refresh_memories(&memories).await?;
         Ok(Page { work, cursor, more })
+    }
+
+    /// Reads what others have committed to memories that are held here.
+    async fn refresh_memories(&self, changed: &[(MemoryKey, u64)]) -> Result<(), StoreError> {
+        let behind = self.replica.memories.behind(changed);
+        for cells in behind.chunks(MEMORIES_MAX) {
+            let keys: Vec<_> = cells.iter().map(|cell| cell.key().clone()).collect();
+            self.replica.memories.publish(self.replica.store.memories(&keys).await?);
+        }
+        Ok(())
     }
 
     fn advance(&mut self, cursor: Cursor) {

@@ -3,6 +3,7 @@
 mod entities;
 mod follower;
 mod freshness;
+mod memories;
 mod sessions;
 mod upkeep;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chaperone_policy::{Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
-use chaperone_store::{Cursor, Store, StoreError};
+use chaperone_store::{Cursor, Store, StoreError, StoredMemory};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,7 +21,8 @@ pub use entities::{EntityLoadError, load_entities};
 pub use follower::Follower;
 pub use follower::FollowerTimes;
 pub use freshness::{Age, Freshness, StalenessLimits};
-pub use sessions::{CachedChain, SessionCache};
+pub use memories::{MemoryCell, MemoryTable, Versioned};
+pub use sessions::{CachedChain, RecalledChain, SessionCache};
 
 /// How many session changes a slow watcher may fall behind.
 const WATCH_BACKLOG: usize = 4096;
@@ -55,6 +57,7 @@ pub struct Replica {
     runtime: Handle,
     policies: ArcSwap<Policies>,
     sessions: SessionCache,
+    memories: MemoryTable,
     freshness: Freshness,
     /// How far the feed was applied; `None` before everything was loaded once.
     applied: watch::Sender<Option<Cursor>>,
@@ -70,6 +73,7 @@ impl Replica {
             runtime: Handle::current(),
             policies: ArcSwap::from_pointee(Policies::None),
             sessions: SessionCache::new(sessions_max),
+            memories: MemoryTable::default(),
             freshness: Freshness::new(limits),
             applied: watch::Sender::new(None),
             session_changes: broadcast::Sender::new(WATCH_BACKLOG),
@@ -89,6 +93,11 @@ impl Replica {
     /// The sessions in memory.
     pub fn sessions(&self) -> &SessionCache {
         &self.sessions
+    }
+
+    /// What is remembered of them.
+    pub fn memories(&self) -> &MemoryTable {
+        &self.memories
     }
 
     /// The store behind it.
@@ -118,12 +127,8 @@ impl Replica {
     /// When the store fails, or what it holds is not a whole chain.
     pub async fn load_chain(&self, handle: &HandleHash) -> Result<Option<Arc<CachedChain>>, StoreError> {
         let ticket = self.sessions.begin_load();
-        let load = {
-            let (store, handle) = (Arc::clone(&self.store), *handle);
-            async move { store.session_chain(&handle).await }
-        };
-        let loaded = AbortOnDropHandle::new(self.runtime.spawn(load)).await;
-        let sessions = loaded.map_err(|error| StoreError::Unavailable(error.into()))??;
+        let (store, asked) = (Arc::clone(&self.store), *handle);
+        let sessions = self.load(async move { store.session_chain(&asked).await }).await?;
         let Some(id) = sessions.first().map(|session| session.id) else {
             self.sessions.forget(handle);
             return Ok(None);
@@ -133,7 +138,23 @@ impl Replica {
             key: id.to_string(),
             message: "its ancestors do not lead to its root".into(),
         })?;
-        Ok(Some(self.sessions.insert(*handle, chain, ticket)))
+        // The cells first: what changes while they are filled then finds them.
+        let cells: Box<[_]> = chain.memory_keys().map(|key| self.memories.cell(key)).collect();
+        let (store, keys) = (Arc::clone(&self.store), chain.memory_keys().collect::<Vec<_>>());
+        let stored = self.load(async move { store.memories(&keys).await }).await?;
+        for (cell, StoredMemory { version, memory, .. }) in cells.iter().zip(stored) {
+            cell.publish(version, Arc::new(memory));
+        }
+        Ok(Some(self.sessions.insert(*handle, chain, cells, ticket)))
+    }
+
+    /// Reads from the store, on the runtime that its connections belong to.
+    async fn load<T: Send + 'static>(
+        &self,
+        load: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let loaded = AbortOnDropHandle::new(self.runtime.spawn(load)).await;
+        loaded.map_err(|error| StoreError::Unavailable(error.into()))?
     }
 
     /// Waits until everything was loaded once.

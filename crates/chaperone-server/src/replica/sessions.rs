@@ -5,7 +5,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arc_swap::{ArcSwap, Guard};
 use chaperone_policy::{HandleHash, Life, Session, SessionChain, SessionId, Timestamp};
+
+use super::memories::MemoryCell;
 
 /// How many changed sessions are told apart. After so many, all are forgotten at once, and loads under way are not kept.
 const CHANGES_MAX: usize = 8192;
@@ -75,8 +78,12 @@ struct RecentChanges {
 /// A session with its ancestors, and when it was last used here.
 #[derive(Debug)]
 pub struct CachedChain {
-    /// The sessions as they were loaded.
-    pub chain: SessionChain,
+    /// The sessions as they were loaded, of which nothing is remembered.
+    sessions: SessionChain,
+    /// What is remembered, in the order of the chain's keys.
+    cells: Box<[Arc<MemoryCell>]>,
+    /// The sessions with what is remembered, as it was when it was last looked at.
+    recalled: ArcSwap<RecalledChain>,
     handle: HandleHash,
     /// Where the index has it. Only whoever holds the index reads and writes it.
     place: AtomicUsize,
@@ -86,14 +93,45 @@ pub struct CachedChain {
     stored_use: AtomicI64,
 }
 
+/// A chain with what is remembered of it.
+#[derive(Debug)]
+pub struct RecalledChain {
+    /// The chain.
+    pub chain: SessionChain,
+    /// What tells these memories from later ones.
+    marks: Box<[u64]>,
+}
+
 /// Taken before a load begins.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadTicket(u64);
 
 impl CachedChain {
-    fn new(handle: HandleHash, chain: SessionChain) -> Self {
+    fn new(handle: HandleHash, sessions: SessionChain, cells: Box<[Arc<MemoryCell>]>) -> Self {
         let (used_at, stored_use) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { chain, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
+        let recalled = ArcSwap::from_pointee(recall(&sessions, &cells));
+        Self { sessions, cells, recalled, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
+    }
+
+    /// The sessions with what is remembered of them now.
+    pub fn recalled(&self) -> Guard<Arc<RecalledChain>> {
+        let recalled = self.recalled.load();
+        if self.cells.iter().zip(&recalled.marks).all(|(cell, mark)| cell.mark() == *mark) {
+            return recalled;
+        }
+        // Two that do this at once may store in either order; whoever finds the older one makes it again.
+        self.recalled.store(Arc::new(recall(&self.sessions, &self.cells)));
+        self.recalled.load()
+    }
+
+    /// The sessions, of which nothing is remembered.
+    pub fn sessions(&self) -> &SessionChain {
+        &self.sessions
+    }
+
+    /// What is remembered, in the order of the chain's keys.
+    pub fn cells(&self) -> &[Arc<MemoryCell>] {
+        &self.cells
     }
 
     /// Notes a use. A use of a session is a use of its ancestors.
@@ -103,7 +141,7 @@ impl CachedChain {
 
     /// When it was last used, as far as is known here.
     fn last_use(&self) -> i64 {
-        self.used_at.load(Ordering::Relaxed).max(self.chain.session().last_used_at.as_micros())
+        self.used_at.load(Ordering::Relaxed).max(self.sessions.session().last_used_at.as_micros())
     }
 
     /// Goes on counting where `other` ends.
@@ -114,20 +152,20 @@ impl CachedChain {
 
     /// Whether any session of the chain would be idle if it had not been used since it was loaded.
     pub fn looks_idle(&self, now: Timestamp) -> bool {
-        self.chain.iter().any(|session| session.life(now) == Life::Idle)
+        self.sessions.iter().any(|session| session.life(now) == Life::Idle)
     }
 
     /// The chain with the uses that were noted here.
     fn with_uses(&self) -> SessionChain {
         let used_at = Timestamp::from_micros(self.used_at.load(Ordering::Relaxed));
-        let sessions = self.chain.iter().map(|session| {
+        let sessions = self.sessions.iter().map(|session| {
             if session.last_used_at >= used_at {
                 return Arc::clone(session);
             }
             Arc::new(Session { last_used_at: used_at, ..Session::clone(session) })
         });
         // Only a time changed, so the links are whole as before.
-        SessionChain::new(sessions.collect()).unwrap_or_else(|| self.chain.clone())
+        SessionChain::new(sessions.collect()).unwrap_or_else(|| self.sessions.clone())
     }
 
     /// Uses that the store does not know yet; they count as known from now on.
@@ -171,10 +209,16 @@ impl SessionCache {
 
     /// Keeps what was loaded, unless one of its sessions changed since the load began: then what was loaded is good for the check
     /// that asked for it, which began before the change was applied here, and for no later one.
-    pub fn insert(&self, handle: HandleHash, chain: SessionChain, ticket: LoadTicket) -> Arc<CachedChain> {
-        let cached = Arc::new(CachedChain::new(handle, chain));
+    pub fn insert(
+        &self,
+        handle: HandleHash,
+        chain: SessionChain,
+        cells: Box<[Arc<MemoryCell>]>,
+        ticket: LoadTicket,
+    ) -> Arc<CachedChain> {
+        let cached = Arc::new(CachedChain::new(handle, chain, cells));
         let mut index = self.index();
-        if cached.chain.iter().any(|session| index.changes.has_changed(session.id, ticket)) {
+        if cached.sessions.iter().any(|session| index.changes.has_changed(session.id, ticket)) {
             return cached;
         }
         match self.find(&handle) {
@@ -200,7 +244,7 @@ impl SessionCache {
     pub fn fold_uses(&self, handle: &HandleHash) -> Option<Arc<CachedChain>> {
         let ticket = self.begin_load();
         let cached = self.find(handle)?;
-        Some(self.insert(*handle, cached.with_uses(), ticket))
+        Some(self.insert(*handle, cached.with_uses(), cached.cells.clone(), ticket))
     }
 
     /// Drops a session that the store does not have.
@@ -250,7 +294,7 @@ impl SessionCache {
 
     fn collect_uses(cached: &CachedChain, uses: &mut HashMap<SessionId, Timestamp>) {
         if let Some(at) = cached.take_uses() {
-            for session in cached.chain.iter() {
+            for session in cached.sessions.iter() {
                 uses.entry(session.id).and_modify(|known| *known = at.max(*known)).or_insert(at);
             }
         }
@@ -276,6 +320,15 @@ impl SessionCache {
     }
 }
 
+/// A cell of which nothing is known counts as empty; whoever loads a chain fills its cells before.
+fn recall(sessions: &SessionChain, cells: &[Arc<MemoryCell>]) -> RecalledChain {
+    // The marks first: what is published in between is then found to be missing.
+    let marks = cells.iter().map(|cell| cell.mark()).collect();
+    let memories = cells.iter().map(|cell| cell.latest().unwrap_or_default().memory).collect();
+    let chain = sessions.with_memories(memories).unwrap_or_else(|| sessions.clone());
+    RecalledChain { chain, marks }
+}
+
 impl Shard {
     fn read(&self) -> RwLockReadGuard<'_, Chains> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
@@ -290,7 +343,7 @@ impl Index {
     fn add(&mut self, cached: &Arc<CachedChain>) {
         cached.place.store(self.chains.len(), Ordering::Relaxed);
         self.chains.push(Arc::clone(cached));
-        for session in cached.chain.iter() {
+        for session in cached.sessions.iter() {
             self.holding.entry(session.id).or_default().insert(cached.handle);
         }
     }
@@ -304,7 +357,7 @@ impl Index {
         if let Some(moved) = self.chains.get(place) {
             moved.place.store(place, Ordering::Relaxed);
         }
-        for session in cached.chain.iter() {
+        for session in cached.sessions.iter() {
             if let Some(handles) = self.holding.get_mut(&session.id) {
                 handles.remove(&cached.handle);
                 if handles.is_empty() {
