@@ -20,6 +20,12 @@ pub enum StoreError {
         /// The active bundle's number; 0 when there is none.
         active: BundleNumber,
     },
+    /// Two of the transitions to commit together write the same memory. Nothing was changed; commit one after the other.
+    #[error("memory `{key}` is written twice in one commit")]
+    Overlap {
+        /// The memory's key.
+        key: String,
+    },
     /// There is no such thing. Nothing was changed.
     #[error("{what} does not exist")]
     NotFound {

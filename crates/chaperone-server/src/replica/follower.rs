@@ -187,6 +187,8 @@ impl Follower {
                 }
                 Changed::ActiveBundle => work.bundle = true,
                 Changed::Entity(uid) => _ = work.entities.insert(uid.clone()),
+                // No memory is kept here yet that could be out of date.
+                Changed::Memory(..) => {}
             }
         }
         Ok(Page { work, cursor, more })

@@ -1,0 +1,71 @@
+//! Transitions of memories, as both databases take them, and what became of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chaperone_policy::MemoryKey;
+
+use crate::error::StoreError;
+use crate::feed::shard_of_memory;
+use crate::rows::{stored_key, stored_memory, stored_number};
+use crate::store::{Committed, StoredMemory, Transition};
+
+/// A memory to write, as the databases take it.
+#[derive(Debug)]
+pub(crate) struct Write {
+    /// The place of its transition in the call.
+    pub(crate) transition: i32,
+    pub(crate) key: String,
+    /// The version that was read; 0: none.
+    pub(crate) version: i64,
+    pub(crate) memory: String,
+    /// Where in the feed it is named.
+    pub(crate) shard: i16,
+}
+
+/// Everything that transitions write.
+///
+/// # Errors
+/// [`StoreError::Overlap`] when they write a memory twice.
+pub(crate) fn writes_of(transitions: &[Transition]) -> Result<Vec<Write>, StoreError> {
+    let mut keys: BTreeSet<&MemoryKey> = BTreeSet::new();
+    let mut writes = Vec::with_capacity(transitions.iter().map(|transition| transition.writes.len()).sum());
+    for (transition, place) in transitions.iter().zip(0_i32..) {
+        for StoredMemory { key, version, memory } in &transition.writes {
+            let text = stored_key(key)?;
+            if !keys.insert(key) {
+                return Err(StoreError::Overlap { key: text });
+            }
+            writes.push(Write {
+                transition: place,
+                version: stored_number(*version),
+                memory: stored_memory(&text, memory)?,
+                shard: shard_of_memory(key, &text),
+                key: text,
+            });
+        }
+    }
+    Ok(writes)
+}
+
+/// What became of each transition, when `changed` are the memories that others changed first.
+pub(crate) fn outcomes(transitions: &[Transition], changed: Vec<StoredMemory>) -> Vec<Committed> {
+    let mut changed: BTreeMap<MemoryKey, StoredMemory> =
+        changed.into_iter().map(|memory| (memory.key.clone(), memory)).collect();
+    let outcome = |transition: &Transition| {
+        let conflicts: Vec<_> = transition.writes.iter().filter_map(|write| changed.remove(&write.key)).collect();
+        if conflicts.is_empty() { Committed::Done } else { Committed::Conflict(conflicts) }
+    };
+    transitions.iter().map(outcome).collect()
+}
+
+/// What is stored of each key, in their order, when `stored` are those that exist.
+pub(crate) fn in_order_of(keys: &[MemoryKey], stored: Vec<StoredMemory>) -> Vec<StoredMemory> {
+    let stored: BTreeMap<MemoryKey, StoredMemory> =
+        stored.into_iter().map(|memory| (memory.key.clone(), memory)).collect();
+    keys.iter().map(|key| stored.get(key).cloned().unwrap_or_else(|| nothing_of(key.clone()))).collect()
+}
+
+/// The memory of which nothing is stored.
+pub(crate) fn nothing_of(key: MemoryKey) -> StoredMemory {
+    StoredMemory { key, version: 0, memory: chaperone_policy::Memory::default() }
+}
