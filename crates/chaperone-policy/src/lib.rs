@@ -41,8 +41,8 @@ pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::Manifest;
 pub use memory::{
-    Amount, Change, Counter, Memory, MemoryKey, MemoryName, ParseMemoryNameError, RememberedSet, Used, WINDOW_MAX,
-    WINDOW_MIN,
+    Amount, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, LimitReached, Memory, MemoryKey, MemoryLimits,
+    MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, Used, WINDOW_MAX, WINDOW_MIN,
 };
 pub use problem::Problem;
 pub use request::{Presenter, Request};

@@ -2,32 +2,52 @@
 //!
 //! Plain data and pure functions: who stores it, and how two that change it at once are told apart, is the store's matter.
 
+mod amount;
+mod canonical;
+mod change;
+mod counter;
 mod key;
+mod limits;
 mod name;
+mod risk;
+mod set;
+mod stored;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use smol_str::SmolStr;
 
-pub use self::key::MemoryKey;
+pub use self::amount::Amount;
+pub use self::change::{Change, ChangeError};
+pub use self::counter::{CountError, Counter};
+pub use self::key::{MemoryKey, ParseMemoryKeyError};
+pub use self::limits::{CLOCK_SKEW_MAX, MemoryLimits};
 pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN};
+use self::risk::Risk;
+pub use self::set::{LimitReached, RememberedSet};
 use crate::timestamp::Timestamp;
-use crate::value::Value;
 
 /// What is remembered of one session, tree or principal. The default is nothing.
+///
+/// As JSON it is stored. A field that is unknown is an error: it is a newer program's, and must not be lost.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Memory {
     /// Sticky marks.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     labels: BTreeSet<SmolStr>,
     /// By name, such as `exports/1h`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    counters: BTreeMap<SmolStr, Counter>,
+    #[serde(default, deserialize_with = "counters", skip_serializing_if = "BTreeMap::is_empty")]
+    counters: BTreeMap<MemoryName, Counter>,
     /// By name, such as `documents/1h`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    sets: BTreeMap<SmolStr, RememberedSet>,
+    sets: BTreeMap<MemoryName, RememberedSet>,
+    /// Absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    risk: Option<Risk>,
     /// When a decision first and last changed this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used: Option<Used>,
@@ -35,6 +55,7 @@ pub struct Memory {
 
 /// When a decision first and last changed a memory.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Used {
     /// First.
     pub first: Timestamp,
@@ -42,33 +63,58 @@ pub struct Used {
     pub last: Timestamp,
 }
 
-/// A number that decisions add to.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Counter {}
+impl Memory {
+    /// The labels. They only ever grow.
+    pub const fn labels(&self) -> &BTreeSet<SmolStr> {
+        &self.labels
+    }
 
-/// Values that decisions met.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct RememberedSet {}
+    /// Whether it has this label.
+    pub fn has_label(&self, label: &str) -> bool {
+        self.labels.contains(label)
+    }
 
-/// How much a counter counts: whole, or in ten-thousandths.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Amount {
-    /// Cedar's `Long`.
-    Whole(i64),
-    /// Cedar's `decimal`, in ten-thousandths.
-    Decimal(i64),
+    /// How much counts at `now`; `None` when nothing was ever counted under this name, or nothing that was counts any more.
+    pub fn count(&self, name: &MemoryName, now: Timestamp) -> Option<Amount> {
+        self.counters.get(name).map(|counter| counter.total(name.window(), now))
+    }
+
+    /// The counters' names, with how much counts at `now`.
+    pub fn counts(&self, now: Timestamp) -> impl Iterator<Item = (&MemoryName, Amount)> {
+        self.counters.iter().map(move |(name, counter)| (name, counter.total(name.window(), now)))
+    }
+
+    /// The set of this name; `None` when nothing was ever remembered under it, or nothing that was is there any more.
+    pub fn set(&self, name: &MemoryName) -> Option<&RememberedSet> {
+        self.sets.get(name)
+    }
+
+    /// The sets, by name.
+    pub fn sets(&self) -> impl Iterator<Item = (&MemoryName, &RememberedSet)> {
+        self.sets.iter()
+    }
+
+    /// The risk at `now`, from 0 to 100, rounded up, when it decays by so many points an hour.
+    pub fn risk(&self, decay_per_hour: u32, now: Timestamp) -> i64 {
+        self.risk.map_or(0, |risk| risk.points(decay_per_hour, now))
+    }
+
+    /// When a decision first and last changed this; `None` when none did.
+    pub const fn used(&self) -> Option<Used> {
+        self.used
+    }
+
+    /// Whether it holds nothing at all, as one that was never stored.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
-/// One thing that a decision changes in a memory.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Change {
-    /// Adds a label.
-    Label(SmolStr),
-    /// Adds to a counter. Never negative: what was spent is not given back.
-    Count(MemoryName, Amount),
-    /// Adds a value to a set, or renews it there.
-    Remember(MemoryName, Value),
-    /// Moves the risk, between 0 and 100.
-    Risk(i8),
+/// Reads counters, each of the kind that its name says.
+fn counters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<MemoryName, Counter>, D::Error> {
+    let counters = BTreeMap::<MemoryName, Counter>::deserialize(deserializer)?;
+    match counters.iter().find(|(name, counter)| name.window().is_some() != counter.is_windowed()) {
+        Some((name, _)) => Err(de::Error::custom(format_args!("counter `{name}` is not stored as its window says"))),
+        None => Ok(counters),
+    }
 }

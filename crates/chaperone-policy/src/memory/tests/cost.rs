@@ -1,0 +1,85 @@
+//! What memories cost: the bounds that the documentation of the module gives.
+
+use std::time::Duration;
+
+use super::super::counter::{Granule, Sums};
+use super::super::{Amount, Change, Counter, Memory, MemoryLimits, MemoryName, RememberedSet};
+use super::{NOON, name};
+use crate::timestamp::Timestamp;
+use crate::value::{EntityRef, Value};
+
+fn json_bytes<T: serde::Serialize>(value: &T) -> usize {
+    serde_json::to_string(value).expect("serialises").len()
+}
+
+/// As full of granules as it gets: one in each, by a clock that goes back in between by nothing.
+fn fullest(window: Duration, amount: Amount) -> Counter {
+    let mut counter = Counter::new(Some(window));
+    for step in 0..1_000 {
+        let now = NOON.plus(window * step / 120);
+        counter.add(amount, Some(window), now).expect("counts");
+    }
+    counter
+}
+
+#[test]
+fn empty_memory_costs_nothing_beside_itself() {
+    assert!(size_of::<Memory>() <= 128);
+    assert_eq!(json_bytes(&Memory::default()), 2);
+}
+
+#[test]
+fn counter_costs_as_documented() {
+    assert!(size_of::<(MemoryName, Counter)>() <= 80, "{}", size_of::<(MemoryName, Counter)>());
+    assert!(json_bytes(&Counter::new(None)) <= r#"{"whole":0}"#.len());
+    for window in [Duration::from_secs(60), Duration::from_hours(1), super::super::WINDOW_MAX] {
+        let usual = fullest(window, Amount::Whole(1));
+        let Sums::Granules(granules) = &usual.sums else { panic!("has a window") };
+        println!(
+            "{window:?}: {} granules, {} in room, {} bytes of JSON",
+            granules.len(),
+            granules.capacity(),
+            json_bytes(&usual)
+        );
+        assert!(granules.len() <= 66 && granules.capacity() * size_of::<Granule>() <= 2_048);
+        assert!(json_bytes(&usual) <= 480);
+        // The longest sums that fit together.
+        let longest = fullest(window, Amount::Decimal(i64::MAX / 200));
+        println!("longest: {} bytes of JSON", json_bytes(&longest));
+        assert!(json_bytes(&longest) <= 1_600);
+    }
+}
+
+#[test]
+fn remembered_value_costs_as_documented() {
+    let mut set = RememberedSet::default();
+    for number in 0..1_024 {
+        let value = Value::Entity(EntityRef::new("Document", format!("document-{number:04}")));
+        set.add(&value, None, NOON, 1_024).expect("has room");
+    }
+    println!("in memory: {} bytes a value", size_of::<(Value, Timestamp)>());
+    println!("stored: {} bytes a value", json_bytes(&set) / 1_024);
+    assert!(size_of::<(Value, Timestamp)>() <= 64);
+    assert!(json_bytes(&set) / 1_024 <= 80);
+    let before = json_bytes(&set);
+    assert!(set.add(&Value::Bool(true), None, NOON, 1_024).is_err());
+    assert_eq!(json_bytes(&set), before);
+}
+
+#[test]
+fn usual_memory_costs_as_documented() {
+    let mut memory = Memory::default();
+    let changes = [
+        Change::Label("pii".into()),
+        Change::Count(name("exports"), Amount::Whole(3)),
+        Change::Count(name("exports/1h"), Amount::Whole(3)),
+        Change::Remember(name("documents/1h"), Value::Entity(EntityRef::new("Document", "42"))),
+        Change::Risk(20),
+    ];
+    for change in changes {
+        memory.apply(&change, NOON, &MemoryLimits::default(), 0).expect("has room");
+    }
+    memory.touch(NOON);
+    println!("a label, two counters, a value, risk: {} bytes of JSON", json_bytes(&memory));
+    assert!(json_bytes(&memory) <= 340);
+}
