@@ -3,7 +3,7 @@
 
 -- Rewritten all the time, and small: room in each page, and no index on what changes, so that an update needs no new index entry.
 CREATE TABLE memories (
-    memory_key text COLLATE "C" PRIMARY KEY, -- whose: session:<id>, tree:<id of its root> or principal:<its type and id>
+    memory_key text COLLATE "C" PRIMARY KEY, -- whose: session:<id>, tree:<id of its root> or principal:<type>::"<id>"
     version bigint NOT NULL,                 -- grows by one with every commit; 0: nothing yet, the row is there to be locked
     memory text NOT NULL,                    -- a JSON object
     updated_at timestamptz NOT NULL

@@ -1,6 +1,6 @@
 //! What can go wrong at the store, by what the caller can do next.
 
-use chaperone_policy::{BundleNumber, SessionId};
+use chaperone_policy::{BundleNumber, MemoryKey, SessionId};
 
 /// A source error of any kind.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -24,7 +24,7 @@ pub enum StoreError {
     #[error("memory `{key}` is written twice in one commit")]
     Overlap {
         /// The memory's key.
-        key: String,
+        key: MemoryKey,
     },
     /// There is no such thing. Nothing was changed.
     #[error("{what} does not exist")]

@@ -6,7 +6,7 @@ use chaperone_policy::MemoryKey;
 
 use crate::error::StoreError;
 use crate::feed::shard_of_memory;
-use crate::rows::{stored_key, stored_memory, stored_number};
+use crate::rows::{stored_memory, stored_number};
 use crate::store::{Committed, StoredMemory, Transition};
 
 /// A memory to write, as the databases take it.
@@ -31,10 +31,10 @@ pub(crate) fn writes_of(transitions: &[Transition]) -> Result<Vec<Write>, StoreE
     let mut writes = Vec::with_capacity(transitions.iter().map(|transition| transition.writes.len()).sum());
     for (transition, place) in transitions.iter().zip(0_i32..) {
         for StoredMemory { key, version, memory } in &transition.writes {
-            let text = stored_key(key)?;
             if !keys.insert(key) {
-                return Err(StoreError::Overlap { key: text });
+                return Err(StoreError::Overlap { key: key.clone() });
             }
+            let text = key.to_string();
             writes.push(Write {
                 transition: place,
                 version: stored_number(*version),

@@ -169,7 +169,9 @@ pub async fn follower_of_concurrent_commits_misses_nothing(store: Arc<dyn Store>
             wanted.entry(key).or_default().push(version);
         }
     }
-    wanted.values_mut().for_each(|versions| versions.sort_unstable());
+    for versions in wanted.values_mut() {
+        versions.sort_unstable();
+    }
     assert_eq!(seen, wanted, "each once, and of each key in the order of its versions");
 }
 

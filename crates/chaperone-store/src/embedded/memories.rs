@@ -11,7 +11,7 @@ use super::transaction::Announce;
 use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
-use crate::rows::{MemoryRow, loaded_key, stored_key};
+use crate::rows::{MemoryRow, loaded_key};
 use crate::store::{Committed, StoredMemory, Transition};
 use crate::stored_time::StoredTime;
 use crate::transitions::{Write, in_order_of, nothing_of, outcomes, writes_of};
@@ -20,7 +20,7 @@ use crate::transitions::{Write, in_order_of, nothing_of, outcomes, writes_of};
 const ROWS_MAX: usize = 1_000;
 
 pub(super) async fn of(store: &EmbeddedStore, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError> {
-    let texts = &keys.iter().map(stored_key).collect::<Result<Vec<_>, _>>()?;
+    let texts = &keys.iter().map(MemoryKey::to_string).collect::<Vec<_>>();
     let rows = store
         .read(move |Attempt { connection, .. }| {
             Box::pin(async move { stored(connection, texts.iter().map(String::as_str)).await })

@@ -8,13 +8,13 @@ use super::transaction::Announce;
 use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
-use crate::rows::{MEMORIES_MAX, MemoryRow, loaded_key, stored_key};
+use crate::rows::{MEMORIES_MAX, MemoryRow, loaded_key};
 use crate::store::{Committed, StoredMemory, Transition};
 use crate::stored_time::StoredTime;
 use crate::transitions::{Write, in_order_of, nothing_of, outcomes, writes_of};
 
 pub(super) async fn of(store: &PostgresStore, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError> {
-    let texts = &keys.iter().map(stored_key).collect::<Result<Vec<_>, _>>()?;
+    let texts = &keys.iter().map(MemoryKey::to_string).collect::<Vec<_>>();
     let rows: Vec<MemoryRow> = store
         .read("memories", move |Attempt { connection, .. }| {
             Box::pin(async move {

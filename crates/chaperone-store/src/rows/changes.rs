@@ -1,9 +1,9 @@
 //! The rows of `changes`.
 
-use chaperone_policy::EntityRef;
+use chaperone_policy::{EntityRef, MemoryKey};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
-use super::{corrupt, from_json, loaded_key, stored_key, to_json};
+use super::{corrupt, from_json, to_json};
 use crate::error::StoreError;
 use crate::feed::Changed;
 
@@ -40,7 +40,7 @@ impl ChangeRow {
             Changed::Session(id) => ("session", id.to_string()),
             Changed::ActiveBundle => ("active_bundle", String::new()),
             Changed::Entity(uid) => ("entity", to_json(TABLE, "entity", uid)?),
-            Changed::Memory(key, version) => return Self::of_memories(position, &[(&stored_key(key)?, *version)]),
+            Changed::Memory(key, version) => return Self::of_memories(position, &[(&key.to_string(), *version)]),
         };
         Ok(Self { position, kind: kind.to_owned(), key })
     }
@@ -67,10 +67,10 @@ impl ChangeRow {
     }
 
     fn memories(&self) -> Result<Vec<Changed>, StoreError> {
-        let memories: Vec<(String, u64)> = from_json(TABLE, &self.position.to_string(), &self.key)?;
+        let memories: Vec<(MemoryKey, u64)> = from_json(TABLE, &self.position.to_string(), &self.key)?;
         if memories.is_empty() {
             return Err(corrupt(TABLE, self.position, "it names no memory"));
         }
-        memories.into_iter().map(|(key, version)| Ok(Changed::Memory(loaded_key(&key)?, version))).collect()
+        Ok(memories.into_iter().map(|(key, version)| Changed::Memory(key, version)).collect())
     }
 }

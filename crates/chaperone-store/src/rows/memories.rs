@@ -1,6 +1,6 @@
 //! The rows of `memories`.
 
-use chaperone_policy::{EntityRef, Memory, MemoryKey};
+use chaperone_policy::{Memory, MemoryKey};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::{corrupt, from_json, to_json};
@@ -50,23 +50,7 @@ pub(crate) fn stored_memory(key: &str, memory: &Memory) -> Result<String, StoreE
     to_json(TABLE, key, memory)
 }
 
-/// A memory's key as it is stored.
-pub(crate) fn stored_key(key: &MemoryKey) -> Result<String, StoreError> {
-    Ok(match key {
-        MemoryKey::Session(id) => format!("session:{id}"),
-        MemoryKey::Tree(id) => format!("tree:{id}"),
-        MemoryKey::Principal(uid) => format!("principal:{}", to_json(TABLE, "principal", uid)?),
-    })
-}
-
 /// A memory's key from what is stored.
 pub(crate) fn loaded_key(text: &str) -> Result<MemoryKey, StoreError> {
-    let broken = || corrupt(TABLE, text, "it is no memory's key");
-    let (kind, name) = text.split_once(':').ok_or_else(broken)?;
-    match kind {
-        "session" => name.parse().map(MemoryKey::Session).map_err(|_| broken()),
-        "tree" => name.parse().map(MemoryKey::Tree).map_err(|_| broken()),
-        "principal" => from_json::<EntityRef>(TABLE, text, name).map(MemoryKey::Principal),
-        _ => Err(broken()),
-    }
+    MemoryKey::parse(text).map_err(|error| corrupt(TABLE, text, error))
 }

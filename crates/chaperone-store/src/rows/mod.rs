@@ -9,7 +9,7 @@ mod sessions;
 pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
 pub(crate) use changes::{ChangeRow, MEMORIES_MAX};
 pub(crate) use entities::{EntityRow, latest_by_identity};
-pub(crate) use memories::{MemoryRow, loaded_key, stored_key, stored_memory};
+pub(crate) use memories::{MemoryRow, loaded_key, stored_memory};
 pub(crate) use sessions::{SessionRow, act_name, bind_session, session_columns, stored_hash, whole_chain};
 
 use crate::error::StoreError;
