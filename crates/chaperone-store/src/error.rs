@@ -1,6 +1,6 @@
 //! What can go wrong at the store, by what the caller can do next.
 
-use chaperone_policy::{BundleNumber, SessionId};
+use chaperone_policy::{BundleNumber, MemoryKey, SessionId};
 
 /// A source error of any kind.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -19,6 +19,12 @@ pub enum StoreError {
     BundleConflict {
         /// The active bundle's number; 0 when there is none.
         active: BundleNumber,
+    },
+    /// Two of the transitions to commit together write the same memory. Nothing was changed; commit one after the other.
+    #[error("memory `{key}` is written twice in one commit")]
+    Overlap {
+        /// The memory's key.
+        key: MemoryKey,
     },
     /// There is no such thing. Nothing was changed.
     #[error("{what} does not exist")]

@@ -5,6 +5,7 @@
 //! would not do: its values are handed out in one order and commit in another.
 
 use chaperone_policy::{EntityRef, MemoryKey, SessionId};
+use sha2::{Digest as _, Sha256};
 
 /// How many shards the feed has. A constant of the schema: changing it needs a migration.
 pub const SHARDS: usize = 16;
@@ -29,7 +30,8 @@ pub enum Changed {
 /// Changes after a cursor.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Changes {
-    /// What changed, in each shard's order. A thing that changed twice may be named twice.
+    /// What changed, in each shard's order. A thing that changed twice may be named twice. More than the limit when memories that
+    /// were committed together, and so stand at one position, are the last.
     pub changed: Vec<Changed>,
     /// Where to read on from.
     pub cursor: Cursor,
@@ -42,6 +44,19 @@ pub(crate) fn shard_of_tree(tree: SessionId) -> i16 {
     // The last byte of a UUIDv7 is random. Shard 0 is for bundles and entities.
     let [.., last] = *tree.as_uuid().as_bytes();
     i16::from(last % 15) + 1
+}
+
+/// The shard of a memory whose key is written as `text`: the same in every program that writes to the feed.
+///
+/// By the key alone: a session's key does not tell its tree, so the two may be in different shards. Order among shards means nothing.
+pub(crate) fn shard_of_memory(key: &MemoryKey, text: &str) -> i16 {
+    match key {
+        MemoryKey::Session(id) | MemoryKey::Tree(id) => shard_of_tree(*id),
+        MemoryKey::Principal(_) => {
+            let [first, ..] = <[u8; 32]>::from(Sha256::digest(text));
+            i16::from(first % 15) + 1
+        }
+    }
 }
 
 /// The shard of bundles and entities.

@@ -47,21 +47,25 @@ pub(crate) fn require_readable(cursor: &Cursor, states: &[ShardState]) -> Result
     if ahead || behind { Err(StoreError::FeedGap) } else { Ok(()) }
 }
 
-/// Takes the first changes of all shards in turn, so that a busy shard does not keep the others waiting.
+/// Takes the first rows of all shards in turn, so that a busy shard does not keep the others waiting, until they hold `limit` changes.
+/// A row is not parted, so that the last one may exceed the limit.
 ///
-/// `read` holds, by shard, the changes after the cursor in their order: at least the first `limit` and one, or all.
+/// `read` holds, by shard, the rows after the cursor in their order: at least the first `limit` and one, or all.
 pub(crate) fn page_of(cursor: &Cursor, read: &[Vec<ChangeRow>; SHARDS], limit: usize) -> Result<Changes, StoreError> {
     let waiting: usize = read.iter().map(Vec::len).sum();
     let longest = read.iter().map(Vec::len).max().unwrap_or(0);
-    let mut page = Changes { changed: Vec::with_capacity(waiting.min(limit)), cursor: *cursor, more: waiting > limit };
+    let mut page = Changes { changed: Vec::with_capacity(waiting.min(limit)), cursor: *cursor, more: false };
+    let mut taken = 0;
     for rank in 0..longest {
         for (rows, read_through) in read.iter().zip(page.cursor.0.iter_mut()) {
-            if page.changed.len() == limit {
+            if page.changed.len() >= limit {
+                page.more = taken < waiting;
                 return Ok(page);
             }
             if let Some(row) = rows.get(rank) {
-                page.changed.push(row.changed()?);
+                page.changed.extend(row.changed()?);
                 *read_through = row.position;
+                taken += 1;
             }
         }
     }
@@ -77,49 +81,68 @@ mod tests {
     use super::*;
     use crate::feed::Changed;
 
-    /// A feed with `counts[shard]` changes in each shard, at every second position.
-    fn feed(counts: [usize; SHARDS]) -> [Vec<(i64, Changed)>; SHARDS] {
+    /// A feed with `sizes[shard]` rows in each shard, at every second position: of one session, or of so many memories.
+    fn feed(sizes: &[Vec<usize>; SHARDS]) -> [Vec<ChangeRow>; SHARDS] {
         let mut next = 0;
-        counts.map(|count| {
-            (1..=count)
-                .map(|n| {
-                    next += 1;
-                    (2 * i64::try_from(n).expect("small"), Changed::Session(SessionId::new(Uuid::from_u128(next))))
-                })
-                .collect()
+        let mut id = || {
+            next += 1;
+            SessionId::new(Uuid::from_u128(next))
+        };
+        std::array::from_fn(|shard| {
+            let row = |(size, position): (&usize, i64)| {
+                if *size == 0 {
+                    return ChangeRow::new(position, &Changed::Session(id())).expect("it fits");
+                }
+                let keys: Vec<String> = (0..*size).map(|_| format!("session:{}", id())).collect();
+                let memories: Vec<(&str, u64)> = keys.iter().map(|key| (key.as_str(), 7)).collect();
+                ChangeRow::of_memories(position, &memories).expect("it fits")
+            };
+            sizes[shard].iter().zip((2_i64..).step_by(2)).map(row).collect()
         })
     }
 
-    fn after(feed: &[Vec<(i64, Changed)>; SHARDS], cursor: &Cursor, limit: usize) -> [Vec<ChangeRow>; SHARDS] {
+    fn after(feed: &[Vec<ChangeRow>; SHARDS], cursor: &Cursor, limit: usize) -> [Vec<ChangeRow>; SHARDS] {
         std::array::from_fn(|shard| {
-            let unread = feed[shard].iter().filter(|(position, _)| *position > cursor.0[shard]);
-            unread
-                .take(limit + 1)
-                .map(|(position, changed)| ChangeRow::new(*position, changed).expect("it fits"))
-                .collect()
+            let unread = feed[shard].iter().filter(|row| row.position > cursor.0[shard]);
+            unread.take(limit + 1).cloned().collect()
         })
     }
 
     proptest! {
         #[test]
-        fn following_the_cursor_reads_every_change_once(counts in prop::array::uniform16(0_usize..6), limit in 1_usize..9) {
-            let feed = feed(counts);
+        fn following_the_cursor_reads_every_change_once(
+            sizes in prop::array::uniform16(prop::collection::vec(0_usize..4, 0..6)),
+            limit in 1_usize..9,
+        ) {
+            let feed = feed(&sizes);
+            let wanted: Vec<Changed> =
+                feed.iter().flatten().flat_map(|row| row.changed().expect("it reads")).collect();
             let (mut cursor, mut seen) = (Cursor::default(), Vec::new());
             loop {
                 let page = page_of(&cursor, &after(&feed, &cursor, limit), limit).expect("it reads");
-                prop_assert!(page.changed.len() <= limit);
-                prop_assert_eq!(page.more, seen.len() + page.changed.len() < counts.iter().sum());
+                prop_assert!(page.changed.len() < limit + 3, "exceeded by less than the largest row");
                 seen.extend(page.changed);
+                prop_assert_eq!(page.more, seen.len() < wanted.len());
                 cursor = page.cursor;
                 if !page.more {
                     break;
                 }
             }
-            let mut wanted: Vec<_> = feed.iter().flatten().map(|(_, changed)| format!("{changed:?}")).collect();
+            let mut wanted: Vec<_> = wanted.iter().map(|changed| format!("{changed:?}")).collect();
             let mut seen: Vec<_> = seen.iter().map(|changed| format!("{changed:?}")).collect();
             wanted.sort();
             seen.sort();
             prop_assert_eq!(seen, wanted);
+        }
+
+        #[test]
+        fn limit_holds_where_nothing_was_committed_together(
+            counts in prop::array::uniform16(0_usize..6),
+            limit in 1_usize..9,
+        ) {
+            let feed = feed(&counts.map(|count| vec![0; count]));
+            let page = page_of(&Cursor::default(), &after(&feed, &Cursor::default(), limit), limit).expect("it reads");
+            prop_assert_eq!(page.changed.len(), limit.min(counts.iter().sum()));
         }
     }
 

@@ -18,6 +18,7 @@ mod store;
 mod stored_time;
 #[cfg(feature = "conformance")]
 pub mod test_postgres;
+mod transitions;
 mod wake;
 
 pub use embedded::EmbeddedStore;

@@ -30,6 +30,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_080_200, "20261122080200_create_bundles"),
             (20_261_122_080_300, "20261122080300_create_entities"),
             (20_261_122_110_000, "20261122110000_add_entity_tags"),
+            (20_261_122_120_000, "20261122120000_create_memories"),
         ]
     )
 }
@@ -44,6 +45,7 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_080_200, "20261122080200_create_bundles"),
             (20_261_122_080_300, "20261122080300_create_entities"),
             (20_261_122_110_000, "20261122110000_add_entity_tags"),
+            (20_261_122_120_000, "20261122120000_create_memories"),
         ]
     )
 }

@@ -103,13 +103,17 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     async fn memories(&self, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError>;
 
     /// Commits each of several transitions, or none of it where a version is not the one that was read; says which, in their order.
-    /// All of them take one round trip's time. No two may change the same memory.
+    /// All of them take one round trip's time, and are durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Overlap`] when a memory is written twice: nothing is committed. After any other error it is open what of it is
+    /// committed: load the memories again.
     async fn commit_memories(&self, transitions: &[Transition], at: Timestamp) -> Result<Vec<Committed>, StoreError>;
 
     /// Where the feed ends now. Read it before loading state: what changes later is then in the feed.
     async fn feed_end(&self) -> Result<Cursor, StoreError>;
 
-    /// Changes after `cursor`, at most `limit`.
+    /// Changes after `cursor`, at most `limit`; memories that stand at one position, 100 at most, are not parted and may exceed it.
     ///
     /// # Errors
     /// [`StoreError::FeedGap`] when some of them were pruned already.
@@ -217,6 +221,8 @@ pub struct StoredMemory {
 pub struct Transition {
     /// What each is to hold. `version` is the one that was read: stored is the next.
     pub writes: Vec<StoredMemory>,
+    /// What it was decided on beside those: memories with the versions that were read, which must still be stored when it commits.
+    pub reads: Vec<(MemoryKey, u64)>,
 }
 
 /// What became of a [`Transition`].

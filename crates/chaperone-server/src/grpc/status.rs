@@ -56,6 +56,11 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(error = error as &dyn std::error::Error, "the store did not do what was asked");
             with_reason(Code::Unavailable, "store_unavailable", "the store is unavailable".into())
         }
+        // No caller of ours asks for this; one that does is not told more.
+        StoreError::Overlap { .. } => {
+            tracing::error!(error = error as &dyn std::error::Error, "the store was asked for what it does not do");
+            with_reason(Code::Internal, "internal", "the store was asked for what it does not do".into())
+        }
         // The caller can do nothing about these, and learns nothing of our insides.
         StoreError::Corrupt { .. } | StoreError::Schema(_) => {
             tracing::error!(error = error as &dyn std::error::Error, "the store holds what this program cannot use");

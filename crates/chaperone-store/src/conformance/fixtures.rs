@@ -1,16 +1,16 @@
-//! Sessions, bundles and entities to store.
+//! Sessions, bundles, entities and memories to store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chaperone_policy::{
-    Attributes, Binding, BundleSource, Ended, EndingAct, Entity, EntityRef, HandleHash, Scope, Session, SessionId,
-    Task, Timestamp, Value,
+    Attributes, Binding, BundleSource, Ended, EndingAct, Entity, EntityRef, HandleHash, Memory, MemoryKey, Scope,
+    Session, SessionId, Task, Timestamp, Value,
 };
 use uuid::Uuid;
 
 use crate::feed::{Changed, Cursor};
-use crate::store::{NewBundle, Store};
+use crate::store::{Committed, NewBundle, Store, StoredMemory, Transition};
 
 /// A second of the suite's own time.
 pub(super) fn at(second: i64) -> Timestamp {
@@ -121,4 +121,39 @@ pub(super) async fn follow(store: &dyn Store, cursor: Cursor, limit: u32) -> (Ve
             return (seen, cursor);
         }
     }
+}
+
+pub(super) fn session_key(number: u32) -> MemoryKey {
+    MemoryKey::Session(id(number))
+}
+
+pub(super) fn tree_key(number: u32) -> MemoryKey {
+    MemoryKey::Tree(id(number))
+}
+
+pub(super) fn principal_key(kind: &str, id: &str) -> MemoryKey {
+    MemoryKey::Principal(EntityRef::new(kind, id))
+}
+
+/// A memory that differs from another by `text`.
+pub(super) fn memory_of(text: &str) -> Memory {
+    serde_json::from_value(serde_json::json!({ "labels": [text] })).expect("it is a memory")
+}
+
+pub(super) fn write(key: &MemoryKey, version: u64, text: &str) -> StoredMemory {
+    StoredMemory { key: key.clone(), version, memory: memory_of(text) }
+}
+
+pub(super) fn transition(writes: &[StoredMemory]) -> Transition {
+    Transition { writes: writes.to_vec() }
+}
+
+/// Commits one transition that meets no conflict.
+pub(super) async fn commit(store: &dyn Store, writes: &[StoredMemory]) {
+    let outcomes = store.commit_memories(&[transition(writes)], at(1)).await.expect("it answers");
+    assert_eq!(outcomes, [Committed::Done]);
+}
+
+pub(super) async fn stored_memory(store: &dyn Store, key: &MemoryKey) -> StoredMemory {
+    store.memories(std::slice::from_ref(key)).await.expect("it answers").swap_remove(0)
 }

@@ -10,6 +10,8 @@ mod entities;
 mod feed;
 mod fixtures;
 mod listing;
+mod memories;
+mod memory_races;
 mod revocation;
 mod sessions;
 
@@ -61,6 +63,21 @@ macro_rules! for_each_case {
             put_replaces_and_the_last_wins,
             delete_counts_what_existed,
             entities_are_paged_in_byte_order,
+            memory_of_an_unknown_key_is_empty,
+            committed_memory_survives_with_its_version,
+            transitions_of_one_call_are_independent,
+            conflict_names_what_is_stored,
+            conflict_with_a_memory_that_is_gone_names_nothing,
+            overlapping_transitions_are_refused,
+            principals_with_odd_names_have_memories_of_their_own,
+            thousand_transitions_are_committed_at_once,
+            transition_without_writes_is_done,
+            feed_names_each_committed_memory,
+            more_memories_than_the_limit_are_read_on_from_the_cursor,
+            one_of_concurrent_first_commits_wins,
+            concurrent_increments_all_count,
+            memories_change_together_or_not_at_all,
+            follower_of_concurrent_commits_misses_nothing,
             every_write_is_in_the_feed_and_no_use_is,
             refused_writes_are_not_in_the_feed,
             changes_keep_their_order,
@@ -94,6 +111,8 @@ mod cases {
     pub use super::entities::*;
     pub use super::feed::*;
     pub use super::listing::*;
+    pub use super::memories::*;
+    pub use super::memory_races::*;
     pub use super::revocation::*;
     pub use super::sessions::*;
 }

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::feed::{Changed, Changes, Cursor, SHARDS};
 use crate::feed_page::{self, ShardState};
-use crate::rows::{ChangeRow, corrupt};
+use crate::rows::{ChangeRow, MEMORIES_MAX, corrupt};
 use crate::stored_time::StoredTime;
 
 /// How many changes one transaction removes, so that others get their turn.
@@ -53,21 +53,43 @@ impl Reserved {
         at: Timestamp,
     ) -> Result<(), Failure> {
         for (position, changed) in (self.next..).zip(changed) {
-            let row = ChangeRow::new(position, changed)?;
-            sqlx::query(
-                "INSERT INTO changes (shard, position, kind, key, changed_at)
-                VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(self.shard)
-            .bind(row.position)
-            .bind(row.kind)
-            .bind(row.key)
-            .bind(StoredTime(at))
-            .execute(&mut *connection)
-            .await?;
+            self.write(connection, ChangeRow::new(position, changed)?, at).await?;
         }
         Ok(())
     }
+
+    /// Names memories, by the text of their keys, in as few rows as can be; [`rows_of_memories`] says how many positions that takes.
+    pub(super) async fn append_memories(
+        self,
+        connection: &mut SqliteConnection,
+        memories: &[(&str, u64)],
+        at: Timestamp,
+    ) -> Result<(), Failure> {
+        for (position, memories) in (self.next..).zip(memories.chunks(MEMORIES_MAX)) {
+            self.write(connection, ChangeRow::of_memories(position, memories)?, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, row: ChangeRow, at: Timestamp) -> Result<(), Failure> {
+        sqlx::query(
+            "INSERT INTO changes (shard, position, kind, key, changed_at)
+                VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(self.shard)
+        .bind(row.position)
+        .bind(row.kind)
+        .bind(row.key)
+        .bind(StoredTime(at))
+        .execute(&mut *connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// How many rows so many memories take.
+pub(super) fn rows_of_memories(count: usize) -> usize {
+    count.div_ceil(MEMORIES_MAX)
 }
 
 async fn states(connection: &mut SqliteConnection) -> Result<Vec<ShardState>, Failure> {

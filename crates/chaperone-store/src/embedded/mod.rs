@@ -3,6 +3,7 @@
 mod bundles;
 mod entities;
 mod feed;
+mod memories;
 mod revocation;
 mod sessions;
 mod transaction;
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaperone_policy::{BundleNumber, Ended, Entity, EntityRef, HandleHash, Session, SessionId, Timestamp};
+use chaperone_policy::{BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -21,7 +22,9 @@ use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::feed::{Changes, Cursor};
 use crate::schema::{self, Applied};
-use crate::store::{BundleInfo, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle};
+use crate::store::{
+    BundleInfo, Committed, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+};
 use crate::wake::Wake;
 
 /// How long opening waits for a process that is just closing the same file.
@@ -198,6 +201,14 @@ impl Store for EmbeddedStore {
 
     async fn entities_named(&self, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError> {
         entities::named(self, uids).await
+    }
+
+    async fn memories(&self, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError> {
+        memories::of(self, keys).await
+    }
+
+    async fn commit_memories(&self, transitions: &[Transition], at: Timestamp) -> Result<Vec<Committed>, StoreError> {
+        memories::commit(self, transitions, at).await
     }
 
     async fn feed_end(&self) -> Result<Cursor, StoreError> {

@@ -24,7 +24,8 @@ pub(super) struct Reserved {
 
 /// Locks a shard and takes `count` positions in it; those that stay unused leave a gap, which means nothing.
 ///
-/// INVARIANT (lock order): a transaction locks its shards first, in ascending order, and rows of other tables after them.
+/// INVARIANT (lock order): a transaction locks its shards first, in ascending order, and rows of other tables after them. Only rows of
+/// `memories` come before: see `postgres/memories.rs`.
 pub(super) async fn reserve(connection: &mut PgConnection, shard: i16, count: usize) -> Result<Reserved, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let position: Option<i64> = sqlx::query_scalar(

@@ -4,6 +4,7 @@ mod bundles;
 mod entities;
 mod feed;
 mod listener;
+mod memories;
 mod migrations;
 mod options;
 mod revocation;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaperone_policy::{BundleNumber, Ended, Entity, EntityRef, HandleHash, Session, SessionId, Timestamp};
+use chaperone_policy::{BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::AbortHandle;
@@ -24,7 +25,9 @@ pub use self::options::{InvalidUrl, PostgresOptions};
 use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
-use crate::store::{BundleInfo, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle};
+use crate::store::{
+    BundleInfo, Committed, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+};
 use crate::wake::Wake;
 
 /// How long a connection may be idle before it is asked for an answer, when it is needed again.
@@ -35,6 +38,7 @@ pub struct PostgresStore {
     pool: PgPool,
     timeout: Duration,
     notifications: bool,
+    pooler: bool,
     wake: Arc<Wake>,
     listener: Option<AbortHandle>,
 }
@@ -80,6 +84,7 @@ impl PostgresStore {
             pool,
             timeout: options.timeout,
             notifications: options.notifications,
+            pooler: options.pooler,
             wake: Arc::default(),
             listener: None,
         };
@@ -208,6 +213,14 @@ impl Store for PostgresStore {
 
     async fn entities_named(&self, uids: &[EntityRef]) -> Result<Vec<Entity>, StoreError> {
         entities::named(self, uids).await
+    }
+
+    async fn memories(&self, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError> {
+        memories::of(self, keys).await
+    }
+
+    async fn commit_memories(&self, transitions: &[Transition], at: Timestamp) -> Result<Vec<Committed>, StoreError> {
+        memories::commit(self, transitions, at).await
     }
 
     async fn feed_end(&self) -> Result<Cursor, StoreError> {

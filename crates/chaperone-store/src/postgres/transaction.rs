@@ -54,13 +54,37 @@ impl PostgresStore {
         T: Send,
         F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
     {
-        let once = || async {
-            let mut lease = self.lease().await?;
-            let value = work(Attempt::on(lease.connection()?)).await;
-            lease.is_idle = value.is_ok();
-            value.map_err(Stopped::BeforeCommit)
-        };
-        self.within_limit(self.retry(name, once)).await
+        self.within_limit(self.retry(name, || self.alone(Stopped::BeforeCommit, &work))).await
+    }
+
+    /// Runs `work`, one statement that writes and so is its own transaction: it takes one round trip, and its locks are held for no
+    /// other. When the connection is lost it may have been committed, so that only contention is a reason to run it again.
+    pub(super) async fn statement<'env, T, F>(
+        &self,
+        name: &'static str,
+        announce: Announce,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
+    {
+        let value = self.within_limit(self.retry(name, || self.alone(Stopped::AtCommit, &work))).await?;
+        if announce != Announce::Nothing {
+            self.wake.hint();
+        }
+        Ok(value)
+    }
+
+    /// Runs one statement; `stopped` says what its failure means.
+    async fn alone<'env, T, F>(&self, stopped: fn(Failure) -> Stopped, work: &F) -> Result<T, Stopped>
+    where
+        F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
+    {
+        let mut lease = self.lease().await?;
+        let value = work(Attempt::on(lease.connection()?)).await;
+        lease.is_idle = value.is_ok();
+        value.map_err(stopped)
     }
 
     async fn attempt<'env, T, F>(&self, notify: bool, work: &F) -> Result<T, Stopped>

@@ -1,6 +1,6 @@
 //! The rows of `changes`.
 
-use chaperone_policy::EntityRef;
+use chaperone_policy::{EntityRef, MemoryKey};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::{corrupt, from_json, to_json};
@@ -8,9 +8,13 @@ use crate::error::StoreError;
 use crate::feed::Changed;
 
 const TABLE: &str = "changes";
+/// The kind of a row that names memories.
+const MEMORIES: &str = "memories";
+/// How many memories one row names at most, so that a reader who asks for so many rows knows how large they can be.
+pub(crate) const MEMORIES_MAX: usize = 100;
 
 /// A row of `changes`, within its shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ChangeRow {
     pub(crate) position: i64,
     pub(crate) kind: String,
@@ -36,17 +40,37 @@ impl ChangeRow {
             Changed::Session(id) => ("session", id.to_string()),
             Changed::ActiveBundle => ("active_bundle", String::new()),
             Changed::Entity(uid) => ("entity", to_json(TABLE, "entity", uid)?),
+            Changed::Memory(key, version) => return Self::of_memories(position, &[(&key.to_string(), *version)]),
         };
         Ok(Self { position, kind: kind.to_owned(), key })
     }
 
-    /// What changed.
-    pub(crate) fn changed(&self) -> Result<Changed, StoreError> {
-        match self.kind.as_str() {
-            "session" => self.key.parse().map(Changed::Session).map_err(|error| corrupt(TABLE, self.position, error)),
-            "active_bundle" => Ok(Changed::ActiveBundle),
-            "entity" => from_json::<EntityRef>(TABLE, &self.position.to_string(), &self.key).map(Changed::Entity),
-            other => Err(corrupt(TABLE, self.position, format!("`{other}` is no kind of change"))),
+    /// Memories that were committed together, at most [`MEMORIES_MAX`], by the text of their keys, each with its version.
+    ///
+    /// They share a row, because thousands may change in a second.
+    pub(crate) fn of_memories(position: i64, memories: &[(&str, u64)]) -> Result<Self, StoreError> {
+        Ok(Self { position, kind: MEMORIES.to_owned(), key: to_json(TABLE, MEMORIES, memories)? })
+    }
+
+    /// What changed: one thing at least.
+    pub(crate) fn changed(&self) -> Result<Vec<Changed>, StoreError> {
+        let changed = match self.kind.as_str() {
+            "session" => {
+                self.key.parse().map(Changed::Session).map_err(|error| corrupt(TABLE, self.position, error))?
+            }
+            "active_bundle" => Changed::ActiveBundle,
+            "entity" => Changed::Entity(from_json::<EntityRef>(TABLE, &self.position.to_string(), &self.key)?),
+            MEMORIES => return self.memories(),
+            other => return Err(corrupt(TABLE, self.position, format!("`{other}` is no kind of change"))),
+        };
+        Ok(vec![changed])
+    }
+
+    fn memories(&self) -> Result<Vec<Changed>, StoreError> {
+        let memories: Vec<(MemoryKey, u64)> = from_json(TABLE, &self.position.to_string(), &self.key)?;
+        if memories.is_empty() {
+            return Err(corrupt(TABLE, self.position, "it names no memory"));
         }
+        Ok(memories.into_iter().map(|(key, version)| Changed::Memory(key, version)).collect())
     }
 }

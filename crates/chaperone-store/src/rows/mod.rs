@@ -3,11 +3,13 @@
 mod bundles;
 mod changes;
 mod entities;
+mod memories;
 mod sessions;
 
 pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
-pub(crate) use changes::ChangeRow;
+pub(crate) use changes::{ChangeRow, MEMORIES_MAX};
 pub(crate) use entities::{EntityRow, latest_by_identity};
+pub(crate) use memories::{MemoryRow, loaded_key, stored_memory};
 pub(crate) use sessions::{SessionRow, act_name, bind_session, session_columns, stored_hash, whole_chain};
 
 use crate::error::StoreError;
