@@ -22,6 +22,7 @@ mod grpc;
 mod http;
 mod limits;
 mod liveness;
+mod memory;
 mod mtls;
 mod outage;
 mod paths;

@@ -21,6 +21,9 @@ pub enum NoDecision {
     /// More checks wait for the store than the configuration allows.
     #[error("too many checks are under way")]
     Overloaded,
+    /// Other replicas changed what the decision depends on, again and again.
+    #[error("too many replicas change the same state at once")]
+    Contention,
     /// The request was no readable message, or larger than the configuration allows.
     #[error("the check request cannot be read")]
     Unreadable,
@@ -31,13 +34,14 @@ pub enum NoDecision {
 
 impl NoDecision {
     /// Every one, for tables that must have a row for each.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Stale,
         Self::StoreUnavailable,
         Self::NoBundle,
         Self::BundleUnusable,
         Self::Deadline,
         Self::Overloaded,
+        Self::Contention,
         Self::Unreadable,
         Self::Internal,
     ];
@@ -51,6 +55,7 @@ impl NoDecision {
             Self::BundleUnusable => "bundle_unusable",
             Self::Deadline => "deadline",
             Self::Overloaded => "overloaded",
+            Self::Contention => "contention",
             Self::Unreadable => "unreadable",
             Self::Internal => "internal",
         }

@@ -1,17 +1,19 @@
 //! The use case: find the session, decide, record. Sees neither protobuf nor SQL.
 
+mod committer;
+mod judge;
 mod question;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{
-    Authority, Decision, DecisionId, EntityRef, HandleHash, Outcome, Presenter, Reason, Request, Timestamp,
-};
+use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, MemoryLimits, Reason, Request, Timestamp};
 use chaperone_store::StoreError;
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use self::committer::{Committer, Job, Queue, Settled};
+use self::judge::{Judge, Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
 use crate::clock::{Clock, Moment, decision_id};
 use crate::evaluator::Evaluator;
@@ -33,7 +35,9 @@ pub struct Pdp {
     clock: Clock,
     replica: Arc<Replica>,
     recorder: Recorder,
-    evaluator: Evaluator,
+    judge: Arc<Judge>,
+    /// For checks that leave something behind.
+    queue: Queue,
     /// For checks that wait for the store. One that is decided from memory is over before another could count it.
     in_flight: Semaphore,
     default_deadline: Duration,
@@ -64,10 +68,18 @@ pub struct SuspendedCheck {
 }
 
 /// On whose authority something is asked for.
+#[derive(Clone)]
 enum Subjects {
     Session(Arc<CachedChain>),
     Peer(EntityRef),
     Nobody(Reason),
+}
+
+/// A decision that nobody was told of yet.
+struct Judged {
+    id: DecisionId,
+    judgement: Judgement,
+    at: Timestamp,
 }
 
 /// What memory says of that.
@@ -78,17 +90,27 @@ enum Resolved {
 }
 
 impl Pdp {
-    /// A PDP over one replica. At most `in_flight_max` checks wait for the store at once.
+    /// A PDP over one replica. At most `in_flight_max` checks wait for the store at once. Call it within the runtime that outlives all
+    /// others: what decisions leave behind is stored there.
     pub fn new(
         clock: Clock,
         replica: Arc<Replica>,
         recorder: Recorder,
         evaluator: Evaluator,
+        limits: MemoryLimits,
         in_flight_max: usize,
         default_deadline: Duration,
     ) -> Self {
         let in_flight = Semaphore::new(in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
-        Self { clock, replica, recorder, evaluator, in_flight, default_deadline }
+        let judge = Arc::new(Judge { evaluator, limits });
+        let committer = Committer {
+            replica: Arc::clone(&replica),
+            judge: Arc::clone(&judge),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+        };
+        let queue = committer.start(in_flight_max);
+        Self { clock, replica, recorder, judge, queue, in_flight, default_deadline }
     }
 
     /// Begins a check that its caller waits for no longer than `timeout`.
@@ -149,7 +171,10 @@ impl Check<'_> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
-                Resolved::Known(subjects) => self.judge(&subjects, *evidence, asked, self.began.at),
+                Resolved::Known(subjects) => match self.judge(&subjects, *evidence, asked, self.began.at) {
+                    Ok(judged) if judged.judgement.must_be_committed() => return None,
+                    outcome => outcome.map(|judged| self.answer(judged, &subjects)),
+                },
                 Resolved::Unknown(_) => return None,
             },
             Err(failure) => Err(failure),
@@ -166,7 +191,8 @@ impl Check<'_> {
         let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
-            self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())
+            let judged = self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
+            self.settle(judged, subjects, evidence, asked.actions()).await
         };
         let outcome = outcome.await;
         self.record(&outcome, &asked);
@@ -213,10 +239,15 @@ impl Check<'_> {
                 }
             }
             let at = self.pdp.clock.now();
-            for request in turn {
+            // Those that leave something behind are put into the same round, in their order.
+            let decided = turn.iter().map(|request| {
                 let mut asked = Asked::Actions(std::slice::from_ref(request));
-                let answer = self.judge(&subjects, evidence, &mut asked, at)?;
-                self.pdp.recorder.decided(&answer, &self.subject(asked.actions()), self.parent.as_ref());
+                let judged = self.judge(&subjects, evidence, &mut asked, at);
+                async { self.settle(judged?, subjects.clone(), evidence, std::slice::from_ref(request)).await }
+            });
+            for (answer, request) in join_all(decided).await.into_iter().zip(turn) {
+                let answer = answer?;
+                self.pdp.recorder.decided(&answer, &self.subject(std::slice::from_ref(request)), self.parent.as_ref());
                 answers.push(answer);
             }
         }
@@ -329,80 +360,91 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         asked: &mut Asked<'_, '_>,
         at: Timestamp,
-    ) -> Result<Answer, NoDecision> {
+    ) -> Result<Judged, NoDecision> {
         let id = decision_id(at);
-        let (decision, principal, session) = match subjects {
-            Subjects::Nobody(reason) => (Decision::deny(*reason), None, None),
+        let Pdp { judge, .. } = self.pdp;
+        let authority = match subjects {
+            Subjects::Nobody(reason) => return Ok(Judged { id, judgement: Decision::deny(*reason).into(), at }),
+            Subjects::Peer(principal) => Authority::Principal(principal),
+            Subjects::Session(cached) => Authority::Session(cached.sessions()),
+        };
+        let requests = match guarded(|| asked.read(|| self.snapshot.bundle.needs(authority)).map(drop))? {
+            Ok(()) => asked.actions(),
+            Err(undecodable) => {
+                let detail = Some(undecodable.message);
+                let decision = Decision { detail, ..Decision::deny(Reason::Undecodable) };
+                return Ok(Judged { id, judgement: decision.into(), at });
+            }
+        };
+        let judgement = match subjects {
+            Subjects::Nobody(reason) => Decision::deny(*reason).into(),
             Subjects::Peer(principal) => {
-                let decision =
-                    self.decide_all(id, Authority::Principal(principal), &evidence.presenter(false), asked, at)?;
-                (decision, Some(principal.clone()), None)
+                judge.peer(id, &self.snapshot, principal, &evidence.presenter(false), requests, at)?
             }
             Subjects::Session(cached) => {
-                let chain = &cached.chain;
-                let session = chain.session();
-                let presenter = evidence.presenter(session.binding.certificate_sha256.is_some());
-                let decision = self.decide_all(id, Authority::Session(chain), &presenter, asked, at)?;
+                let presenter = evidence.presenter(asks_for_certificate(cached));
+                judge.session(id, &self.snapshot, &cached.recalled().chain, &presenter, requests, at)?
+            }
+        };
+        Ok(Judged { id, judgement, at })
+    }
+
+    /// Waits until what a decision leaves behind is stored. It may be another decision then: what it was made on may have changed.
+    async fn settle(
+        &self,
+        judged: Judged,
+        subjects: Subjects,
+        evidence: Evidence<'_>,
+        requests: &[Request],
+    ) -> Result<Answer, NoDecision> {
+        let Subjects::Session(cached) = subjects else { return Ok(self.answer(judged, &subjects)) };
+        if !judged.judgement.must_be_committed() {
+            return Ok(self.answer(judged, &Subjects::Session(cached)));
+        }
+        let job = Job {
+            id: judged.id,
+            snapshot: Arc::clone(&self.snapshot),
+            handle: cached.handle(),
+            presenter: evidence.presenter(asks_for_certificate(&cached)),
+            cached,
+            requests: requests.to_vec(),
+        };
+        let settled = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
+        let Settled { judgement, cached, at } = settled.map_err(|_| NoDecision::Deadline)??;
+        Ok(self.answer(Judged { id: judged.id, judgement, at }, &Subjects::Session(cached)))
+    }
+
+    fn answer(&self, judged: Judged, subjects: &Subjects) -> Answer {
+        let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
+        let (principal, session) = match subjects {
+            Subjects::Nobody(_) => (None, None),
+            Subjects::Peer(principal) => (Some(principal.clone()), None),
+            Subjects::Session(cached) => {
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
-                (decision, Some(session.principal.clone()), Some(Arc::clone(session)))
+                let session = cached.sessions().session();
+                (Some(session.principal.clone()), Some(Arc::clone(session)))
             }
         };
-        Ok(Answer { id, decision, principal, session, bundle: self.snapshot.number, at })
-    }
-
-    fn decide_all(
-        &self,
-        id: DecisionId,
-        authority: Authority<'_>,
-        presenter: &Presenter,
-        asked: &mut Asked<'_, '_>,
-        now: Timestamp,
-    ) -> Result<Decision, NoDecision> {
-        let evaluator = &self.pdp.evaluator;
-        let decide = |request: &Request| evaluator.decide(id, &self.snapshot, request, authority, presenter, now);
-        guarded(|| match asked.read(|| self.snapshot.bundle.needs(authority)) {
-            Ok([request]) => decide(request),
-            Ok(requests) => combine(requests.iter().map(decide)),
-            Err(undecodable) => {
-                let detail = Some(undecodable.message);
-                Decision { detail, ..Decision::deny(Reason::Undecodable) }
-            }
-        })
+        Answer { id, decision, principal, session, bundle: self.snapshot.number, at }
     }
 }
 
-/// All of several actions, as one: the first denial, or one allow with every policy that permitted a part of it.
-fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
-    let mut whole: Option<Decision> = None;
-    for decision in decisions {
-        match (&mut whole, decision.outcome) {
-            (_, Outcome::Deny) => return decision,
-            (None, Outcome::Allow) => whole = Some(decision),
-            (Some(allowed), Outcome::Allow) => {
-                for policy in decision.policies {
-                    if !allowed.policies.contains(&policy) {
-                        allowed.policies.push(policy);
-                    }
-                }
-            }
-        }
-    }
-    // Asking for nothing is no reason to allow.
-    whole.unwrap_or_else(|| Decision::deny(Reason::Undecodable))
-}
-
-/// A defect in the evaluation must not become a failed call, which a proxy may be configured to treat as an allow.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, NoDecision> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| NoDecision::Internal)
+/// Whether the session is bound to a certificate, which is then looked at.
+fn asks_for_certificate(cached: &CachedChain) -> bool {
+    cached.sessions().session().binding.certificate_sha256.is_some()
 }
 
 /// Whether a check with this result keeps its session from being idle: only one that got past the built-in rules, so that a stolen
 /// handle, tried from elsewhere, does not keep the session alive.
 const fn counts_as_use(reason: Reason) -> bool {
     match reason {
-        Reason::Permitted | Reason::NoPermit | Reason::Forbidden | Reason::PolicyError => true,
+        Reason::Permitted
+        | Reason::NoPermit
+        | Reason::Forbidden
+        | Reason::PolicyError
+        | Reason::MemoryFull => true,
         Reason::SessionUnknown
         | Reason::SessionExpired
         | Reason::SessionIdle
@@ -419,28 +461,6 @@ const fn counts_as_use(reason: Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn panic_in_the_evaluator_is_no_decision() {
-        let quiet = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
-        let outcome = guarded(|| -> Decision { panic!("a defect") });
-        std::panic::set_hook(quiet);
-        assert_eq!(outcome, Err(NoDecision::Internal));
-    }
-
-    #[test]
-    fn asking_for_nothing_is_denied() {
-        assert_eq!(combine(std::iter::empty()).outcome, Outcome::Deny);
-    }
-
-    #[test]
-    fn one_denied_action_denies_all() {
-        let allow = Decision { outcome: Outcome::Allow, reason: Reason::Permitted, policies: Vec::new(), detail: None };
-        let deny = Decision::deny(Reason::NoPermit);
-        assert_eq!(combine([allow.clone(), deny.clone(), allow.clone()].into_iter()), deny);
-        assert_eq!(combine([allow.clone(), allow.clone()].into_iter()), allow);
-    }
 
     #[test]
     fn margin_leaves_most_of_a_short_deadline() {

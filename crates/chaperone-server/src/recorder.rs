@@ -135,6 +135,17 @@ impl Recorder {
         tracing::debug!(decision.id = %id, decision.reason = failure.code(), protocol = protocol.as_str(), "no decision");
     }
 
+    /// Records that what decisions leave behind could not be stored.
+    pub fn commit_failed(&self, error: &StoreError) {
+        self.metrics.store_error("commit_memories");
+        tracing::warn!(error = error as &dyn std::error::Error, "what decisions leave behind could not be stored");
+    }
+
+    /// Records a commit of what `checks` decisions leave behind, some of whose transitions found a memory changed.
+    pub fn committed(&self, checks: usize, conflicts: usize, elapsed: Duration) {
+        self.metrics.committed(checks, conflicts, elapsed);
+    }
+
     /// Records that the store failed a check.
     pub fn store_failed(&self, error: &StoreError) {
         self.metrics.store_error("session_chain");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chaperone_policy::MemoryLimits;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -104,6 +105,7 @@ impl Server {
             Arc::clone(&replica),
             recorder.clone(),
             evaluator,
+            MemoryLimits::default(),
             config.data.concurrency,
             config.data.default_deadline,
         ));

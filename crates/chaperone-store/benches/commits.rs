@@ -51,7 +51,7 @@ async fn commit(store: &PostgresStore, first: u128, count: u128, version: u64) {
             let id = SessionId::new(Uuid::from_u128((number << 64) | number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
             let writes = [MemoryKey::Session(id), MemoryKey::Tree(id)];
             let writes = writes.map(|key| StoredMemory { key, version, memory: memory(version) });
-            Transition { writes: writes.into() }
+            Transition { writes: writes.into(), reads: Vec::new() }
         })
         .collect();
     let outcomes = store.commit_memories(&transitions, Timestamp::from_micros(1_000_000)).await.expect("it answers");

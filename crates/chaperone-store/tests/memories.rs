@@ -42,7 +42,7 @@ fn write(key: &MemoryKey, version: u64, text: &str) -> StoredMemory {
 }
 
 fn transition<const COUNT: usize>(writes: [StoredMemory; COUNT]) -> Transition {
-    Transition { writes: writes.into() }
+    Transition { writes: writes.into(), reads: Vec::new() }
 }
 
 async fn versions(store: &PostgresStore, keys: &[MemoryKey]) -> Vec<u64> {

@@ -121,7 +121,7 @@ mod tests {
     use chaperone_api::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
     use chaperone_api::envoy::service::auth::v3::check_response::HttpResponse;
     use chaperone_api::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
-    use chaperone_policy::Timestamp;
+    use chaperone_policy::{MemoryLimits, Timestamp};
     use chaperone_store::EmbeddedStore;
     use http_body_util::{BodyExt as _, Full, StreamBody};
     use prost::Message as _;
@@ -145,7 +145,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
         let recorder = Recorder::new(metrics, DecisionSpans::disabled(), clock.clone());
         let default_deadline = Duration::from_secs(10);
-        let pdp = Arc::new(Pdp::new(clock, replica, recorder, Evaluator::Compiled, 1, default_deadline));
+        let pdp = Arc::new(Pdp::new(clock, replica, recorder, Evaluator::Compiled, MemoryLimits::default(), 1, default_deadline));
         DataPlane {
             checks: ExtAuthz::new(pdp),
             routes: Routes::default().prepare(),

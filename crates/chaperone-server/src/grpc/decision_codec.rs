@@ -175,7 +175,7 @@ mod tests {
                 if allow { (Outcome::Allow, Reason::Permitted) } else { (Outcome::Deny, Reason::Forbidden) };
             Answer {
                 id: DecisionId::new(Uuid::from_u128(id)),
-                decision: Decision { outcome, reason, policies, detail },
+                decision: Decision { outcome, reason, policies, detail, effects: Vec::new() },
                 principal: None,
                 session: None,
                 bundle: BundleNumber::new(bundle),

@@ -147,7 +147,8 @@ fn denied_codes(reason: Reason, traffic: Traffic) -> (Code, u16) {
         | Reason::SessionRevoked
         | Reason::PrincipalSuspended
         | Reason::BindingMismatch
-        | Reason::OutOfScope => (Code::PermissionDenied, 403),
+        | Reason::OutOfScope
+        | Reason::MemoryFull => (Code::PermissionDenied, 403),
     };
     match traffic {
         Traffic::Http => (code, http),

@@ -23,7 +23,7 @@ fn answer(decision: Decision) -> Answer {
 }
 
 fn allowed() -> Answer {
-    answer(Decision { outcome: Outcome::Allow, reason: Reason::Permitted, policies: Vec::new(), detail: None })
+    answer(Decision { outcome: Outcome::Allow, ..Decision::deny(Reason::Permitted) })
 }
 
 /// The response in a frame, which must be written as prost writes it.

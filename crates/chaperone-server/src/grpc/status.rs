@@ -21,6 +21,7 @@ impl From<NoDecision> for Status {
             }
             NoDecision::Deadline => Code::DeadlineExceeded,
             NoDecision::Overloaded => Code::ResourceExhausted,
+            NoDecision::Contention => Code::Aborted,
             NoDecision::Unreadable => Code::InvalidArgument,
             NoDecision::Internal => Code::Internal,
         };

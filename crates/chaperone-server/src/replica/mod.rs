@@ -22,7 +22,7 @@ pub use follower::Follower;
 pub use follower::FollowerTimes;
 pub use freshness::{Age, Freshness, StalenessLimits};
 pub use memories::{MemoryCell, MemoryTable, Versioned};
-pub use sessions::{CachedChain, RecalledChain, SessionCache};
+pub use sessions::{CachedChain, LoadedChain, RecalledChain, SessionCache};
 
 /// How many session changes a slow watcher may fall behind.
 const WATCH_BACKLOG: usize = 4096;
@@ -145,7 +145,7 @@ impl Replica {
         for (cell, StoredMemory { version, memory, .. }) in cells.iter().zip(stored) {
             cell.publish(version, Arc::new(memory));
         }
-        Ok(Some(self.sessions.insert(*handle, chain, cells, ticket)))
+        Ok(Some(self.sessions.insert(*handle, LoadedChain { sessions: chain, cells }, ticket)))
     }
 
     /// Reads from the store, on the runtime that its connections belong to.

@@ -93,6 +93,22 @@ pub struct CachedChain {
     stored_use: AtomicI64,
 }
 
+/// A chain as it was loaded.
+#[derive(Debug)]
+pub struct LoadedChain {
+    /// The sessions.
+    pub sessions: SessionChain,
+    /// What is remembered of them, in the order of the chain's keys.
+    pub cells: Box<[Arc<MemoryCell>]>,
+}
+
+impl From<SessionChain> for LoadedChain {
+    /// Of which nothing is remembered, now or later.
+    fn from(sessions: SessionChain) -> Self {
+        Self { sessions, cells: Box::default() }
+    }
+}
+
 /// A chain with what is remembered of it.
 #[derive(Debug)]
 pub struct RecalledChain {
@@ -107,7 +123,7 @@ pub struct RecalledChain {
 pub struct LoadTicket(u64);
 
 impl CachedChain {
-    fn new(handle: HandleHash, sessions: SessionChain, cells: Box<[Arc<MemoryCell>]>) -> Self {
+    fn new(handle: HandleHash, LoadedChain { sessions, cells }: LoadedChain) -> Self {
         let (used_at, stored_use) = (AtomicI64::new(0), AtomicI64::new(0));
         let recalled = ArcSwap::from_pointee(recall(&sessions, &cells));
         Self { sessions, cells, recalled, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
@@ -122,6 +138,11 @@ impl CachedChain {
         // Two that do this at once may store in either order; whoever finds the older one makes it again.
         self.recalled.store(Arc::new(recall(&self.sessions, &self.cells)));
         self.recalled.load()
+    }
+
+    /// The hash of its handle.
+    pub fn handle(&self) -> HandleHash {
+        self.handle
     }
 
     /// The sessions, of which nothing is remembered.
@@ -212,11 +233,10 @@ impl SessionCache {
     pub fn insert(
         &self,
         handle: HandleHash,
-        chain: SessionChain,
-        cells: Box<[Arc<MemoryCell>]>,
+        loaded: impl Into<LoadedChain>,
         ticket: LoadTicket,
     ) -> Arc<CachedChain> {
-        let cached = Arc::new(CachedChain::new(handle, chain, cells));
+        let cached = Arc::new(CachedChain::new(handle, loaded.into()));
         let mut index = self.index();
         if cached.sessions.iter().any(|session| index.changes.has_changed(session.id, ticket)) {
             return cached;
@@ -244,7 +264,8 @@ impl SessionCache {
     pub fn fold_uses(&self, handle: &HandleHash) -> Option<Arc<CachedChain>> {
         let ticket = self.begin_load();
         let cached = self.find(handle)?;
-        Some(self.insert(*handle, cached.with_uses(), cached.cells.clone(), ticket))
+        let loaded = LoadedChain { sessions: cached.with_uses(), cells: cached.cells.clone() };
+        Some(self.insert(*handle, loaded, ticket))
     }
 
     /// Drops a session that the store does not have.

@@ -127,12 +127,12 @@ fn index_and_shards_agree() {
         for (place, cached) in index.chains.iter().enumerate() {
             assert_eq!(cached.place.load(Ordering::Relaxed), place);
             assert!(cache.find(&cached.handle).is_some_and(|found| Arc::ptr_eq(&found, cached)));
-            for session in cached.chain.iter() {
+            for session in cached.sessions.iter() {
                 assert!(index.holding[&session.id].contains(&cached.handle));
             }
         }
         let held: usize = index.holding.values().map(HashSet::len).sum();
-        assert_eq!(held, index.chains.iter().map(|cached| cached.chain.iter().count()).sum::<usize>());
+        assert_eq!(held, index.chains.iter().map(|cached| cached.sessions.iter().count()).sum::<usize>());
     }
     cache.clear();
     assert!(cache.is_empty() && cache.index().holding.is_empty());

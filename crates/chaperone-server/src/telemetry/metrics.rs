@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chaperone_policy::{BundleNumber, Outcome, Reason};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Meter, MeterProvider as _};
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -51,11 +51,17 @@ pub struct Metrics {
     reloads: Counter<u64>,
     entity_changes: Counter<u64>,
     touches: Counter<u64>,
+    commits: Histogram<f64>,
+    committed_checks: Counter<u64>,
+    commit_conflicts: Counter<u64>,
     shed: Counter<u64>,
     verified: Counter<u64>,
     evaluator_differences: Counter<u64>,
     verify_dropped: Counter<u64>,
 }
+
+/// The upper ends of the buckets of commits, in seconds.
+const COMMIT_ENDS_S: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 
 /// The last known state, read when metrics are.
 #[derive(Debug)]
@@ -114,6 +120,17 @@ impl Metrics {
                 "Changed entities that this replica took over by themselves, without loading everything again",
             ),
             touches: counter("chaperone.session.touches", "Uses of sessions written to the store"),
+            commits: meter
+                .f64_histogram("chaperone.commit.duration")
+                .with_unit("s")
+                .with_description("How long it took to store what one round of decisions leaves behind")
+                .with_boundaries(COMMIT_ENDS_S.into())
+                .build(),
+            committed_checks: counter("chaperone.commit.checks", "Decisions that left something behind, in all rounds"),
+            commit_conflicts: counter(
+                "chaperone.commit.conflicts",
+                "Transitions that were decided again because another replica was faster",
+            ),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
             registry,
             provider,
@@ -159,6 +176,14 @@ impl Metrics {
     /// Counts uses of sessions that were written to the store.
     pub fn touched(&self, sessions: u64) {
         self.touches.add(sessions, &[]);
+    }
+
+    /// Counts a commit of what `checks` decisions leave behind, in which `conflicts` transitions were too late.
+    pub fn committed(&self, checks: usize, conflicts: usize, elapsed: Duration) {
+        let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        self.commits.record(elapsed.as_secs_f64(), &[]);
+        self.committed_checks.add(count(checks), &[]);
+        self.commit_conflicts.add(count(conflicts), &[]);
     }
 
     /// Counts a call that was refused because too many were under way, by its door (`data`, `admin`).

@@ -145,7 +145,7 @@ pub(super) fn write(key: &MemoryKey, version: u64, text: &str) -> StoredMemory {
 }
 
 pub(super) fn transition(writes: &[StoredMemory]) -> Transition {
-    Transition { writes: writes.to_vec() }
+    Transition { writes: writes.to_vec(), reads: Vec::new() }
 }
 
 /// Commits one transition that meets no conflict.

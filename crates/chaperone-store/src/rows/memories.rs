@@ -10,7 +10,7 @@ use crate::store::StoredMemory;
 const TABLE: &str = "memories";
 
 /// A row of `memories`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MemoryRow {
     pub(crate) memory_key: String,
     pub(crate) version: i64,

@@ -11,7 +11,7 @@ use opentelemetry::metrics::Meter;
 const PROTOCOLS: [&str; 3] = ["ext_authz", "grpc", "other"];
 
 /// Every reason, in the order of [`position`].
-const REASONS: [Reason; 14] = [
+const REASONS: [Reason; 15] = [
     Reason::Permitted,
     Reason::NoPermit,
     Reason::Forbidden,
@@ -26,6 +26,7 @@ const REASONS: [Reason; 14] = [
     Reason::OutOfScope,
     Reason::Unauthenticated,
     Reason::Undecodable,
+    Reason::MemoryFull,
 ];
 
 /// Exhaustive, so that a new reason must get a place.
@@ -45,6 +46,7 @@ const fn position(reason: Reason) -> usize {
         Reason::OutOfScope => 11,
         Reason::Unauthenticated => 12,
         Reason::Undecodable => 13,
+        Reason::MemoryFull => 14,
     }
 }
 

@@ -1,0 +1,396 @@
+//! Decisions that leave something behind: made one after the other on the newest memories, stored many at a time, answered after that.
+//!
+//! A round takes every check that waits, decides them in order, each on what those before it would leave, and commits what all of them
+//! would leave at once: by compare-and-set on every version that was read. Checks that share a memory are one transition, which holds
+//! or fails as a whole; those of a failed one are decided again in the next round, on what another replica had stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chaperone_policy::{
+    DecisionId, Effect, Ended, EndingAct, HandleHash, Level, Memory, MemoryKey, Presenter, Request, Session, Timestamp,
+};
+use chaperone_store::{Committed, RevokeTarget, StoreError, StoredMemory, Transition};
+use tokio::sync::{mpsc, oneshot};
+
+use super::judge::{Judge, Judgement};
+use crate::clock::Clock;
+use crate::no_decision::NoDecision;
+use crate::recorder::Recorder;
+use crate::replica::{CachedChain, MemoryCell, Replica, Snapshot, Versioned};
+
+/// How many checks one round takes.
+const ROUND_MAX: usize = 1_024;
+/// How often a check is decided again because another replica was faster.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// A check that may have to leave something behind.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: DecisionId,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) handle: HandleHash,
+    /// The session as it was found.
+    pub(super) cached: Arc<CachedChain>,
+    pub(super) presenter: Presenter,
+    pub(super) requests: Vec<Request>,
+}
+
+/// A decision that may be answered: what it leaves behind is stored.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) judgement: Judgement,
+    pub(super) cached: Arc<CachedChain>,
+    pub(super) at: Timestamp,
+}
+
+type Reply = oneshot::Sender<Result<Settled, NoDecision>>;
+
+/// Where checks wait for their round.
+#[derive(Clone, Debug)]
+pub(super) struct Queue(mpsc::Sender<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    job: Job,
+    reply: Reply,
+    /// How often it was decided in vain.
+    attempts: u32,
+}
+
+impl Queue {
+    /// Decides, and waits until what the decision leaves behind is stored. A check whose caller stops waiting before its round leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// When no decision can be made, or what it leaves cannot be stored: then it may have been stored all the same, and the action
+    /// must not go ahead.
+    pub(super) async fn settle(&self, job: Job) -> Result<Settled, NoDecision> {
+        let (reply, settled) = oneshot::channel();
+        self.0.try_send(Waiting { job, reply, attempts: 0 }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NoDecision::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => NoDecision::Internal,
+        })?;
+        settled.await.unwrap_or(Err(NoDecision::Internal))
+    }
+}
+
+/// Decides and commits, round by round.
+#[derive(Debug)]
+pub(super) struct Committer {
+    pub(super) replica: Arc<Replica>,
+    pub(super) judge: Arc<Judge>,
+    pub(super) recorder: Recorder,
+    pub(super) clock: Clock,
+}
+
+/// A memory in a round.
+#[derive(Debug)]
+struct Held {
+    cell: Arc<MemoryCell>,
+    /// As it was read.
+    base: Versioned,
+    /// As the decisions so far would leave it.
+    memory: Arc<Memory>,
+    /// The transition that changes it.
+    transition: Option<usize>,
+}
+
+/// What a round would do.
+#[derive(Debug, Default)]
+struct Round {
+    held: HashMap<MemoryKey, Held>,
+    /// Of each transition: its checks with their decisions, and what they read. One that was joined with another is empty.
+    transitions: Vec<Draft>,
+}
+
+#[derive(Debug, Default)]
+struct Draft {
+    checks: Vec<(Waiting, Settled)>,
+    reads: Vec<MemoryKey>,
+}
+
+impl Committer {
+    /// Starts it; at most `waiting_max` checks wait. It ends when nobody can ask any more.
+    pub(super) fn start(self, waiting_max: usize) -> Queue {
+        let (queue, waiting) = mpsc::channel(waiting_max.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
+        tokio::spawn(self.run(waiting));
+        Queue(queue)
+    }
+
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut waiting = Vec::new();
+        loop {
+            if waiting.is_empty() && queue.recv_many(&mut waiting, ROUND_MAX).await == 0 {
+                return;
+            }
+            while waiting.len() < ROUND_MAX
+                && let Ok(next) = queue.try_recv()
+            {
+                waiting.push(next);
+            }
+            let again = self.round(std::mem::take(&mut waiting)).await;
+            waiting = again;
+        }
+    }
+
+    /// Decides all of these, and commits what they leave. Returns those to decide again.
+    async fn round(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        let mut round = Round::default();
+        for mut waiting in waiting {
+            // Whoever stopped waiting must not be charged for what is not done.
+            if waiting.reply.is_closed() {
+                continue;
+            }
+            match self.refresh(&mut waiting.job).await {
+                Ok(()) => self.decide(&mut round, waiting),
+                Err(failure) => answer(waiting.reply, Err(failure)),
+            }
+        }
+        self.commit(round).await
+    }
+
+    /// Takes the session as it is known now. What changed since it was found, such as its end, must be seen.
+    async fn refresh(&self, job: &mut Job) -> Result<(), NoDecision> {
+        if let Some(cached) = self.replica.sessions().find(&job.handle) {
+            job.cached = cached;
+            return Ok(());
+        }
+        match self.replica.load_chain(&job.handle).await {
+            Ok(Some(cached)) => job.cached = cached,
+            // It was there; what is gone now has no authority, and its last state says so or is too old to matter.
+            Ok(None) => return Err(NoDecision::StoreUnavailable),
+            Err(error) => {
+                self.recorder.store_failed(&error);
+                return Err(NoDecision::StoreUnavailable);
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&self, round: &mut Round, waiting: Waiting) {
+        let Job { id, snapshot, cached, presenter, requests, .. } = &waiting.job;
+        let at = self.clock.now();
+        let before = round.memories(cached);
+        let Some(chain) = cached.sessions().with_memories(before.clone()) else {
+            return answer(waiting.reply, Err(NoDecision::Internal));
+        };
+        let judgement = match self.judge.session(*id, snapshot, &chain, presenter, requests, at) {
+            Ok(judgement) => judgement,
+            Err(failure) => return answer(waiting.reply, Err(failure)),
+        };
+        round.add(waiting, judgement, &before, at);
+    }
+
+    async fn commit(&self, mut round: Round) -> Vec<Waiting> {
+        let drafts: Vec<_> = std::mem::take(&mut round.transitions);
+        let (mut transitions, mut committing) = (Vec::new(), Vec::new());
+        for (place, draft) in drafts.into_iter().enumerate().filter(|(_, draft)| !draft.checks.is_empty()) {
+            let transition = round.transition(place, &draft.reads);
+            if transition.writes.is_empty() {
+                self.settle_all(draft.checks);
+            } else {
+                committing.push((place, draft.checks));
+                transitions.push(transition);
+            }
+        }
+        if transitions.is_empty() {
+            return Vec::new();
+        }
+        let began = Instant::now();
+        let outcome = self.replica.store().commit_memories(&transitions, self.clock.now()).await;
+        let outcomes = match outcome {
+            Ok(outcomes) if outcomes.len() == committing.len() => outcomes,
+            Ok(_) => {
+                committing.into_iter().flat_map(|(_, checks)| checks).for_each(|(waiting, _)| {
+                    answer(waiting.reply, Err(NoDecision::Internal));
+                });
+                return Vec::new();
+            }
+            Err(error) => {
+                self.recorder.commit_failed(&error);
+                // What was stored or not is learnt from the feed, or at the next commit.
+                for (waiting, _) in committing.into_iter().flat_map(|(_, checks)| checks) {
+                    answer(waiting.reply, Err(NoDecision::StoreUnavailable));
+                }
+                return Vec::new();
+            }
+        };
+        let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Committed::Conflict(_))).count();
+        let checks = committing.iter().map(|(_, checks)| checks.len()).sum();
+        self.recorder.committed(checks, conflicts, began.elapsed());
+        let mut again = Vec::new();
+        for ((place, checks), outcome) in committing.into_iter().zip(outcomes) {
+            match outcome {
+                Committed::Done => {
+                    round.publish(place);
+                    self.settle_all(checks);
+                }
+                Committed::Conflict(stored) => {
+                    self.replica.memories().publish(stored);
+                    for (mut waiting, _) in checks {
+                        waiting.attempts += 1;
+                        if waiting.attempts < ATTEMPTS_MAX {
+                            again.push(waiting);
+                        } else {
+                            answer(waiting.reply, Err(NoDecision::Contention));
+                        }
+                    }
+                }
+            }
+        }
+        again
+    }
+
+    /// Answers checks whose memories are stored; those that revoke, after that is done too.
+    fn settle_all(&self, checks: Vec<(Waiting, Settled)>) {
+        for (waiting, settled) in checks {
+            let revocations = revocations(&settled);
+            if revocations.is_empty() {
+                answer(waiting.reply, Ok(settled));
+                continue;
+            }
+            let (replica, recorder) = (Arc::clone(&self.replica), self.recorder.clone());
+            // Beside the rounds: a principal may have many sessions.
+            tokio::spawn(async move {
+                let outcome = revoke(&replica, revocations).await;
+                answer(
+                    waiting.reply,
+                    outcome.map(|()| settled).map_err(|error| {
+                        recorder.commit_failed(&error);
+                        NoDecision::StoreUnavailable
+                    }),
+                );
+            });
+        }
+    }
+}
+
+impl Round {
+    /// The memories of a chain, as the round has them so far.
+    fn memories(&mut self, cached: &CachedChain) -> Vec<Arc<Memory>> {
+        let memories = cached.cells().iter().map(|cell| {
+            let held = self.held.entry(cell.key().clone()).or_insert_with(|| {
+                let base = cell.latest().unwrap_or_default();
+                Held { cell: Arc::clone(cell), memory: Arc::clone(&base.memory), base, transition: None }
+            });
+            Arc::clone(&held.memory)
+        });
+        memories.collect()
+    }
+
+    /// Notes a decision with what it leaves, in the transition of everything that it shares a changed memory with.
+    fn add(&mut self, waiting: Waiting, judgement: Judgement, before: &[Arc<Memory>], at: Timestamp) {
+        let place = self.transitions.len();
+        self.transitions.push(Draft::default());
+        let cached = Arc::clone(&waiting.job.cached);
+        let after: Vec<_> = judgement.after.iter().flat_map(|chain| chain.memories()).cloned().collect();
+        for (number, (cell, before)) in cached.cells().iter().zip(before).enumerate() {
+            let Some(held) = self.held.get_mut(cell.key()) else { continue };
+            let changed = after.get(number).filter(|after| !Arc::ptr_eq(after, before));
+            let known = held.transition;
+            if let Some(after) = changed {
+                held.memory = Arc::clone(after);
+                held.transition = Some(place);
+            }
+            match known {
+                // It was decided on what another check would leave: the two hold or fail together.
+                Some(other) => self.join(other, place),
+                None if changed.is_none() => {
+                    if let Some(draft) = self.transitions.get_mut(place) {
+                        draft.reads.push(cell.key().clone());
+                    }
+                }
+                None => {}
+            }
+        }
+        if let Some(draft) = self.transitions.get_mut(place) {
+            draft.checks.push((waiting, Settled { judgement, cached, at }));
+        }
+    }
+
+    /// Makes one transition of two.
+    fn join(&mut self, from: usize, into: usize) {
+        if from == into {
+            return;
+        }
+        let draft = self.transitions.get_mut(from).map(std::mem::take).unwrap_or_default();
+        if let Some(whole) = self.transitions.get_mut(into) {
+            // In the order in which they were decided: the older ones first.
+            let later = std::mem::replace(&mut whole.checks, draft.checks);
+            whole.checks.extend(later);
+            whole.reads.extend(draft.reads);
+        }
+        for held in self.held.values_mut().filter(|held| held.transition == Some(from)) {
+            held.transition = Some(into);
+        }
+    }
+
+    /// What one of the transitions writes, and what it relies on.
+    fn transition(&self, place: usize, reads: &[MemoryKey]) -> Transition {
+        let written = self.held.iter().filter(|(_, held)| held.transition == Some(place));
+        let writes = written.map(|(key, held)| StoredMemory {
+            key: key.clone(),
+            version: held.base.version,
+            memory: Memory::clone(&held.memory),
+        });
+        let mut reads: Vec<_> = reads
+            .iter()
+            .filter_map(|key| self.held.get(key).filter(|held| held.transition != Some(place)))
+            .map(|held| (held.cell.key().clone(), held.base.version))
+            .collect();
+        reads.sort_unstable();
+        reads.dedup();
+        Transition { writes: writes.collect(), reads }
+    }
+
+    /// Makes known here what a transition stored.
+    fn publish(&self, place: usize) {
+        for held in self.held.values().filter(|held| held.transition == Some(place)) {
+            held.cell.publish(held.base.version + 1, Arc::clone(&held.memory));
+        }
+    }
+}
+
+/// Whom a decision revokes, and how.
+fn revocations(settled: &Settled) -> Vec<(RevokeTarget, Ended)> {
+    let session = settled.cached.sessions().session();
+    let revocation = |effect: &Effect| match effect {
+        Effect::Revoke { level, policy } => {
+            let ended = Ended {
+                by_act: EndingAct::Revoked,
+                at: settled.at,
+                reason: format!("the policy `{policy}` revokes the {level}"),
+                by: format!("policy:{policy}"),
+            };
+            Some((target(*level, session), ended))
+        }
+        Effect::Remember(..) | Effect::Alert(_) => None,
+    };
+    settled.judgement.decision.effects.iter().filter_map(revocation).collect()
+}
+
+fn target(level: Level, session: &Session) -> RevokeTarget {
+    match level {
+        Level::Session => RevokeTarget::Session(session.id),
+        Level::Tree => RevokeTarget::Tree(session.tree),
+        Level::Principal => RevokeTarget::Principal(session.principal.clone()),
+    }
+}
+
+async fn revoke(replica: &Replica, revocations: Vec<(RevokeTarget, Ended)>) -> Result<(), StoreError> {
+    for (target, ended) in revocations {
+        replica.store().revoke_sessions(&target, &ended).await?;
+        // Here at once; elsewhere by the feed.
+        if let RevokeTarget::Session(id) | RevokeTarget::Tree(id) = target {
+            replica.sessions().apply_change(id);
+        }
+    }
+    Ok(())
+}
+
+/// Whoever does not wait any more needs no answer.
+fn answer(reply: Reply, outcome: Result<Settled, NoDecision>) {
+    let _ = reply.send(outcome);
+}

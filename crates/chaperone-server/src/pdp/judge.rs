@@ -1,0 +1,172 @@
+//! One attempt at a decision: the actions one after the other, each on what those before it left.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use chaperone_policy::{
+    Authority, Decision, DecisionId, Effect, EntityRef, MemoryLimits, Outcome, Presenter, Reason, Request,
+    SessionChain, Timestamp, remember,
+};
+
+use crate::evaluator::Evaluator;
+use crate::no_decision::NoDecision;
+use crate::replica::Snapshot;
+
+/// What decisions are made with, whatever they are about.
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) evaluator: Evaluator,
+    /// How much is remembered at most.
+    pub(super) limits: MemoryLimits,
+}
+
+/// A decision, with what it would leave behind.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) decision: Decision,
+    /// The session as the next decision must see it; `None` when nothing of it changes.
+    pub(super) after: Option<SessionChain>,
+}
+
+impl Judgement {
+    /// Whether something has to be stored before this may be answered.
+    pub(super) fn must_be_committed(&self) -> bool {
+        self.after.is_some() || self.decision.effects.iter().any(|effect| matches!(effect, Effect::Revoke { .. }))
+    }
+}
+
+impl From<Decision> for Judgement {
+    fn from(decision: Decision) -> Self {
+        Self { decision, after: None }
+    }
+}
+
+impl Judge {
+    /// Decides what a session asks for: all of it, or none.
+    ///
+    /// # Errors
+    /// [`NoDecision::Internal`] when a defect was caught.
+    pub(super) fn session(
+        &self,
+        id: DecisionId,
+        snapshot: &Arc<Snapshot>,
+        chain: &SessionChain,
+        presenter: &Presenter,
+        requests: &[Request],
+        now: Timestamp,
+    ) -> Result<Judgement, NoDecision> {
+        let decay = snapshot.bundle.manifest().risk.decay_per_hour;
+        let decide = |request: &Request, chain: &SessionChain| {
+            let decision = self.evaluator.decide(id, snapshot, request, Authority::Session(chain), presenter, now);
+            if decision.effects.is_empty() {
+                return Judgement::from(decision);
+            }
+            let (decision, after) = remember(decision, chain, now, &self.limits, decay);
+            Judgement { decision, after }
+        };
+        guarded(|| {
+            if let [request] = requests {
+                return decide(request, chain);
+            }
+            let mut whole: Option<Judgement> = None;
+            for request in requests {
+                let before = whole.as_ref().and_then(|judged| judged.after.as_ref()).unwrap_or(chain);
+                let judged = decide(request, before);
+                if judged.decision.outcome == Outcome::Deny {
+                    // What the others would have left behind does not happen; what the denial does, does.
+                    let (decision, after) = remember(judged.decision, chain, now, &self.limits, decay);
+                    return Judgement { decision, after };
+                }
+                whole = Some(match whole {
+                    None => judged,
+                    Some(whole) => Judgement {
+                        decision: both(whole.decision, judged.decision),
+                        after: judged.after.or(whole.after),
+                    },
+                });
+            }
+            whole.unwrap_or_else(|| nothing_asked().into())
+        })
+    }
+
+    /// Decides what a peer asks for that acts for itself: all of it, or none.
+    ///
+    /// # Errors
+    /// [`NoDecision::Internal`] when a defect was caught.
+    pub(super) fn peer(
+        &self,
+        id: DecisionId,
+        snapshot: &Arc<Snapshot>,
+        principal: &EntityRef,
+        presenter: &Presenter,
+        requests: &[Request],
+        now: Timestamp,
+    ) -> Result<Judgement, NoDecision> {
+        let authority = Authority::Principal(principal);
+        let decide = |request: &Request| self.evaluator.decide(id, snapshot, request, authority, presenter, now);
+        guarded(|| combine(requests.iter().map(decide)).into())
+    }
+}
+
+/// All of several actions, as one: the first denial, or one allow with every policy that permitted a part of it.
+fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
+    let mut whole: Option<Decision> = None;
+    for decision in decisions {
+        if decision.outcome == Outcome::Deny {
+            return decision;
+        }
+        whole = Some(match whole {
+            None => decision,
+            Some(whole) => both(whole, decision),
+        });
+    }
+    whole.unwrap_or_else(nothing_asked)
+}
+
+/// One allow of two.
+fn both(mut whole: Decision, part: Decision) -> Decision {
+    for policy in part.policies {
+        if !whole.policies.contains(&policy) {
+            whole.policies.push(policy);
+        }
+    }
+    whole.effects.extend(part.effects);
+    whole
+}
+
+/// Asking for nothing is no reason to allow.
+fn nothing_asked() -> Decision {
+    Decision::deny(Reason::Undecodable)
+}
+
+/// A defect in the evaluation must not become a failed call, which a proxy may be configured to treat as an allow.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, NoDecision> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| NoDecision::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panic_in_the_evaluator_is_no_decision() {
+        let quiet = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let outcome = guarded(|| -> Decision { panic!("a defect") });
+        std::panic::set_hook(quiet);
+        assert_eq!(outcome, Err(NoDecision::Internal));
+    }
+
+    #[test]
+    fn asking_for_nothing_is_denied() {
+        assert_eq!(combine(std::iter::empty()).outcome, Outcome::Deny);
+    }
+
+    #[test]
+    fn one_denied_action_denies_all() {
+        let allow = Decision { outcome: Outcome::Allow, ..Decision::deny(Reason::Permitted) };
+        let deny = Decision::deny(Reason::NoPermit);
+        assert_eq!(combine([allow.clone(), deny.clone(), allow.clone()].into_iter()), deny);
+        assert_eq!(combine([allow.clone(), allow.clone()].into_iter()), allow);
+    }
+}
