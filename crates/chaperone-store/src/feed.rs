@@ -3,6 +3,8 @@
 //! The feed has [`SHARDS`] shards. A shard's positions are handed out under a lock that the writing transaction holds until it
 //! commits, so within a shard they become visible in order and a cursor never passes one that is still to come. A bare sequence
 //! would not do: its values are handed out in one order and commit in another.
+//!
+//! Memories change by the thousand in a second, so those of one commit share a position in each shard, up to a limit.
 
 use chaperone_policy::{EntityRef, MemoryKey, SessionId};
 use sha2::{Digest as _, Sha256};
