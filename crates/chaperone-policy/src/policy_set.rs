@@ -34,6 +34,8 @@ pub(crate) struct Policy {
     pub(crate) reason: Option<ReasonTemplate>,
     /// Cedar's own form of it.
     pub(crate) core: CorePolicy,
+    /// Permit or forbid: the core's, close at hand.
+    effect: Effect,
     /// Without its scope, which the index holds.
     condition: Condition,
 }
@@ -84,7 +86,7 @@ impl PolicySet {
             match compiler.condition(policy.core.non_scope_constraints()) {
                 Ok(condition) => {
                     let ParsedPolicy { id, reason, core } = policy;
-                    policies.push(Policy { id, reason, core, condition });
+                    policies.push(Policy { id, reason, effect: core.effect(), core, condition });
                 }
                 Err(error) => return Err(UnsupportedPolicy { id: policy.id, loc: policy.core.loc().cloned(), error }),
             }
@@ -118,7 +120,7 @@ impl PolicySet {
 
     /// Evaluates those whose scope the request satisfies.
     pub(crate) fn evaluate(&self, question: &Question<'_>) -> Evaluation<'_> {
-        let scratch = Scratch::new();
+        let scratch = Scratch::new(question);
         let frame = Frame::new(question, &scratch);
         let mut evaluation = Evaluation::default();
         let mut candidates = Candidates::new();
@@ -146,7 +148,7 @@ impl PolicySet {
 impl<'a> Evaluation<'a> {
     /// Notes what came of one policy.
     pub(crate) fn note(&mut self, policy: &'a Policy, holds: Result<bool, Failure>) {
-        match (holds, policy.core.effect()) {
+        match (holds, policy.effect) {
             (Ok(true), Effect::Permit) => self.permits.push(policy),
             (Ok(true), Effect::Forbid) => self.forbids.push(policy),
             (Ok(false), _) => {}

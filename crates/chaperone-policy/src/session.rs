@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr as _};
 
-use crate::compiled::{Datum, Set, Uid};
+use crate::compiled::{Datum, Uid};
 use crate::ids::SessionId;
 use crate::request::Presenter;
 use crate::scope::Scope;
@@ -190,26 +190,44 @@ pub struct SessionChain {
 #[derive(Debug)]
 pub(crate) struct SessionFacts {
     /// The session's id.
-    pub(crate) id: SmolStr,
-    /// The id of its tree.
-    pub(crate) tree: SmolStr,
+    pub(crate) id: Datum,
+    /// Who answers for it.
+    pub(crate) owner: Datum,
+    /// Its task's id.
+    pub(crate) task_id: Datum,
+    /// Its task's purpose.
+    pub(crate) task_purpose: Datum,
     /// The labels of the session and its ancestors.
-    pub(crate) labels: Set,
+    pub(crate) labels: Datum,
+    /// How many delegations lie between it and its root.
+    pub(crate) depth: Datum,
+    /// The id of its tree.
+    pub(crate) tree: Datum,
     /// The labels of the root.
-    pub(crate) tree_labels: Set,
+    pub(crate) tree_labels: Datum,
     /// Who acts, in each session of the chain.
     pub(crate) principals: Box<[Uid]>,
 }
 
 impl SessionFacts {
-    fn new(sessions: &[Arc<Session>]) -> Self {
-        let labels = |session: &Arc<Session>| session.labels.iter().map(|label| Datum::String(label.into())).collect();
-        let id = |id: Option<SessionId>| id.map(|id| id.to_smolstr()).unwrap_or_default();
+    /// With nothing in them where there is no session.
+    pub(crate) fn new(sessions: &[Arc<Session>]) -> Self {
+        let labels = |sessions: &[Arc<Session>]| {
+            let labels = sessions.iter().flat_map(|session| &session.labels);
+            Datum::Set(Arc::new(labels.map(|label| Datum::String(label.into())).collect()))
+        };
+        let session = sessions.first();
+        let text =
+            |text: fn(&Session) -> SmolStr| Datum::String(session.map(|session| text(session)).unwrap_or_default());
         Self {
-            id: id(sessions.first().map(|session| session.id)),
-            tree: id(sessions.first().map(|session| session.tree)),
-            labels: sessions.iter().flat_map::<Vec<_>, _>(labels).collect(),
-            tree_labels: sessions.last().into_iter().flat_map::<Vec<_>, _>(labels).collect(),
+            id: text(|session| session.id.to_smolstr()),
+            owner: text(|session| session.owner.as_str().into()),
+            task_id: text(|session| session.task.id.as_str().into()),
+            task_purpose: text(|session| session.task.purpose.as_str().into()),
+            labels: labels(sessions),
+            depth: Datum::Long(session.map_or(0, |session| session.depth.into())),
+            tree: text(|session| session.tree.to_smolstr()),
+            tree_labels: labels(sessions.last().map(std::slice::from_ref).unwrap_or_default()),
             principals: sessions.iter().map(|session| Uid::new(session.principal.clone())).collect(),
         }
     }

@@ -22,6 +22,5 @@ pub(crate) use frame::{Frame, Question, Scratch, Subject};
 pub(crate) use index::{Candidates, Index};
 pub(crate) use program::{Program, Reads};
 pub(crate) use record::Record;
-pub(crate) use set::Set;
 pub(crate) use symbol::{Symbol, Symbols};
 pub(crate) use uid::{Uid, UidHasher, UidMap, UidSet};
