@@ -48,8 +48,10 @@ struct Kinds(Vec<(SmolStr, u32)>);
 /// Which constraints are satisfied.
 #[derive(Debug, Default)]
 pub(super) struct Satisfied {
-    /// A bit for each one by the last bits of its number, which tells most others apart.
-    bits: u64,
+    /// A bit for each one below 64: few sets of policies have more on actions.
+    low: u64,
+    /// A bit for each other one, by the last bits of its number, which tells most apart.
+    high: u64,
     numbers: SmallVec<[u32; 12]>,
 }
 
@@ -74,14 +76,18 @@ impl Satisfied {
     /// Adds one that is not there yet.
     #[inline]
     pub(super) fn add(&mut self, constraint: u32) {
-        self.bits |= bit(constraint);
+        let bits = if constraint < u64::BITS { &mut self.low } else { &mut self.high };
+        *bits |= bit(constraint);
         self.numbers.push(constraint);
     }
 
     /// Whether this one is.
     #[inline]
     pub(super) fn contains(&self, constraint: u32) -> bool {
-        self.bits & bit(constraint) != 0 && self.numbers.contains(&constraint)
+        if constraint < u64::BITS {
+            return self.low & bit(constraint) != 0;
+        }
+        self.high & bit(constraint) != 0 && self.numbers.contains(&constraint)
     }
 
     /// Every one.
@@ -128,6 +134,14 @@ impl Actions {
 }
 
 impl Constraints {
+    /// Numbers a constraint that names no entity. These come first, because they are the ones that are satisfied most, and are then
+    /// found before any search.
+    pub(super) fn number_general(&mut self, constraint: &PrincipalOrResourceConstraint) {
+        if matches!(constraint, PrincipalOrResourceConstraint::Any | PrincipalOrResourceConstraint::Is(_)) {
+            self.number(constraint);
+        }
+    }
+
     /// A constraint's number; `None` for a template's slot, which no linked policy has.
     pub(super) fn number(&mut self, constraint: &PrincipalOrResourceConstraint) -> Option<u32> {
         let uid = |uid| Uid::new(convert::entity_ref(uid));

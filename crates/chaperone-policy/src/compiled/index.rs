@@ -62,6 +62,11 @@ impl Index {
         let mut index = Self::default();
         let mut actions = Actions::default();
         let mut placed = Vec::new();
+        let policies: Vec<_> = policies.into_iter().collect();
+        for (_, policy) in &policies {
+            index.principals.number_general(policy.principal_constraint().as_inner());
+            index.resources.number_general(policy.resource_constraint().as_inner());
+        }
         for (place, policy) in policies {
             let principal = index.principals.number(policy.principal_constraint().as_inner());
             let resource = index.resources.number(policy.resource_constraint().as_inner());
@@ -159,11 +164,11 @@ impl Row {
 /// Visits the rows, which are in the order of their constraints, whose constraint is satisfied.
 #[inline]
 fn satisfying(rows: &[Row], satisfied: &Satisfied, mut visit: impl FnMut(Row)) {
-    if rows.len() <= LINEAR_MAX {
-        return rows.iter().filter(|row| satisfied.contains(row.constraint)).for_each(|row| visit(*row));
-    }
-    for constraint in satisfied.iter() {
-        let found = rows.binary_search_by_key(&constraint, |row| row.constraint);
-        found.ok().and_then(|place| rows.get(place)).into_iter().for_each(|row| visit(*row));
+    let (near, far) = rows.split_at(rows.len().min(LINEAR_MAX));
+    near.iter().filter(|row| satisfied.contains(row.constraint)).for_each(|row| visit(*row));
+    let Some(first) = far.first() else { return };
+    for constraint in satisfied.iter().filter(|constraint| *constraint >= first.constraint) {
+        let found = far.binary_search_by_key(&constraint, |row| row.constraint);
+        found.ok().and_then(|place| far.get(place)).into_iter().for_each(|row| visit(*row));
     }
 }
