@@ -96,3 +96,84 @@ impl LastAction {
         is_again.then_some(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chaperone_api::chaperone::v1 as api;
+    use chaperone_policy::BundleSource;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SCHEMA: &str = "
+        entity User, Document, Folder;
+        action read appliesTo { principal: [User], resource: [Document, Folder], context: { request: { rows?: Long } } };
+        action list appliesTo { principal: [User], resource: [Folder], context: { request: {} } };
+        action export appliesTo { principal: [User], resource: [Document], context: { request: { rows: Long } } };";
+
+    fn bundle(schema: &str) -> Arc<Bundle> {
+        let policy = "@id(\"all\") permit (principal, action, resource);";
+        let files = [("schema.cedarschema", schema), ("policies/main.cedar", policy)];
+        let files: BTreeMap<_, _> = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+        Arc::new(Bundle::compile(&BundleSource { files }).expect("valid"))
+    }
+
+    type Question = (&'static str, Option<(&'static str, &'static str)>, Option<i64>);
+
+    fn fields((action, resource, rows): Question) -> ActionFields<'static> {
+        let value = |rows| ("rows", api::Value { kind: Some(api::value::Kind::Long(rows)) });
+        let resource = resource.map(|(kind, id)| EntityFields { kind, id });
+        ActionFields { action, resource, attributes: rows.map(value).into_iter().collect() }
+    }
+
+    fn questions() -> impl Strategy<Value = Vec<(usize, Question)>> {
+        let action = prop::sample::select(vec!["read", "list", "export", "Action::\"read\"", "no such", ""]);
+        let kind = prop::sample::select(vec!["Document", "Folder", "User", ""]);
+        let resource = (kind, prop::sample::select(vec!["1", "2", "", "\0"]));
+        let question = (action, prop::option::weighted(0.9, resource), prop::option::weighted(0.3, Just(7)));
+        prop::collection::vec((0_usize..2, question), 1..20)
+    }
+
+    proptest! {
+        /// Whatever was asked before, and by whichever bundle.
+        #[test]
+        fn request_is_what_it_would_be_without_a_last_one(questions in questions()) {
+            let bundles = [bundle(SCHEMA), bundle(&SCHEMA.replace("list", "browse"))];
+            let mut last = Last::default();
+            for (which, question) in questions {
+                let expected = action_request(&bundles[which], &"action", Some(fields(question)));
+                let request = last.request(&bundles[which], Some(fields(question)));
+                match (request, expected) {
+                    (Ok(request), Ok(expected)) => prop_assert_eq!(request, &expected),
+                    (Err(error), Err(expected)) => prop_assert_eq!(error.to_string(), expected.to_string()),
+                    (request, expected) => prop_assert!(false, "{request:?}, but alone {expected:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spiffe_id_is_one_or_not_whatever_came_before() {
+        let mut last = Last::default();
+        for (text, is_one) in [
+            ("spiffe://x/y", true),
+            ("spiffe://x/y", true),
+            ("spiffe://x/y/", false),
+            ("spiffe://x/y", true),
+            ("", false),
+            ("spiffe://x/z", true),
+        ] {
+            assert_eq!(last.spiffe_id(text), Some(text).filter(|_| is_one), "{text}");
+        }
+    }
+
+    #[test]
+    fn handle_claims_its_session_whatever_came_before() {
+        let mut last = Last::default();
+        for handle in ["", "chp_1", "chp_1", "", "chp_2"] {
+            assert_eq!(last.claim(handle), claim(handle), "{handle}");
+        }
+    }
+}
