@@ -38,6 +38,7 @@ pub fn caller<T>(request: &tonic::Request<T>) -> String {
 ///
 /// # Errors
 /// [`AdminError::Invalid`] with the field.
+#[expect(clippy::needless_pass_by_value, reason = "callers have it from a message that they take apart")]
 pub fn entity_ref(field: impl Display, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
     self::entity(&field, entity.as_ref().map(|entity| (entity.r#type.as_str(), entity.id.as_str())))
 }

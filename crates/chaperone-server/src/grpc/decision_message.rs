@@ -166,7 +166,7 @@ fn enumeration(fields: &mut Fields<'_>, wire_type: WireType) -> Result<i32, Malf
 }
 
 /// An entry of a `map<string, Value>`.
-fn value_entry<'a>(mut fields: Fields<'a>) -> Result<(&'a str, api::Value), Malformed> {
+fn value_entry(mut fields: Fields<'_>) -> Result<(&str, api::Value), Malformed> {
     let (mut key, mut value) = ("", api::Value::default());
     while let Some((number, wire_type)) = fields.next()? {
         match number {
@@ -201,7 +201,8 @@ fn merge_value(value: &mut api::Value, mut fields: Fields<'_>) -> Result<(), Mal
                 Kind::Set(set)
             }
             (6, before) => {
-                let mut record = if let Some(Kind::Record(record)) = before { record } else { Default::default() };
+                let mut record =
+                    if let Some(Kind::Record(record)) = before { record } else { api::ValueRecord::default() };
                 merge_record(&mut record.fields, fields.message(wire_type)?)?;
                 Kind::Record(record)
             }

@@ -100,6 +100,7 @@ impl LastAction {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::LazyLock;
 
     use chaperone_api::chaperone::v1 as api;
     use chaperone_policy::BundleSource;
@@ -119,6 +120,9 @@ mod tests {
         let files: BTreeMap<_, _> = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
         Arc::new(Bundle::compile(&BundleSource { files }).expect("valid"))
     }
+
+    static BUNDLES: LazyLock<[Arc<Bundle>; 2]> =
+        LazyLock::new(|| [bundle(SCHEMA), bundle(&SCHEMA.replace("list", "browse"))]);
 
     type Question = (&'static str, Option<(&'static str, &'static str)>, Option<i64>);
 
@@ -140,11 +144,10 @@ mod tests {
         /// Whatever was asked before, and by whichever bundle.
         #[test]
         fn request_is_what_it_would_be_without_a_last_one(questions in questions()) {
-            let bundles = [bundle(SCHEMA), bundle(&SCHEMA.replace("list", "browse"))];
             let mut last = Last::default();
             for (which, question) in questions {
-                let expected = action_request(&bundles[which], &"action", Some(fields(question)));
-                let request = last.request(&bundles[which], Some(fields(question)));
+                let expected = action_request(&BUNDLES[which], &"action", Some(fields(question)));
+                let request = last.request(&BUNDLES[which], Some(fields(question)));
                 match (request, expected) {
                     (Ok(request), Ok(expected)) => prop_assert_eq!(request, &expected),
                     (Err(error), Err(expected)) => prop_assert_eq!(error.to_string(), expected.to_string()),
