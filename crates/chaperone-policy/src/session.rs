@@ -81,7 +81,7 @@ pub struct Binding {
 impl Binding {
     /// Whether `presenter` shows all that this asks for.
     pub fn is_met_by(&self, presenter: &Presenter) -> bool {
-        let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id == presenter.spiffe_id;
+        let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id.as_deref() == presenter.spiffe_id.as_deref();
         let certificate = self.certificate_sha256.is_none() || self.certificate_sha256 == presenter.certificate_sha256;
         spiffe_id && certificate
     }

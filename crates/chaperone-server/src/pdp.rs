@@ -268,7 +268,7 @@ impl Check<'_> {
             Claim::NoHandle => return nobody(Reason::SessionUnknown),
             Claim::Ambiguous => return nobody(Reason::Undecodable),
             Claim::Absent => {
-                let peer = evidence.spiffe_id().filter(|_| self.snapshot.bundle.mapping().allows_peer());
+                let peer = evidence.spiffe_id.filter(|_| self.snapshot.bundle.mapping().allows_peer());
                 return match peer {
                     Some(id) => Resolved::Known(Subjects::Peer(EntityRef::new(WORKLOAD, id))),
                     None => nobody(Reason::Unauthenticated),
