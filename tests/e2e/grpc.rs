@@ -135,3 +135,29 @@ async fn check_of_a_stream_that_waits_for_the_store_holds_up_no_other() {
     assert_eq!(waited, [1, 3]);
     assert!(answers.message().await.expect("the end").is_none(), "the questions have ended, and all are answered");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_of_a_stream_that_is_not_as_it_must_be_fails_alone() {
+    let world = World::start().await;
+    let handle = world.session().await.handle;
+    let mut client = DecisionServiceClient::new(world.replicas[0].data_channel().await);
+    let unknown = ActionRequest { action: "no such action".to_owned(), ..export(10) };
+    let untyped = ActionRequest { attributes: [("rows".to_owned(), member("many"))].into(), ..export(10) };
+    let actions = [Some(export(10)), None, Some(unknown), Some(export(10)), Some(untyped), Some(export(10))];
+    let asked = actions.into_iter().zip(0..).map(|(action, request_id)| CheckStreamRequest {
+        request_id,
+        check: Some(CheckRequest { session_handle: handle.clone(), action, ..Default::default() }),
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut answers = client.check_stream(tokio_stream::iter(asked)).await.expect("a stream").into_inner();
+    let mut seen = std::collections::BTreeMap::new();
+    while let Some(answer) = answers.message().await.expect("an answer") {
+        let failed_with = match answer.result.expect("a result") {
+            check_stream_response::Result::Decision(_) => None,
+            check_stream_response::Result::Failure(failure) => Some(failure.status_code),
+        };
+        assert!(seen.insert(answer.request_id, failed_with).is_none(), "one answer for {}", answer.request_id);
+    }
+    let invalid = Some(i32::from(Code::InvalidArgument));
+    assert_eq!(seen.into_values().collect::<Vec<_>>(), [None, invalid, invalid, None, invalid, None]);
+}

@@ -144,7 +144,7 @@ impl Bundle {
             let message = format!("`{action}` applies to `{types}`, not to `{}`", resource.kind);
             return Err(refuse("resource", message));
         }
-        check_fields(&shape.attributes, &attributes, "attributes")
+        check_fields(&shape.attributes, &attributes, &"attributes")
             .map_err(|error| refuse(&error.path, error.message))?;
         let mut request = Request::of(action, resource, shape);
         for (name, value) in &attributes {

@@ -37,6 +37,8 @@ pub(crate) struct Policy {
     pub(crate) annotations: Annotations,
     /// Cedar's own form of it.
     pub(crate) core: CorePolicy,
+    /// Permit or forbid: the core's, close at hand.
+    effect: Effect,
     /// Without its scope, which the index holds.
     condition: Condition,
 }
@@ -91,7 +93,7 @@ impl PolicySet {
             match compiler.condition(policy.core.non_scope_constraints()) {
                 Ok(condition) => {
                     let ParsedPolicy { id, reason, annotations, core } = policy;
-                    policies.push(Policy { id, reason, annotations, core, condition });
+                    policies.push(Policy { id, reason, annotations, effect: core.effect(), core, condition });
                 }
                 Err(error) => return Err(UnsupportedPolicy { id: policy.id, loc: policy.core.loc().cloned(), error }),
             }
@@ -130,7 +132,7 @@ impl PolicySet {
 
     /// Evaluates those whose scope the request satisfies.
     pub(crate) fn evaluate(&self, question: &Question<'_>) -> Evaluation<'_> {
-        let scratch = Scratch::new();
+        let scratch = Scratch::new(question);
         let frame = Frame::new(question, &scratch);
         let mut evaluation = Evaluation::default();
         let mut candidates = Candidates::new();
@@ -161,7 +163,7 @@ impl PolicySet {
 impl<'a> Evaluation<'a> {
     /// Notes what came of one policy.
     pub(crate) fn note(&mut self, policy: &'a Policy, holds: Result<bool, Failure>) {
-        match (holds, policy.core.effect()) {
+        match (holds, policy.effect) {
             (Ok(true), Effect::Permit) if policy.annotations.observes.is_some() => self.observers.push(policy),
             (Ok(true), Effect::Permit) => self.permits.push(policy),
             (Ok(true), Effect::Forbid) => self.forbids.push(policy),

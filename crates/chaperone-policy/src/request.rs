@@ -1,5 +1,6 @@
 //! What is asked of a decision.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -63,9 +64,17 @@ impl Request {
 
 /// What the enforcement point vouches for about whoever presents a session or acts without one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Presenter {
+pub struct Presenter<'a> {
     /// The SPIFFE ID of the peer's certificate, in its canonical form.
-    pub spiffe_id: Option<String>,
+    pub spiffe_id: Option<Cow<'a, str>>,
     /// SHA-256 of the peer's certificate in DER (RFC 8705 section 3.1).
     pub certificate_sha256: Option<[u8; 32]>,
+}
+
+impl Presenter<'_> {
+    /// The same, to be kept.
+    pub fn into_owned(self) -> Presenter<'static> {
+        let Self { spiffe_id, certificate_sha256 } = self;
+        Presenter { spiffe_id: spiffe_id.map(|id| id.into_owned().into()), certificate_sha256 }
+    }
 }

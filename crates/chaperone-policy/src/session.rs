@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr as _};
 
-use crate::compiled::{Datum, Set, Uid};
+use crate::compiled::{Datum, Uid};
 use crate::effects::Level;
 use crate::ids::SessionId;
 use crate::memory::{Memory, MemoryKey};
@@ -84,7 +84,7 @@ pub struct Binding {
 impl Binding {
     /// Whether `presenter` shows all that this asks for.
     pub fn is_met_by(&self, presenter: &Presenter) -> bool {
-        let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id == presenter.spiffe_id;
+        let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id.as_deref() == presenter.spiffe_id.as_deref();
         let certificate = self.certificate_sha256.is_none() || self.certificate_sha256 == presenter.certificate_sha256;
         spiffe_id && certificate
     }
@@ -191,37 +191,62 @@ pub struct SessionChain {
 }
 
 /// What policies read of a chain, made once and not at every decision.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SessionFacts {
     /// The session's id.
-    pub(crate) id: SmolStr,
-    /// The id of its tree.
-    pub(crate) tree: SmolStr,
+    pub(crate) id: Datum,
+    /// Who answers for it.
+    pub(crate) owner: Datum,
+    /// Its task's id.
+    pub(crate) task_id: Datum,
+    /// Its task's purpose.
+    pub(crate) task_purpose: Datum,
     /// The labels of the session and its ancestors, opened with and added.
-    pub(crate) labels: Set,
+    pub(crate) labels: Datum,
+    /// How many delegations lie between it and its root.
+    pub(crate) depth: Datum,
+    /// The id of its tree.
+    pub(crate) tree: Datum,
     /// The labels that the root was opened with, and those added to the tree.
-    pub(crate) tree_labels: Set,
+    pub(crate) tree_labels: Datum,
     /// The labels added to the principal.
-    pub(crate) principal_labels: Set,
+    pub(crate) principal_labels: Datum,
     /// Who acts, in each session of the chain.
     pub(crate) principals: Box<[Uid]>,
 }
 
+impl Default for SessionFacts {
+    /// Where there is no session.
+    fn default() -> Self {
+        Self::new(&[], &Recollection::default())
+    }
+}
+
 impl SessionFacts {
+    /// With nothing in them where there is no session.
     fn new(sessions: &[Arc<Session>], recall: &Recollection) -> Self {
-        let opened_with = |session: &Arc<Session>| -> Vec<_> {
-            session.labels.iter().map(|label| Datum::String(label.into())).collect()
+        let opened_with = |sessions: &[Arc<Session>]| -> Vec<SmolStr> {
+            sessions.iter().flat_map(|session| &session.labels).map(SmolStr::from).collect()
         };
-        let added =
-            |memory: &Arc<Memory>| -> Vec<_> { memory.labels().iter().cloned().map(Datum::String).collect() };
-        let of = |level| recall.memory(level).into_iter().flat_map(added);
-        let id = |id: Option<SessionId>| id.map(|id| id.to_smolstr()).unwrap_or_default();
+        let added = |level| recall.memory(level).into_iter().flat_map(|memory| memory.labels()).cloned();
+        let labels = |labels: &mut dyn Iterator<Item = SmolStr>| {
+            Datum::Set(Arc::new(labels.map(Datum::String).collect()))
+        };
+        let root = sessions.last().map(std::slice::from_ref).unwrap_or_default();
+        let inherited = recall.sessions().iter().flat_map(|memory| memory.labels()).cloned();
+        let session = sessions.first();
+        let text =
+            |text: fn(&Session) -> SmolStr| Datum::String(session.map(|session| text(session)).unwrap_or_default());
         Self {
-            id: id(sessions.first().map(|session| session.id)),
-            tree: id(sessions.first().map(|session| session.tree)),
-            labels: sessions.iter().flat_map(opened_with).chain(recall.sessions().iter().flat_map(added)).collect(),
-            tree_labels: sessions.last().into_iter().flat_map(opened_with).chain(of(Level::Tree)).collect(),
-            principal_labels: of(Level::Principal).collect(),
+            id: text(|session| session.id.to_smolstr()),
+            owner: text(|session| session.owner.as_str().into()),
+            task_id: text(|session| session.task.id.as_str().into()),
+            task_purpose: text(|session| session.task.purpose.as_str().into()),
+            labels: labels(&mut opened_with(sessions).into_iter().chain(inherited)),
+            depth: Datum::Long(session.map_or(0, |session| session.depth.into())),
+            tree: text(|session| session.tree.to_smolstr()),
+            tree_labels: labels(&mut opened_with(root).into_iter().chain(added(Level::Tree))),
+            principal_labels: labels(&mut added(Level::Principal)),
             principals: sessions.iter().map(|session| Uid::new(session.principal.clone())).collect(),
         }
     }

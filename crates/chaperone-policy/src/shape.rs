@@ -1,6 +1,7 @@
 //! What the schema says of each action, as plain data: the types of its resources and of its attributes.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -99,11 +100,11 @@ impl Type {
         }
     }
 
-    /// Checks a value against this type; `path` is for the message.
+    /// Checks a value against this type; `path` is for the message, and written only there.
     ///
     /// # Errors
     /// With the first place that does not fit.
-    pub fn check(&self, value: &Value, path: &str) -> Result<(), ShapeError> {
+    pub fn check(&self, value: &Value, path: &dyn Display) -> Result<(), ShapeError> {
         match (self, value) {
             (Self::Bool, Value::Bool(_))
             | (Self::Long, Value::Long(_))
@@ -114,10 +115,10 @@ impl Type {
             | (Self::Duration, Value::Duration(_)) => Ok(()),
             (Self::Entity(kind), Value::Entity(entity)) if *kind == entity.kind => Ok(()),
             (Self::Set(element), Value::Set(values)) => {
-                values.iter().try_for_each(|value| element.check(value, &format!("{path}[]")))
+                values.iter().try_for_each(|value| element.check(value, &format_args!("{path}[]")))
             }
             (Self::Record(fields), Value::Record(values)) => check_fields(fields, values, path),
-            _ => Err(ShapeError { path: path.to_owned(), message: format!("must be {}", self.name()) }),
+            _ => Err(ShapeError { path: path.to_string(), message: format!("must be {}", self.name()) }),
         }
     }
 }
@@ -126,10 +127,10 @@ impl Type {
 ///
 /// # Errors
 /// With the first field that is missing, unknown, or of another type.
-pub fn check_fields(fields: &Fields, values: &crate::value::Attributes, path: &str) -> Result<(), ShapeError> {
+pub fn check_fields(fields: &Fields, values: &crate::value::Attributes, path: &dyn Display) -> Result<(), ShapeError> {
     for (name, field) in fields {
         match values.get(name) {
-            Some(value) => field.ty.check(value, &format!("{path}.{name}"))?,
+            Some(value) => field.ty.check(value, &format_args!("{path}.{name}"))?,
             None if field.required => {
                 return Err(ShapeError { path: format!("{path}.{name}"), message: "is required".into() });
             }

@@ -127,7 +127,7 @@ fn binding_is_asked_of_the_presented_session_only() {
     let of = |chain: &_, presenter: &Presenter| {
         decide(&bundle, &entities, &read("1"), Authority::Session(chain), presenter, OPENED).reason
     };
-    let presenter = Presenter { spiffe_id: spiffe_id(), certificate_sha256: None };
+    let presenter = Presenter { spiffe_id: spiffe_id().map(Into::into), certificate_sha256: None };
     assert_eq!(of(&chain([bound.clone()]), &presenter), Reason::Permitted);
     assert_eq!(of(&chain([bound.clone()]), &Presenter::default()), Reason::BindingMismatch);
     let unbound_child = Session { binding: Binding::default(), ..child(&bound) };

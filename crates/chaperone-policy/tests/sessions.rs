@@ -80,7 +80,7 @@ proptest! {
     ) {
         let certificate_sha256 = certificate.map(|byte| [byte; 32]);
         let binding = Binding { spiffe_id: spiffe_id.clone(), certificate_sha256 };
-        let presenter = Presenter { spiffe_id: shown_id.clone(), certificate_sha256: shown_certificate.map(|byte| [byte; 32]) };
+        let presenter = Presenter { spiffe_id: shown_id.as_deref().map(Into::into), certificate_sha256: shown_certificate.map(|byte| [byte; 32]) };
         let expected = (spiffe_id.is_none() || spiffe_id == shown_id)
             && (certificate.is_none() || certificate == shown_certificate);
         prop_assert_eq!(binding.is_met_by(&presenter), expected);

@@ -44,7 +44,7 @@ struct Sample {
     request: Request,
     /// The session, or who acts without one.
     authority: Result<SessionChain, EntityRef>,
-    presenter: Presenter,
+    presenter: Presenter<'static>,
     now: Timestamp,
     decision: Decision,
 }
@@ -93,7 +93,7 @@ impl Evaluator {
                     Authority::Session(chain) => Ok(chain.clone()),
                     Authority::Principal(principal) => Err(principal.clone()),
                 },
-                presenter: presenter.clone(),
+                presenter: presenter.clone().into_owned(),
                 now,
                 decision: decision.clone(),
             });

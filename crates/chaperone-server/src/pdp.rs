@@ -299,7 +299,7 @@ impl Check<'_> {
             Claim::NoHandle => return nobody(Reason::SessionUnknown),
             Claim::Ambiguous => return nobody(Reason::Undecodable),
             Claim::Absent => {
-                let peer = evidence.spiffe_id().filter(|_| self.snapshot.bundle.mapping().allows_peer());
+                let peer = evidence.spiffe_id.filter(|_| self.snapshot.bundle.mapping().allows_peer());
                 return match peer {
                     Some(id) => Resolved::Known(Subjects::Peer(EntityRef::new(WORKLOAD, id))),
                     None => nobody(Reason::Unauthenticated),
@@ -405,7 +405,7 @@ impl Check<'_> {
             id: judged.id,
             snapshot: Arc::clone(&self.snapshot),
             handle: cached.handle(),
-            presenter: evidence.presenter(asks_for_certificate(&cached)),
+            presenter: evidence.presenter(asks_for_certificate(&cached)).into_owned(),
             cached,
             requests: requests.to_vec(),
         };

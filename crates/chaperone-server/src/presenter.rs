@@ -6,13 +6,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::spiffe::parse_spiffe_id;
-
 /// What is known of the peer that presents a session. The certificate is read only when a binding asks for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
-    /// The identity that TLS authenticated; only a valid SPIFFE ID counts.
-    pub principal: &'a str,
+    /// The identity that TLS authenticated, when it is a valid SPIFFE ID.
+    pub spiffe_id: Option<&'a str>,
     /// The certificate.
     pub certificate: Certificate<'a>,
 }
@@ -29,16 +27,11 @@ pub enum Certificate<'a> {
     UrlEncodedPem(&'a str),
 }
 
-impl Evidence<'_> {
-    /// The peer's SPIFFE ID, when it has a valid one.
-    pub fn spiffe_id(&self) -> Option<&str> {
-        parse_spiffe_id(self.principal)
-    }
-
+impl<'a> Evidence<'a> {
     /// The evidence in the form that decisions read; the thumbprint only when `with_certificate`.
-    pub fn presenter(&self, with_certificate: bool) -> Presenter {
+    pub fn presenter(&self, with_certificate: bool) -> Presenter<'a> {
         Presenter {
-            spiffe_id: self.spiffe_id().map(str::to_owned),
+            spiffe_id: self.spiffe_id.map(Into::into),
             certificate_sha256: if with_certificate { self.certificate.sha256() } else { None },
         }
     }

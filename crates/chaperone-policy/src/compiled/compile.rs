@@ -10,7 +10,7 @@ use super::data::{Datum, Operand};
 use super::function::Function;
 use super::operator::{Arithmetic, Relation, Unary};
 use super::pattern::Pattern;
-use super::program::{Declared, Node, NodeId, Part, Program, Reads};
+use super::program::{Declared, Node, NodeId, Part, Program, Reads, Role};
 use super::symbol::{Symbol, Symbols};
 use super::uid::Uid;
 use crate::convert;
@@ -93,7 +93,12 @@ impl Compiler {
         let is_cheap = |node: &Node| {
             matches!(
                 node,
-                Node::HasAttribute(_) | Node::Declares(_) | Node::State(_) | Node::Constant(_) | Node::Fail(_)
+                Node::HasAttribute(_)
+                    | Node::SubjectHasField(..)
+                    | Node::Declares(_)
+                    | Node::State(_)
+                    | Node::Constant(_)
+                    | Node::Fail(_)
             )
         };
         let shared = (0..)
@@ -140,7 +145,7 @@ impl Compiler {
                         let matches = pattern.matches(text);
                         self.constant(Datum::Bool(matches))
                     }
-                    _ => self.add(Node::Like(operand, pattern)),
+                    _ => self.add(Node::Like(operand, Box::new(pattern))),
                 })
             }
             ExprKind::Is { expr, entity_type } => {
@@ -244,6 +249,8 @@ impl Compiler {
                 | Node::Unary(Unary::Not | Unary::IsEmpty, _)
                 | Node::Relation(..)
                 | Node::In(..)
+                | Node::SubjectIn(..)
+                | Node::SubjectHasField(..)
                 | Node::HasField(..)
                 | Node::HasTag(..)
                 | Node::Like(..)
@@ -279,7 +286,7 @@ impl Compiler {
             BinaryOp::Add => self.arithmetic(Arithmetic::Add, left, right),
             BinaryOp::Sub => self.arithmetic(Arithmetic::Subtract, left, right),
             BinaryOp::Mul => self.arithmetic(Arithmetic::Multiply, left, right),
-            BinaryOp::In => self.add(Node::In(left, right)),
+            BinaryOp::In => self.membership(left, right),
             BinaryOp::GetTag => self.add(Node::Tag(left, right)),
             BinaryOp::HasTag => self.add(Node::HasTag(left, right)),
         })
@@ -292,6 +299,16 @@ impl Compiler {
                 self.result(result)
             }
             _ => self.add(Node::Relation(relation, left, right)),
+        }
+    }
+
+    fn membership(&mut self, member: NodeId, groups: NodeId) -> NodeId {
+        match (role(self.node(member)), self.node(groups)) {
+            (Some(role), Node::Constant(Datum::Entity(group))) => {
+                let group = Arc::clone(group);
+                self.add(Node::SubjectIn(role, group))
+            }
+            _ => self.add(Node::In(member, groups)),
         }
     }
 
@@ -325,7 +342,10 @@ impl Compiler {
                 let value = record.find(symbol).cloned().ok_or(Failure::AttributeMissing);
                 self.result(value)
             }
-            _ => self.add(Node::Field(of, symbol)),
+            node => match role(node) {
+                Some(role) => self.add(Node::SubjectField(role, symbol)),
+                None => self.add(Node::Field(of, symbol)),
+            },
         })
     }
 
@@ -337,7 +357,10 @@ impl Compiler {
                 let has = record.find(symbol).is_some();
                 self.constant(Datum::Bool(has))
             }
-            _ => self.add(Node::HasField(of, symbol)),
+            node => match role(node) {
+                Some(role) => self.add(Node::SubjectHasField(role, symbol)),
+                None => self.add(Node::HasField(of, symbol)),
+            },
         })
     }
 
@@ -457,6 +480,15 @@ impl Compiler {
     #[expect(clippy::indexing_slicing, reason = "ids are given out for nodes that were added, which are never removed")]
     fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+}
+
+/// The entity of the request that this is.
+fn role(node: &Node) -> Option<Role> {
+    match node {
+        Node::Principal => Some(Role::Principal),
+        Node::Resource => Some(Role::Resource),
+        _ => None,
     }
 }
 

@@ -87,6 +87,7 @@ impl Datum {
     }
 
     /// As a condition sees it.
+    #[inline]
     pub(crate) fn as_operand(&self) -> Operand<'_> {
         match self {
             Self::Bool(value) => Operand::Bool(*value),
@@ -152,6 +153,7 @@ impl Operand<'_> {
 
 impl PartialEq for Operand<'_> {
     /// Values of different types are different.
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a == b,

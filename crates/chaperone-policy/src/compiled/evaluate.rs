@@ -3,7 +3,6 @@
 //! The meaning is Cedar's own, in every value, failure and order of evaluation; differential tests hold it to that.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -21,11 +20,15 @@ use crate::decision::Failure;
 use crate::effects::{CounterKind, Level};
 use crate::memory::{Amount, MemoryName};
 use crate::recall::Recalled;
+use crate::session::SessionFacts;
 
 /// How many operands are held without allocating.
 const OPERANDS: usize = 8;
 
-static EMPTY: LazyLock<Set> = LazyLock::new(Set::default);
+static NOTHING: LazyLock<Set> = LazyLock::new(Set::default);
+static NO_SESSION: LazyLock<SessionFacts> = LazyLock::new(SessionFacts::default);
+static EXISTS: Datum = Datum::Bool(true);
+static EXISTS_NOT: Datum = Datum::Bool(false);
 
 type Evaluated<'a> = Result<Operand<'a>, Failure>;
 
@@ -51,78 +54,104 @@ impl Program {
     }
 
     /// The value of an expression that must be a `Bool`.
-    fn test(&self, id: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
-        match self.node(id) {
-            Node::And(parts) => {
-                for part in parts {
-                    if !self.test(*part, frame)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-            Node::Or(parts) => {
-                for part in parts {
-                    if self.test(*part, frame)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-            Node::Unary(Unary::Not, operand) => Ok(!self.test(*operand, frame)?),
-            Node::HasAttribute(symbol) => Ok(frame.attribute(*symbol).is_some()),
-            Node::Declares(declared) => Ok(declares(frame, *declared)),
+    fn test(&self, mut id: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
+        let mut negated = false;
+        while let Node::Unary(Unary::Not, operand) = self.node(id) {
+            (id, negated) = (*operand, !negated);
+        }
+        let holds = match self.node(id) {
+            Node::And(parts) => self.find_part(parts, false, frame)?.unwrap_or(true),
+            Node::Or(parts) => self.find_part(parts, true, frame)?.unwrap_or(false),
+            Node::HasAttribute(symbol) => frame.attribute(*symbol).is_some(),
+            Node::Declares(declared) => declares(frame, *declared),
             Node::Relation(Relation::Contains, set, member) if matches!(self.node(*set), Node::Set(_)) => {
-                self.is_member(*set, *member, frame)
+                self.is_member(*set, *member, frame)?
             }
-            Node::Relation(relation, left, right) => {
-                let (left, right) = (self.evaluate(*left, frame)?, self.evaluate(*right, frame)?);
-                relation.holds(left, right)
+            Node::Relation(relation, left, right) => match (self.read(*left, frame), self.read(*right, frame)) {
+                (Some(left), Some(right)) => relation.holds_between(left, right)?,
+                _ => {
+                    let (left, right) = (self.evaluate(*left, frame)?, self.evaluate(*right, frame)?);
+                    relation.holds(left, right)?
+                }
+            },
+            Node::SubjectIn(role, group) => {
+                let subject = frame.subject(*role);
+                *subject.uid == **group || subject.record.is_some_and(|record| record.is_in(group))
             }
-            Node::In(member, groups) => self.is_in(*member, *groups, frame),
+            Node::SubjectHasField(role, symbol) => {
+                let record = frame.subject(*role).record;
+                record.is_some_and(|record| record.attribute(*symbol).is_some())
+            }
+            Node::In(member, groups) => self.is_in(*member, *groups, frame)?,
             Node::HasField(of, symbol) => match self.evaluate(*of, frame)? {
-                Operand::Record(record) => Ok(record.find(*symbol).is_some()),
-                Operand::Entity(uid) => Ok(frame.record(uid).is_some_and(|record| record.attribute(*symbol).is_some())),
-                _ => Err(Failure::WrongType),
+                Operand::Record(record) => record.find(*symbol).is_some(),
+                Operand::Entity(uid) => frame.record(uid).is_some_and(|record| record.attribute(*symbol).is_some()),
+                _ => return Err(Failure::WrongType),
             },
             Node::HasTag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
                 (Operand::Entity(uid), Operand::String(name)) => {
-                    Ok(frame.record(uid).is_some_and(|record| record.tag(name).is_some()))
+                    frame.record(uid).is_some_and(|record| record.tag(name).is_some())
                 }
-                _ => Err(Failure::WrongType),
+                _ => return Err(Failure::WrongType),
             },
             Node::Like(text, pattern) => match self.evaluate(*text, frame)? {
-                Operand::String(text) => Ok(pattern.matches(text)),
-                _ => Err(Failure::WrongType),
+                Operand::String(text) => pattern.matches(text),
+                _ => return Err(Failure::WrongType),
             },
             Node::Is(entity, kind) => match self.evaluate(*entity, frame)? {
-                Operand::Entity(uid) => Ok(uid.kind() == kind),
-                _ => Err(Failure::WrongType),
+                Operand::Entity(uid) => uid.kind() == kind,
+                _ => return Err(Failure::WrongType),
             },
             _ => match self.evaluate(id, frame)? {
-                Operand::Bool(value) => Ok(value),
-                _ => Err(Failure::WrongType),
+                Operand::Bool(value) => value,
+                _ => return Err(Failure::WrongType),
             },
+        };
+        Ok(holds != negated)
+    }
+
+    /// The value `deciding`, when some part has it; what stands behind that part is not looked at.
+    #[inline]
+    fn find_part(&self, parts: &[NodeId], deciding: bool, frame: &Frame<'_>) -> Result<Option<bool>, Failure> {
+        for part in parts {
+            if self.test(*part, frame)? == deciding {
+                return Ok(Some(deciding));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of an expression that is only read, which most are, where there is one.
+    #[inline]
+    fn read<'a>(&'a self, id: NodeId, frame: &Frame<'a>) -> Option<&'a Datum> {
+        match self.node(id) {
+            Node::Constant(value) => Some(value),
+            Node::Attribute(symbol) => frame.attribute(*symbol),
+            Node::SubjectField(role, symbol) => frame.subject(*role).record?.attribute(*symbol),
+            Node::State(field) => state(frame, *field),
+            _ => None,
         }
     }
 
-    /// The value of any expression. What is only read is read here, and is most of them.
+    /// The value of any expression.
     #[inline]
     fn evaluate<'a>(&'a self, id: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
-        match self.node(id) {
-            Node::Constant(value) => Ok(value.as_operand()),
-            Node::Principal => Ok(Operand::Entity(frame.principal.uid)),
-            Node::Resource => Ok(Operand::Entity(frame.resource.uid)),
-            Node::Attribute(symbol) => frame.attribute(*symbol).map(Datum::as_operand).ok_or(Failure::AttributeMissing),
-            Node::State(field) => state(frame, *field),
-            Node::Field(of, symbol) => self.field(*of, *symbol, frame),
-            node => self.compute(node, id, frame),
+        match self.read(id, frame) {
+            Some(value) => Ok(value.as_operand()),
+            None => self.compute(id, frame),
         }
     }
 
     #[inline(never)]
-    fn compute<'a>(&'a self, node: &'a Node, id: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
-        match node {
+    fn compute<'a>(&'a self, id: NodeId, frame: &Frame<'a>) -> Evaluated<'a> {
+        match self.node(id) {
+            Node::Constant(value) => Ok(value.as_operand()),
+            Node::Principal => Ok(Operand::Entity(frame.principal.uid)),
+            Node::Resource => Ok(Operand::Entity(frame.resource.uid)),
+            // These are read where they are there.
+            Node::SubjectField(role, _) if frame.subject(*role).record.is_none() => Err(Failure::EntityUnknown),
+            Node::Attribute(_) | Node::State(_) | Node::SubjectField(..) => Err(Failure::AttributeMissing),
+            Node::Field(of, symbol) => self.field(*of, *symbol, frame),
             Node::Tag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
                 (Operand::Entity(uid), Operand::String(name)) => {
                     let record = frame.record(uid).ok_or(Failure::EntityUnknown)?;
@@ -159,18 +188,14 @@ impl Program {
                 let record = fields.collect::<Result<Record, Failure>>()?;
                 Ok(frame.scratch.keep(Datum::Record(Arc::new(record))))
             }
-            Node::Constant(_)
-            | Node::Principal
-            | Node::Resource
-            | Node::Attribute(_)
-            | Node::State(_)
-            | Node::Field(..) => self.evaluate(id, frame),
             Node::HasAttribute(_)
             | Node::Declares(_)
             | Node::And(_)
             | Node::Or(_)
             | Node::Relation(..)
             | Node::In(..)
+            | Node::SubjectIn(..)
+            | Node::SubjectHasField(..)
             | Node::HasField(..)
             | Node::HasTag(..)
             | Node::Like(..)
@@ -178,7 +203,6 @@ impl Program {
         }
     }
 
-    #[inline(never)]
     fn field<'a>(&'a self, of: NodeId, symbol: Symbol, frame: &Frame<'a>) -> Evaluated<'a> {
         let found = match self.evaluate(of, frame)? {
             Operand::Record(record) => record.find(symbol),
@@ -256,7 +280,7 @@ impl Program {
         let parts = part.parts().iter().filter(|(.., needs)| needs.is_none_or(|needs| declares(frame, needs)));
         let parts = parts.map(|(name, part, _)| (*name, Datum::Record(Arc::new(self.part(*part, frame)))));
         let fields =
-            part.state().iter().filter_map(|(name, field)| Some((*name, state(frame, *field).ok()?.to_datum())));
+            part.state().iter().filter_map(|(name, field)| Some((*name, state(frame, *field)?.clone())));
         // Every name is one of the schema's, so that every symbol is known.
         let known = |(name, value): (&str, Datum)| Some((self.symbols.find(name)?, value));
         match part {
@@ -345,42 +369,35 @@ fn remembered<'a>(frame: &Frame<'a>, level: Level, name: &MemoryName) -> Evaluat
     if !declares(frame, level.into()) {
         return Err(Failure::AttributeMissing);
     }
-    let Some(chain) = frame.chain else { return Ok(Operand::Set(&EMPTY)) };
+    let Some(chain) = frame.chain else { return Ok(Operand::Set(&NOTHING)) };
     Ok(match chain.recall().set(level, name, frame.now) {
-        Recalled::Nothing => Operand::Set(&EMPTY),
+        Recalled::Nothing => Operand::Set(&NOTHING),
         Recalled::All(set) => Operand::Set(set),
         Recalled::Some(set) => frame.scratch.keep(Datum::Set(Arc::new(set))),
     })
 }
 
-/// What the context says beside the request; fails where the action does not declare it.
+/// What the context says beside the request; `None` where the action does not declare it.
 #[inline(never)]
-fn state<'a>(frame: &Frame<'a>, field: State) -> Evaluated<'a> {
+fn state<'a>(frame: &Frame<'a>, field: State) -> Option<&'a Datum> {
     if !declares(frame, field.declared()) {
-        return Err(Failure::AttributeMissing);
+        return None;
     }
-    let chain = frame.chain;
-    let session = chain.map(|chain| &**chain.session());
-    let text = |text: Option<&'a str>| Operand::String(text.unwrap_or_default());
-    let labels = |labels: Option<&'a Set>| Operand::Set(labels.unwrap_or(&EMPTY));
-    let seconds = |duration: Option<Duration>| {
-        Operand::Long(duration.map_or(0, |duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
-    };
-    Ok(match field {
-        State::SessionExists => Operand::Bool(chain.is_some()),
-        State::SessionId => text(chain.map(|chain| &*chain.facts().id)),
-        State::SessionOwner => text(session.map(|session| &*session.owner)),
-        State::TaskId => text(session.map(|session| &*session.task.id)),
-        State::TaskPurpose => text(session.map(|session| &*session.task.purpose)),
-        State::SessionLabels => labels(chain.map(|chain| &chain.facts().labels)),
-        State::SessionRisk => {
-            Operand::Long(chain.map_or(0, |chain| chain.recall().risk(frame.risk_decay_per_hour, frame.now)))
-        }
-        State::SessionAge => seconds(session.map(|session| frame.now.since(session.opened_at))),
-        State::SessionIdle => seconds(session.map(|session| frame.now.since(session.last_used_at))),
-        State::DelegationDepth => Operand::Long(session.map_or(0, |session| i64::from(session.depth))),
-        State::TreeId => text(chain.map(|chain| &*chain.facts().tree)),
-        State::TreeLabels => labels(chain.map(|chain| &chain.facts().tree_labels)),
-        State::PrincipalLabels => labels(chain.map(|chain| &chain.facts().principal_labels)),
+    let facts = frame.chain.map_or_else(|| &*NO_SESSION, |chain| chain.facts());
+    Some(match field {
+        State::SessionExists if frame.chain.is_some() => &EXISTS,
+        State::SessionExists => &EXISTS_NOT,
+        State::SessionId => &facts.id,
+        State::SessionOwner => &facts.owner,
+        State::TaskId => &facts.task_id,
+        State::TaskPurpose => &facts.task_purpose,
+        State::SessionLabels => &facts.labels,
+        State::SessionRisk => &frame.scratch.risk,
+        State::SessionAge => &frame.scratch.age,
+        State::SessionIdle => &frame.scratch.idle,
+        State::DelegationDepth => &facts.depth,
+        State::TreeId => &facts.tree,
+        State::TreeLabels => &facts.tree_labels,
+        State::PrincipalLabels => &facts.principal_labels,
     })
 }

@@ -6,14 +6,14 @@ use std::ops::Deref;
 use typed_arena::Arena;
 
 use super::data::{Datum, Operand};
-use super::program::NodeId;
+use super::program::{NodeId, Role};
 use super::symbol::Symbol;
 use super::uid::Uid;
 use crate::decision::Failure;
 use crate::entities::{EntityRecord, EntityStore};
 use crate::request::Request;
 use crate::schema::Action;
-use crate::session::SessionChain;
+use crate::session::{Session, SessionChain};
 use crate::timestamp::Timestamp;
 
 /// How many results of shared conditions are remembered at once.
@@ -71,7 +71,17 @@ impl<'a> Subject<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// The principal or the resource.
+    #[inline]
+    pub(super) fn subject(&self, role: Role) -> Subject<'a> {
+        match role {
+            Role::Principal => self.principal,
+            Role::Resource => self.resource,
+        }
+    }
+
     /// An attribute of the request.
+    #[inline]
     pub(super) fn attribute(&self, symbol: Symbol) -> Option<&'a Datum> {
         self.request.value(self.action.place(symbol)?)
     }
@@ -92,14 +102,21 @@ impl<'a> Question<'a> {
     }
 }
 
-/// What came of a condition.
-type Memo = (NodeId, Result<bool, Failure>);
+/// What came of a condition that did not fail: the node's number from 1, twice, and one more when it holds. 0 is nothing: room for
+/// many is then quick to make.
+type Memo = u64;
 
 /// Room for what one evaluation makes. Nothing is allocated for most.
 pub(crate) struct Scratch {
     values: OnceCell<Arena<Datum>>,
+    /// How old the session is, in seconds.
+    pub(super) age: Datum,
+    /// How long it was unused, in seconds.
+    pub(super) idle: Datum,
+    /// The session's risk.
+    pub(super) risk: Datum,
     /// By the last bits of the node's number: a node that is looked up seldom finds another in its place, and is evaluated again.
-    memos: [Cell<Option<Memo>>; MEMOS],
+    memos: [Cell<Memo>; MEMOS],
 }
 
 impl std::fmt::Debug for Scratch {
@@ -110,8 +127,21 @@ impl std::fmt::Debug for Scratch {
 
 impl Scratch {
     /// Empty.
-    pub(crate) const fn new() -> Self {
-        Self { values: OnceCell::new(), memos: [const { Cell::new(None) }; MEMOS] }
+    pub(crate) fn new(question: &Question<'_>) -> Self {
+        let session = question.chain.map(|chain| &**chain.session());
+        let since = |time: fn(&Session) -> Timestamp| {
+            let seconds = session.map_or(0, |session| question.now.since(time(session)).as_secs());
+            Datum::Long(i64::try_from(seconds).unwrap_or(i64::MAX))
+        };
+        Self {
+            values: OnceCell::new(),
+            age: since(|session| session.opened_at),
+            idle: since(|session| session.last_used_at),
+            risk: Datum::Long(question.chain.map_or(0, |chain| {
+                chain.recall().risk(question.risk_decay_per_hour, question.now)
+            })),
+            memos: [const { Cell::new(0) }; MEMOS],
+        }
     }
 
     /// Keeps a value that a condition made.
@@ -121,19 +151,22 @@ impl Scratch {
     }
 
     /// The result of a condition that several policies share.
+    #[inline]
     pub(super) fn shared(
         &self,
         node: NodeId,
         evaluate: impl FnOnce() -> Result<bool, Failure>,
     ) -> Result<bool, Failure> {
         let Some(memo) = self.memos.get(node.0 as usize % MEMOS) else { return evaluate() };
-        match memo.get() {
-            Some((known, result)) if known == node => result,
-            _ => {
-                let result = evaluate();
-                memo.set(Some((node, result)));
-                result
-            }
+        let key = (u64::from(node.0) + 1) * 2;
+        let known = memo.get();
+        if known & !1 == key {
+            return Ok(known != key);
         }
+        let result = evaluate();
+        if let Ok(holds) = result {
+            memo.set(key | u64::from(holds));
+        }
+        result
     }
 }

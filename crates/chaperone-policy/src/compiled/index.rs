@@ -1,22 +1,18 @@
-//! Which policies can apply to a request, found by their scopes: action, then principal, then resource.
+//! Which policies can apply to a request, found by their scopes: principal, then action, then resource.
 //!
-//! The cost of a look-up grows with the groups that the three are in and with what is found, not with how many policies there are.
+//! The constraints are numbered. What the entities of a request satisfy is found once, by their names and groups; from there on only
+//! numbers are compared. The cost of a look-up grows with the groups that they are in and with what is found, not with how many
+//! policies there are.
 
-use std::hash::Hash;
-
-use cedar_policy_core::ast::{ActionConstraint, EntityReference, Policy, PrincipalOrResourceConstraint};
-use hashbrown::HashMap;
+use cedar_policy_core::ast::Policy;
 use smallvec::SmallVec;
-use smol_str::{SmolStr, ToSmolStr as _};
 
+use super::constraint::{Actions, Constraints, Satisfied};
 use super::frame::Subject;
-use super::uid::{Uid, UidHasher, UidSet};
-use crate::convert;
-use crate::entities::EntityRecord;
 use crate::schema::Action;
 
-/// Up to how many types are searched from first to last.
-const LINEAR_MAX: usize = 4;
+/// Up to how many rows are looked at one by one.
+const LINEAR_MAX: usize = 8;
 
 /// The places of policies that may apply, in ascending order.
 pub(crate) type Candidates = SmallVec<[u32; 32]>;
@@ -27,40 +23,35 @@ pub(crate) type Candidates = SmallVec<[u32; 32]>;
 /// remain to be evaluated.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    levels: Vec<Level<Level<Places>>>,
-    /// By the number of the action: the levels of every constraint that it satisfies.
-    by_action: Vec<Box<[usize]>>,
+    principals: Constraints,
+    resources: Constraints,
+    /// By the number of the action: every constraint on actions that it satisfies.
+    by_action: Vec<Satisfied>,
+    rows: Rows,
 }
 
-type Places = Vec<u32>;
-
-/// The constraints on the action that policies have, with their places among the levels.
+/// A tree of four levels, each in one piece.
 #[derive(Debug, Default)]
-struct Actions {
-    any: Option<usize>,
-    equal: HashMap<Uid, usize, UidHasher>,
-    within: HashMap<Uid, usize, UidHasher>,
+struct Rows {
+    /// By the number of the constraint on the principal.
+    principals: Vec<Row>,
+    /// By constraint on the action, for each row above.
+    actions: Vec<Row>,
+    /// By constraint on the resource, for each row above.
+    resources: Vec<Row>,
+    places: Vec<u32>,
 }
 
-/// What stands under each constraint on one of a scope's other variables.
-#[derive(Debug, Default)]
-struct Level<T> {
-    any: Option<T>,
-    equal: HashMap<Uid, T, UidHasher>,
-    within: HashMap<Uid, Within<T>, UidHasher>,
-    of_type: Kinds<T>,
+/// A constraint, and which rows of the next level stand under it.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    constraint: u32,
+    start: u32,
+    end: u32,
 }
 
-/// What stands under `in` one entity, and under `is T in` it.
-#[derive(Debug, Default)]
-struct Within<T> {
-    any_type: Option<T>,
-    of_type: Kinds<T>,
-}
-
-/// By entity type. There are few.
-#[derive(Debug)]
-struct Kinds<T>(Vec<(SmolStr, T)>);
+/// A policy's place under its three constraints: on the principal, the action and the resource.
+type Placed = ([u32; 3], u32);
 
 impl Index {
     /// Indexes static policies, each with its place, for the actions of a schema.
@@ -70,155 +61,114 @@ impl Index {
     ) -> Self {
         let mut index = Self::default();
         let mut actions = Actions::default();
-        for (place, policy) in policies {
-            index.insert(place, policy, &mut actions);
+        let mut placed = Vec::new();
+        let policies: Vec<_> = policies.into_iter().collect();
+        for (_, policy) in &policies {
+            index.principals.number_general(policy.principal_constraint().as_inner());
+            index.resources.number_general(policy.resource_constraint().as_inner());
         }
+        for (place, policy) in policies {
+            let principal = index.principals.number(policy.principal_constraint().as_inner());
+            let resource = index.resources.number(policy.resource_constraint().as_inner());
+            let (Some(principal), Some(resource)) = (principal, resource) else { continue };
+            let actions = actions.numbers(policy.action_constraint());
+            placed.extend(actions.into_iter().map(|action| ([principal, action, resource], place)));
+        }
+        index.rows = Rows::new(placed);
         for action in schema_actions {
             let number = action.shape.number as usize;
             if index.by_action.len() <= number {
-                index.by_action.resize_with(number + 1, Box::default);
+                index.by_action.resize_with(number + 1, Satisfied::default);
             }
-            if let Some(levels) = index.by_action.get_mut(number) {
-                *levels = actions.levels(&action.name, &action.groups).collect();
+            if let Some(satisfied) = index.by_action.get_mut(number) {
+                *satisfied = actions.satisfied(&action.name, &action.groups);
             }
         }
         index
     }
 
-    fn insert(&mut self, place: u32, policy: &Policy, actions: &mut Actions) {
-        let mut next = || {
-            self.levels.push(Level::default());
-            self.levels.len() - 1
-        };
-        let levels: SmallVec<[usize; 4]> = match policy.action_constraint() {
-            ActionConstraint::Any => [*actions.any.get_or_insert_with(next)].into_iter().collect(),
-            ActionConstraint::Eq(action) => {
-                let action = Uid::new(convert::entity_ref(action));
-                [*actions.equal.entry(action).or_insert_with(next)].into_iter().collect()
-            }
-            ActionConstraint::In(group) => group
-                .iter()
-                .map(|action| *actions.within.entry(Uid::new(convert::entity_ref(action))).or_insert_with(&mut next))
-                .collect(),
-            #[allow(
-                unreachable_patterns,
-                reason = "Cedar has another constraint with a feature that others may turn on"
-            )]
-            _ => return,
-        };
-        let principal = policy.principal_constraint();
-        let resource = policy.resource_constraint();
-        for level in levels {
-            let places = self.levels.get_mut(level).and_then(|level| level.entry(principal.as_inner()));
-            if let Some(places) = places.and_then(|level| level.entry(resource.as_inner())) {
-                places.push(place);
-            }
-        }
-    }
-
     /// Adds the policies whose scope these three satisfy to `found`, which is empty.
     pub(crate) fn find(&self, action: &Action, principal: Subject<'_>, resource: Subject<'_>, found: &mut Candidates) {
-        for level in self.by_action.get(action.shape.number as usize).into_iter().flatten() {
-            let Some(level) = self.levels.get(*level) else { continue };
-            level.visit(principal, &mut |level| {
-                level.visit(resource, &mut |places| places.iter().for_each(|place| found.push(*place)));
+        let Some(actions) = self.by_action.get(action.shape.number as usize) else { return };
+        let mut resources = Satisfied::default();
+        self.resources.satisfied(resource, |constraint| resources.add(constraint));
+        self.principals.satisfied(principal, |constraint| {
+            let Some(row) = self.rows.principals.get(constraint as usize) else { return };
+            satisfying(row.of(&self.rows.actions), actions, |row| {
+                satisfying(row.of(&self.rows.resources), &resources, |row| {
+                    row.of(&self.rows.places).iter().for_each(|place| found.push(*place));
+                });
             });
-        }
+        });
         found.sort_unstable();
         // `action in [a, b]` is found twice when the action is in both.
         found.dedup();
     }
 }
 
-impl Actions {
-    /// The levels of every constraint that an action satisfies.
-    fn levels<'a>(&'a self, action: &'a Uid, groups: &'a UidSet) -> impl Iterator<Item = usize> + 'a {
-        let within = std::iter::once(action).chain(groups.iter().map(|group| &**group));
-        let within = within.filter_map(|group| self.within.get(group));
-        self.any.iter().chain(self.equal.get(action)).chain(within).copied()
-    }
-}
-
-impl<T: Default> Level<T> {
-    /// Where a constraint's policies belong; `None` for a template's slot, which no linked policy has.
-    fn entry(&mut self, constraint: &PrincipalOrResourceConstraint) -> Option<&mut T> {
-        let uid = |uid| Uid::new(convert::entity_ref(uid));
-        Some(match constraint {
-            PrincipalOrResourceConstraint::Any => self.any.get_or_insert_default(),
-            PrincipalOrResourceConstraint::Eq(EntityReference::EUID(entity)) => {
-                self.equal.entry(uid(entity)).or_default()
+impl Rows {
+    fn new(mut placed: Vec<Placed>) -> Self {
+        placed.sort_unstable();
+        // `action in [a, a]`.
+        placed.dedup();
+        let mut rows = Self::default();
+        let mut last = None;
+        for ([principal, action, resource], place) in placed {
+            let path = [principal, action, resource];
+            let same = last.map_or(0, |last: [u32; 3]| last.iter().zip(&path).take_while(|(a, b)| a == b).count());
+            if same < 1 {
+                // Nothing stands under the constraints of a policy for no action: `action in []`.
+                let gap = rows.principals.len()..principal as usize;
+                rows.principals.extend(gap.map(|constraint| Row::new(position(constraint), 0)));
+                rows.principals.push(Row::new(principal, rows.actions.len()));
             }
-            PrincipalOrResourceConstraint::In(EntityReference::EUID(group)) => {
-                self.within.entry(uid(group)).or_default().any_type.get_or_insert_default()
+            if same < 2 {
+                rows.actions.push(Row::new(action, rows.resources.len()));
+                extend(&mut rows.principals, rows.actions.len());
             }
-            PrincipalOrResourceConstraint::Is(kind) => self.of_type.entry(kind.to_smolstr()),
-            PrincipalOrResourceConstraint::IsIn(kind, EntityReference::EUID(group)) => {
-                self.within.entry(uid(group)).or_default().of_type.entry(kind.to_smolstr())
+            if same < 3 {
+                rows.resources.push(Row::new(resource, rows.places.len()));
+                extend(&mut rows.actions, rows.resources.len());
             }
-            PrincipalOrResourceConstraint::Eq(EntityReference::Slot(_))
-            | PrincipalOrResourceConstraint::In(EntityReference::Slot(_))
-            | PrincipalOrResourceConstraint::IsIn(_, EntityReference::Slot(_)) => return None,
-        })
-    }
-}
-
-impl<T> Level<T> {
-    /// Visits what stands under every constraint that an entity satisfies.
-    fn visit(&self, subject: Subject<'_>, visit: &mut impl FnMut(&T)) {
-        let kind = subject.uid.kind();
-        self.any.iter().for_each(&mut *visit);
-        self.of_type.find(kind).into_iter().for_each(&mut *visit);
-        find(&self.equal, subject.uid).into_iter().for_each(&mut *visit);
-        if self.within.is_empty() {
-            return;
+            rows.places.push(place);
+            extend(&mut rows.resources, rows.places.len());
+            last = Some(path);
         }
-        let mut enter = |within: &Within<T>| {
-            within.any_type.iter().for_each(&mut *visit);
-            within.of_type.find(kind).into_iter().for_each(&mut *visit);
-        };
-        find(&self.within, subject.uid).into_iter().for_each(&mut enter);
-        let Some(ancestors) = subject.record.map(EntityRecord::ancestors) else { return };
-        // Whichever are fewer are looked at one by one.
-        if ancestors.len() <= self.within.len() {
-            ancestors.iter().filter_map(|group| self.within.get(&**group)).for_each(enter);
-        } else {
-            // An entity is never among its own ancestors, so that nothing is visited twice.
-            self.within.iter().filter(|(group, _)| ancestors.contains(group)).for_each(|(_, within)| enter(within));
-        }
+        rows
     }
 }
 
-/// What stands under an entity, without a look-up where nothing stands under any.
-fn find<'a, K: Eq + Hash, T>(map: &'a HashMap<K, T, UidHasher>, key: &K) -> Option<&'a T> {
-    if map.is_empty() { None } else { map.get(key) }
-}
-
-impl<T> Default for Kinds<T> {
-    fn default() -> Self {
-        Self(Vec::new())
+/// The last row ends here.
+fn extend(rows: &mut [Row], end: usize) {
+    if let Some(row) = rows.last_mut() {
+        row.end = position(end);
     }
 }
 
-impl<T: Default> Kinds<T> {
-    fn entry(&mut self, kind: SmolStr) -> &mut T {
-        let place = match self.0.binary_search_by(|(known, _)| known.cmp(&kind)) {
-            Ok(place) => place,
-            Err(place) => {
-                self.0.insert(place, (kind, T::default()));
-                place
-            }
-        };
-        #[expect(clippy::indexing_slicing, reason = "it was found or inserted at this place")]
-        &mut self.0[place].1
+/// A text of so many policies would be far larger than any bundle may be.
+fn position(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+impl Row {
+    fn new(constraint: u32, start: usize) -> Self {
+        Self { constraint, start: position(start), end: position(start) }
+    }
+
+    /// What stands under it.
+    fn of<T>(self, next: &[T]) -> &[T] {
+        next.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
-impl<T> Kinds<T> {
-    fn find(&self, kind: &SmolStr) -> Option<&T> {
-        if self.0.len() <= LINEAR_MAX {
-            return self.0.iter().find(|(known, _)| known == kind).map(|(_, value)| value);
-        }
-        let place = self.0.binary_search_by(|(known, _)| known.cmp(kind)).ok()?;
-        self.0.get(place).map(|(_, value)| value)
+/// Visits the rows, which are in the order of their constraints, whose constraint is satisfied.
+#[inline]
+fn satisfying(rows: &[Row], satisfied: &Satisfied, mut visit: impl FnMut(Row)) {
+    let (near, far) = rows.split_at(rows.len().min(LINEAR_MAX));
+    near.iter().filter(|row| satisfied.contains(row.constraint)).for_each(|row| visit(*row));
+    let Some(first) = far.first() else { return };
+    for constraint in satisfied.iter().filter(|constraint| *constraint >= first.constraint) {
+        let found = far.binary_search_by_key(&constraint, |row| row.constraint);
+        found.ok().and_then(|place| far.get(place)).into_iter().for_each(|row| visit(*row));
     }
 }

@@ -1,6 +1,7 @@
 //! Policies in compiled form: what a decision reads, already parsed, numbered and sorted, so that it allocates nothing.
 
 mod compile;
+mod constraint;
 mod data;
 mod evaluate;
 pub(crate) mod extension;

@@ -1,6 +1,6 @@
 //! What operators do to values, where no entity needs to be looked up.
 
-use super::data::Operand;
+use super::data::{Datum, Operand};
 use crate::decision::Failure;
 
 /// An operator with one operand.
@@ -46,6 +46,21 @@ impl Unary {
 }
 
 impl Relation {
+    /// Whether it holds between two values that are kept.
+    ///
+    /// # Errors
+    /// As [`Self::holds`], which says what it means; here stands what is asked most, without a step between.
+    #[inline]
+    pub(crate) fn holds_between(self, left: &Datum, right: &Datum) -> Result<bool, Failure> {
+        match (self, left, right) {
+            (Self::Equal, Datum::String(a), Datum::String(b)) => Ok(a == b),
+            (Self::Less, Datum::Long(a), Datum::Long(b)) => Ok(a < b),
+            (Self::LessOrEqual, Datum::Long(a), Datum::Long(b)) => Ok(a <= b),
+            (Self::Contains, Datum::Set(set), Datum::String(text)) => Ok(set.contains_text(text)),
+            _ => self.holds(left.as_operand(), right.as_operand()),
+        }
+    }
+
     /// Whether it holds.
     ///
     /// # Errors

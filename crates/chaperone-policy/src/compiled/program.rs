@@ -10,6 +10,7 @@ use super::function::Function;
 use super::operator::{Arithmetic, Relation, Unary};
 use super::pattern::Pattern;
 use super::symbol::{Symbol, Symbols};
+use super::uid::Uid;
 use crate::decision::Failure;
 use crate::effects::{CounterKind, Level, MemoryLayout};
 use crate::memory::MemoryName;
@@ -50,15 +51,28 @@ pub(super) enum Node {
     Relation(Relation, NodeId, NodeId),
     Arithmetic(Arithmetic, NodeId, NodeId),
     In(NodeId, NodeId),
+    /// `principal in` one group that is written out, and the same of the resource.
+    SubjectIn(Role, Arc<Uid>),
+    /// `principal.…`, and the same of the resource.
+    SubjectField(Role, Symbol),
+    /// `principal has …`, and the same of the resource.
+    SubjectHasField(Role, Symbol),
     Field(NodeId, Symbol),
     HasField(NodeId, Symbol),
     Tag(NodeId, NodeId),
     HasTag(NodeId, NodeId),
-    Like(NodeId, Pattern),
+    Like(NodeId, Box<Pattern>),
     Is(NodeId, SmolStr),
     Set(Box<[NodeId]>),
     Record(Box<[(Symbol, NodeId)]>),
     Call(Function, Box<[NodeId]>),
+}
+
+/// An entity of every request.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Role {
+    Principal,
+    Resource,
 }
 
 /// What the context says beside the request.

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
 use hashbrown::HashTable;
+use smol_str::SmolStr;
 
 use super::data::{Datum, Operand};
 
@@ -35,6 +36,14 @@ impl Set {
             _ if self.members.len() <= LINEAR_MAX => self.members.iter().any(|found| found.as_operand() == member),
             _ => self.members.binary_search_by(|found| found.as_operand().cmp(&member)).is_ok(),
         }
+    }
+
+    /// Whether it has this string.
+    pub(crate) fn contains_text(&self, text: &SmolStr) -> bool {
+        if self.members.len() > LINEAR_MAX {
+            return self.contains(Operand::String(text));
+        }
+        self.members.iter().any(|found| matches!(found, Datum::String(own) if own == text))
     }
 
     /// How many members it has.
@@ -69,7 +78,10 @@ impl Set {
     /// Whether no member of this is one of `other`.
     pub(crate) fn is_disjoint(&self, other: &Self) -> bool {
         let (few, many) = if self.len() <= other.len() { (self, other) } else { (other, self) };
-        !few.iter().any(|member| many.contains(member.as_operand()))
+        !few.iter().any(|member| match member {
+            Datum::String(text) => many.contains_text(text),
+            _ => many.contains(member.as_operand()),
+        })
     }
 }
 

@@ -8,6 +8,11 @@ use smol_str::SmolStr;
 
 use crate::value::EntityRef;
 
+/// Odd, with its bits spread evenly.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Up to how many members of a set are searched from first to last.
+const LINEAR_MAX: usize = 8;
+
 /// Keyed by chance, so that nobody who chooses ids can make them collide.
 static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -21,7 +26,10 @@ pub(crate) struct Uid {
 impl Uid {
     /// Hashes an identity.
     pub(crate) fn new(name: EntityRef) -> Self {
-        Self { hash: STATE.hash_one((name.kind.as_str(), name.id.as_str())), name }
+        // Nobody chooses types: they are the schema's. Ids alone need the costly hash.
+        let kind =
+            name.kind.bytes().fold(0_u64, |hash, byte| (hash.rotate_left(5) ^ u64::from(byte)).wrapping_mul(MIX));
+        Self { hash: STATE.hash_one(name.id.as_str()) ^ kind, name }
     }
 
     /// As plain data.
@@ -103,7 +111,11 @@ pub(crate) struct UidSet(Box<[(u64, Arc<Uid>)]>);
 impl UidSet {
     /// Whether it has this one.
     pub(crate) fn contains(&self, uid: &Uid) -> bool {
-        let start = self.0.partition_point(|(hash, _)| *hash < uid.hash);
+        let is_before = |(hash, _): &(u64, Arc<Uid>)| *hash < uid.hash;
+        let start = match self.0.len() {
+            ..=LINEAR_MAX => self.0.iter().take_while(|member| is_before(member)).count(),
+            _ => self.0.partition_point(is_before),
+        };
         let rest = self.0.get(start..).unwrap_or_default();
         rest.iter().take_while(|(hash, _)| *hash == uid.hash).any(|(_, member)| **member == *uid)
     }

@@ -36,7 +36,7 @@ pub(super) struct Situation {
     /// With what.
     pub(super) attributes: Attributes,
     /// Who presents the session.
-    pub(super) presenter: Presenter,
+    pub(super) presenter: Presenter<'static>,
     /// When.
     pub(super) now: Timestamp,
 }
@@ -55,7 +55,7 @@ impl Situation {
         let chain = chance.percent(70).then(|| chain(chance, world, compiled, &principal));
         let now = OPENED.plus(Duration::from_secs(if chance.percent(2) { 4_000 } else { chance.below(60) as u64 }));
         let presenter =
-            Presenter { spiffe_id: chance.percent(95).then(|| "spiffe://x/y".to_owned()), certificate_sha256: None };
+            Presenter { spiffe_id: chance.percent(95).then(|| "spiffe://x/y".into()), certificate_sha256: None };
         Self { chain, principal, action, resource, attributes, presenter, now }
     }
 

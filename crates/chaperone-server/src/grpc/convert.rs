@@ -38,16 +38,25 @@ pub fn caller<T>(request: &tonic::Request<T>) -> String {
 ///
 /// # Errors
 /// [`AdminError::Invalid`] with the field.
+#[expect(clippy::needless_pass_by_value, reason = "callers have it from a message that they take apart")]
 pub fn entity_ref(field: impl Display, entity: Option<api::EntityRef>) -> Result<EntityRef, AdminError> {
+    self::entity(&field, entity.as_ref().map(|entity| (entity.r#type.as_str(), entity.id.as_str())))
+}
+
+/// As [`entity_ref`], from a type and an id.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
+pub fn entity(field: &dyn Display, entity: Option<(&str, &str)>) -> Result<EntityRef, AdminError> {
     match entity {
-        Some(entity) if is_name(&entity.r#type) && is_name(&entity.id) => Ok(EntityRef::new(entity.r#type, entity.id)),
+        Some((kind, id)) if is_name(kind) && is_name(id) => Ok(EntityRef::new(kind, id)),
         Some(_) => Err(invalid(field.to_string(), "must have a type and an id, neither of them with NUL")),
         None => Err(invalid(field.to_string(), "is required")),
     }
 }
 
 /// Whether a text can name something: PostgreSQL cannot keep NUL.
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains('\0')
 }
 
@@ -72,24 +81,25 @@ pub fn entity_ref_to_api(entity: &EntityRef) -> api::EntityRef {
 ///
 /// # Errors
 /// [`AdminError::Invalid`] with the field.
-pub fn attributes(
+pub fn attributes<N: AsRef<str>>(
     field: impl Display,
-    values: impl IntoIterator<Item = (String, api::Value)>,
+    values: impl IntoIterator<Item = (N, api::Value)>,
 ) -> Result<Attributes, AdminError> {
     let mut budget = VALUES_MAX;
     record(&field, values, VALUE_DEPTH_MAX, &mut budget)
 }
 
 /// `field` is written down only when there is something to say of it.
-fn record(
+fn record<N: AsRef<str>>(
     field: &dyn Display,
-    values: impl IntoIterator<Item = (String, api::Value)>,
+    values: impl IntoIterator<Item = (N, api::Value)>,
     depth: usize,
     budget: &mut usize,
 ) -> Result<Attributes, AdminError> {
     values
         .into_iter()
         .map(|(name, value)| {
+            let name = name.as_ref();
             let value = convert(&format_args!("{field}.{name}"), value, depth, budget)?;
             Ok((name.into(), value))
         })

@@ -1,15 +1,11 @@
 //! How answers of the decision service are written: straight from the decision, without a message in between.
 
-use std::marker::PhantomData;
-
-use bytes::BufMut;
+use bytes::{Buf as _, BufMut, Bytes};
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Failure, Outcome};
-use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic_prost::ProstDecoder;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::convert;
 use crate::pdp::Answer;
@@ -25,9 +21,9 @@ pub enum Reply {
     Stream(u64, Result<Answer, api::CheckFailure>),
 }
 
-/// Reads questions as prost does, and writes replies.
-#[derive(Debug)]
-pub struct DecisionCodec<T>(PhantomData<T>);
+/// Hands questions over as they are, and writes replies.
+#[derive(Debug, Default)]
+pub struct DecisionCodec;
 
 /// Writes replies.
 #[derive(Debug, Default)]
@@ -36,41 +32,31 @@ pub struct ReplyEncoder {
     decision: Vec<u8>,
 }
 
-impl<T> Default for DecisionCodec<T> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<T: Message + Default + 'static> Codec for DecisionCodec<T> {
+impl Codec for DecisionCodec {
     type Encode = Reply;
-    type Decode = T;
+    type Decode = Bytes;
     type Encoder = ReplyEncoder;
-    type Decoder = QuestionDecoder<T>;
+    type Decoder = QuestionDecoder;
 
     fn encoder(&mut self) -> ReplyEncoder {
         ReplyEncoder::default()
     }
 
-    fn decoder(&mut self) -> QuestionDecoder<T> {
-        QuestionDecoder(ProstDecoder::default())
+    fn decoder(&mut self) -> QuestionDecoder {
+        QuestionDecoder
     }
 }
 
-/// Reads questions.
+/// Hands questions over as they are: they are read where they stand.
 #[derive(Debug)]
-pub struct QuestionDecoder<T>(ProstDecoder<T>);
+pub struct QuestionDecoder;
 
-impl<T: Message + Default> Decoder for QuestionDecoder<T> {
-    type Item = T;
+impl Decoder for QuestionDecoder {
+    type Item = Bytes;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
-        self.0.decode(buffer)
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        self.0.buffer_settings()
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }
 
@@ -85,6 +71,19 @@ impl Encoder for ReplyEncoder {
 }
 
 impl ReplyEncoder {
+    /// Writes a reply behind others, with what stands before a message on a gRPC stream: whether it is compressed, and its length.
+    pub(super) fn frame(&mut self, reply: &Reply, buffer: &mut Vec<u8>) {
+        let prefix = buffer.len();
+        buffer.extend_from_slice(&[0; 5]);
+        let start = buffer.len();
+        self.write(reply, buffer);
+        // An answer is far from 4 GiB; were it not, the caller would get a message that it cannot read.
+        let length = u32::try_from(buffer.len() - start).unwrap_or(u32::MAX);
+        if let Some(place) = buffer.get_mut(prefix + 1..start) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+
     fn write(&mut self, reply: &Reply, buffer: &mut impl BufMut) {
         match reply {
             Reply::Check(answer) => self.write_decision(1, answer, buffer),
@@ -160,6 +159,7 @@ fn text_length(text: &str) -> usize {
 mod tests {
     use chaperone_policy::{BundleNumber, Decision, DecisionId, DeterminingPolicy, Reason, Timestamp};
     use proptest::prelude::*;
+    use prost::Message as _;
     use uuid::Uuid;
 
     use super::*;

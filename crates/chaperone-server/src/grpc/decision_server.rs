@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use chaperone_api::chaperone::v1::decision_service_server::SERVICE_NAME;
+use futures_util::stream;
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
 use tower::{Service, service_fn};
 
-use super::decision_codec::DecisionCodec;
+use super::decision_codec::{DecisionCodec, Reply};
 use super::decisions::Decisions;
 
 /// The service.
@@ -27,11 +28,8 @@ impl DecisionServer {
         Self { decisions, message_bytes_max }
     }
 
-    fn grpc<T>(&self) -> Grpc<DecisionCodec<T>>
-    where
-        T: prost::Message + Default + 'static,
-    {
-        Grpc::new(DecisionCodec::default()).apply_max_message_size_config(Some(self.message_bytes_max), None)
+    fn grpc(&self) -> Grpc<DecisionCodec> {
+        Grpc::new(DecisionCodec).apply_max_message_size_config(Some(self.message_bytes_max), None)
     }
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
@@ -44,8 +42,17 @@ impl DecisionServer {
                 self.grpc().unary(service_fn(|request| decisions.check_batch(request)), request).await
             }
             "/chaperone.v1.DecisionService/CheckStream" => {
-                let check_stream = |request| std::future::ready(Ok(decisions.check_stream(request)));
-                self.grpc().streaming(service_fn(check_stream), request).await
+                let mut answers = None;
+                let check_stream = |questions| {
+                    answers = Some(decisions.check_stream(questions));
+                    std::future::ready(Ok(tonic::Response::new(stream::empty::<Result<Reply, Status>>())))
+                };
+                let response = self.grpc().streaming(service_fn(check_stream), request).await;
+                // What tonic refuses has no answers.
+                match answers {
+                    Some(answers) => response.map(|_| Body::new(answers)),
+                    None => response,
+                }
             }
             _ => Status::unimplemented("this service has no such method").into_http(),
         }

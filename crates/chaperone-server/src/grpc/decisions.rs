@@ -4,19 +4,25 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Bundle, Request};
+use prost::Message;
 use tonic::{Response, Status, Streaming};
 
 use super::convert;
 use super::decision_codec::Reply;
+use super::decision_message::{ActionFields, BatchQuestion, CheckQuestion, PresenterFields, Reads as _};
 use super::decision_stream::Answers;
 use super::ext_authz::grpc_timeout;
+use super::last::Last;
+use super::wire::keep_last;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
 use crate::pdp::{self, Answer, Claim, Consistency, Pdp, Protocol, Question};
 use crate::presenter::{Certificate, Evidence};
 use crate::shutdown::Shutdown;
+use crate::spiffe::parse_spiffe_id;
 use crate::telemetry::ParentContext;
 
 /// How many actions one batch may have.
@@ -38,7 +44,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn of<T>(request: &tonic::Request<T>) -> Self {
+    pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
         Self {
             timeout: grpc_timeout(request.metadata().as_ref()),
             parent: convert::parent_context(request.metadata().as_ref()),
@@ -47,65 +53,55 @@ impl Call {
     }
 
     /// The presenter that the caller vouches for; when it names none, the caller presents the session itself.
-    fn presenter(&self, presenter: Option<api::Presenter>) -> Result<Presented, AdminError> {
-        match presenter {
-            Some(presenter) => Ok(Presented {
-                certificate: convert::digest("presenter.certificate_sha256", &presenter.certificate_sha256)?,
-                spiffe_id: presenter.spiffe_id,
-            }),
+    fn evidence<'a>(
+        &'a self,
+        presenter: Option<&PresenterFields<'a>>,
+        spiffe_id: impl FnOnce(&'a str) -> Option<&'a str>,
+    ) -> Result<Evidence<'a>, AdminError> {
+        let (id, certificate) = match presenter {
+            Some(presenter) => {
+                let certificate = convert::digest("presenter.certificate_sha256", presenter.certificate_sha256)?;
+                (Some(presenter.spiffe_id), certificate)
+            }
             None => {
                 let identity = self.peer.as_ref().and_then(|peer| peer.identity.as_ref());
-                Ok(Presented {
-                    spiffe_id: identity.and_then(|identity| identity.spiffe_id.clone()).unwrap_or_default(),
-                    certificate: identity.map(|identity| identity.certificate_sha256),
-                })
+                let certificate = identity.map(|identity| identity.certificate_sha256);
+                (identity.and_then(|identity| identity.spiffe_id.as_deref()), certificate)
             }
-        }
-    }
-}
-
-struct Presented {
-    spiffe_id: String,
-    certificate: Option<[u8; 32]>,
-}
-
-impl Presented {
-    fn evidence(&self) -> Evidence<'_> {
-        Evidence {
-            principal: &self.spiffe_id,
-            certificate: self.certificate.map_or(Certificate::Absent, Certificate::Sha256),
-        }
+        };
+        let certificate = certificate.map_or(Certificate::Absent, Certificate::Sha256);
+        Ok(Evidence { spiffe_id: id.and_then(spiffe_id), certificate })
     }
 }
 
 /// A question, read: what [`Question`] borrows from.
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     claim: Claim,
-    presented: Presented,
-    action: Request,
+    evidence: Evidence<'a>,
+    action: &'a Request,
     consistency: Consistency,
 }
 
-impl Asked {
+impl<'a> Asked<'a> {
     pub(super) fn read(
-        bundle: &Bundle,
-        call: &Call,
-        claim: impl FnOnce(String) -> Claim,
-        request: api::CheckRequest,
+        bundle: &Arc<Bundle>,
+        call: &'a Call,
+        question: CheckQuestion<'a>,
+        last: &'a mut Last,
     ) -> Result<Self, AdminError> {
         Ok(Self {
-            presented: call.presenter(request.presenter)?,
-            action: action_request(bundle, "action", request.action)?,
-            claim: claim(request.session_handle),
-            consistency: consistency(request.consistency)?,
+            evidence: call.evidence(question.presenter.as_ref(), |id| last.spiffe_id(id))?,
+            claim: last.claim(question.session_handle),
+            action: last.request(bundle, question.action)?,
+            consistency: consistency(question.consistency)?,
         })
     }
 
     pub(super) fn question(&self) -> Question<'_, '_> {
         Question {
             claim: self.claim,
-            evidence: self.presented.evidence(),
-            asked: pdp::Asked::Actions(std::slice::from_ref(&self.action)),
+            evidence: self.evidence,
+            asked: pdp::Asked::Actions(std::slice::from_ref(self.action)),
             consistency: self.consistency,
         }
     }
@@ -121,10 +117,13 @@ impl Decisions {
     ///
     /// # Errors
     /// When the question is not as it must be, or no decision can be made.
-    pub async fn check(&self, request: tonic::Request<api::CheckRequest>) -> Result<Response<Reply>, Status> {
+    pub async fn check(&self, request: tonic::Request<Bytes>) -> Result<Response<Reply>, Status> {
         let call = Call::of(&request);
+        let message = request.into_inner();
+        let question = CheckQuestion::read(&message).map_err(|_| malformed::<api::CheckRequest>(&message))?;
+        let mut last = Last::default();
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, &call, |handle| claim(&handle), request.into_inner())?;
+        let asked = Asked::read(&check.snapshot.bundle, &call, question, &mut last)?;
         Ok(Response::new(Reply::Check(check.decide(asked.question()).await?)))
     }
 
@@ -132,37 +131,36 @@ impl Decisions {
     ///
     /// # Errors
     /// As [`Decisions::check`], for any of them.
-    pub async fn check_batch(
-        &self,
-        request: tonic::Request<api::CheckBatchRequest>,
-    ) -> Result<Response<Reply>, Status> {
+    pub async fn check_batch(&self, request: tonic::Request<Bytes>) -> Result<Response<Reply>, Status> {
         let call = Call::of(&request);
-        Ok(Response::new(Reply::Batch(self.check_each(&call, request.into_inner()).await?)))
+        let message = request.into_inner();
+        let question = BatchQuestion::read(&message).map_err(|_| malformed::<api::CheckBatchRequest>(&message))?;
+        Ok(Response::new(Reply::Batch(self.check_each(&call, question).await?)))
     }
 
     /// Decides many actions, each by itself.
-    pub fn check_stream(&self, request: tonic::Request<Streaming<api::CheckStreamRequest>>) -> Response<Answers> {
+    pub(super) fn check_stream(&self, request: tonic::Request<Streaming<Bytes>>) -> Answers {
         // The deadline of the call is the stream's, not that of each check in it.
         let call = Call { timeout: None, ..Call::of(&request) };
         let (pdp, shutdown) = (Arc::clone(&self.pdp), self.shutdown.clone());
-        Response::new(Answers::new(pdp, shutdown, call, request.into_inner()))
+        Answers::new(pdp, shutdown, call, request.into_inner())
     }
 
-    async fn check_each(&self, call: &Call, request: api::CheckBatchRequest) -> Result<Vec<Answer>, Status> {
-        let count = request.actions.len();
+    async fn check_each(&self, call: &Call, question: BatchQuestion<'_>) -> Result<Vec<Answer>, Status> {
+        let count = question.actions.len();
         if count == 0 || count > BATCH_MAX {
             let message = format!("must have 1 to {BATCH_MAX} elements, not {count}");
             return Err(convert::invalid("actions", message).into());
         }
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let presented = call.presenter(request.presenter)?;
-        let actions = request.actions.into_iter().enumerate().map(|(index, action)| {
-            action_request(&check.snapshot.bundle, format_args!("actions[{index}]"), Some(action))
+        let evidence = call.evidence(question.presenter.as_ref(), parse_spiffe_id)?;
+        let actions = question.actions.into_iter().enumerate().map(|(index, action)| {
+            action_request(&check.snapshot.bundle, &format_args!("actions[{index}]"), Some(action))
         });
         let actions = actions.collect::<Result<Vec<_>, _>>()?;
-        let consistency = consistency(request.consistency)?;
-        let claim = claim(&request.session_handle);
-        Ok(check.decide_each(claim, presented.evidence(), consistency, &actions).await?)
+        let consistency = consistency(question.consistency)?;
+        let claim = claim(question.session_handle);
+        Ok(check.decide_each(claim, evidence, consistency, &actions).await?)
     }
 }
 
@@ -178,15 +176,23 @@ fn consistency(value: i32) -> Result<Consistency, AdminError> {
     }
 }
 
-fn action_request(
+/// What prost finds wrong with a message that cannot be read.
+pub(super) fn malformed<M: Message + Default>(message: &[u8]) -> Status {
+    let error = M::decode(message).err();
+    Status::internal(error.map_or_else(|| "the message is malformed".to_owned(), |error| error.to_string()))
+}
+
+pub(super) fn action_request(
     bundle: &Bundle,
-    field: impl Display,
-    action: Option<api::ActionRequest>,
+    field: &dyn Display,
+    action: Option<ActionFields<'_>>,
 ) -> Result<Request, AdminError> {
-    let action = action.ok_or_else(|| convert::invalid(field.to_string(), "is required"))?;
-    let resource = convert::entity_ref(format_args!("{field}.resource"), action.resource)?;
+    let mut action = action.ok_or_else(|| convert::invalid(field.to_string(), "is required"))?;
+    let resource = action.resource.map(|resource| (resource.kind, resource.id));
+    let resource = convert::entity(&format_args!("{field}.resource"), resource)?;
+    keep_last(&mut action.attributes);
     let attributes = convert::attributes(format_args!("{field}.attributes"), action.attributes)?;
     bundle
-        .request(&action.action, resource, attributes)
+        .request(action.action, resource, attributes)
         .map_err(|error| convert::invalid(format!("{field}.{}", error.field), error.message))
 }

@@ -2,7 +2,7 @@
 
 use chaperone_policy::mapping::{Connection, Headers, HttpRequest};
 
-use super::wire::{Content, Fields, Malformed};
+use super::wire::{Content, Fields, Malformed, keep_last};
 use crate::presenter::{Certificate, Evidence};
 
 /// How many headers a request has, so that their list need not grow.
@@ -107,9 +107,13 @@ impl<'a> Attributes<'a> {
             destination_address,
             destination_port,
             sni: self.sni,
-            peer_spiffe_id: crate::spiffe::parse_spiffe_id(self.source.principal).unwrap_or_default(),
+            peer_spiffe_id: self.spiffe_id().unwrap_or_default(),
             context_extensions: self.context_extensions.clone(),
         }
+    }
+
+    fn spiffe_id(&self) -> Option<&'a str> {
+        crate::spiffe::parse_spiffe_id(self.source.principal)
     }
 
     /// Who presents the session, as the proxy vouches for it.
@@ -118,7 +122,7 @@ impl<'a> Attributes<'a> {
             "" => Certificate::Absent,
             pem => Certificate::UrlEncodedPem(pem),
         };
-        Evidence { principal: self.source.principal, certificate }
+        Evidence { spiffe_id: self.spiffe_id(), certificate }
     }
 
     fn merge(&mut self, mut fields: Fields<'a>) -> Result<(), Malformed> {
@@ -277,18 +281,6 @@ fn header(mut fields: Fields<'_>) -> Result<(&str, &[u8]), Malformed> {
         }
     }
     Ok((key, if raw_value.is_empty() { value.as_bytes() } else { raw_value }))
-}
-
-/// A map's entries by key, and of several with one key the last. A map has no order, so that sorting loses nothing.
-fn keep_last<V: Copy>(entries: &mut Vec<(&str, V)>) {
-    entries.sort_by_key(|(key, _)| *key);
-    entries.dedup_by(|later, kept| {
-        let is_same = later.0 == kept.0;
-        if is_same {
-            *kept = *later;
-        }
-        is_same
-    });
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod data_plane;
 pub mod decision_codec;
+mod decision_message;
 pub mod decision_server;
 mod decision_stream;
 pub mod decisions;
@@ -10,6 +11,7 @@ pub mod entities;
 pub mod ext_authz;
 mod ext_authz_answer;
 mod ext_authz_message;
+mod last;
 pub mod policies;
 pub mod sessions;
 pub mod status;

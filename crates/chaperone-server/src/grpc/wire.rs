@@ -6,5 +6,5 @@
 mod fields;
 mod writer;
 
-pub(super) use fields::{Content, Fields, Malformed};
+pub(super) use fields::{Content, Fields, Malformed, keep_last};
 pub(super) use writer::Writer;

@@ -33,7 +33,7 @@ pub(super) struct Job {
     pub(super) handle: HandleHash,
     /// The session as it was found.
     pub(super) cached: Arc<CachedChain>,
-    pub(super) presenter: Presenter,
+    pub(super) presenter: Presenter<'static>,
     pub(super) requests: Vec<Request>,
 }
 

@@ -51,7 +51,7 @@ impl Judge {
         id: DecisionId,
         snapshot: &Arc<Snapshot>,
         chain: &SessionChain,
-        presenter: &Presenter,
+        presenter: &Presenter<'_>,
         requests: &[Request],
         now: Timestamp,
     ) -> Result<Judgement, NoDecision> {
@@ -98,7 +98,7 @@ impl Judge {
         id: DecisionId,
         snapshot: &Arc<Snapshot>,
         principal: &EntityRef,
-        presenter: &Presenter,
+        presenter: &Presenter<'_>,
         requests: &[Request],
         now: Timestamp,
     ) -> Result<Judgement, NoDecision> {

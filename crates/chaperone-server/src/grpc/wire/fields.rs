@@ -157,3 +157,17 @@ impl<'a> Fields<'a> {
         self.depth.checked_sub(1).ok_or(Malformed)
     }
 }
+
+/// A map's entries by key, and of several with one key the last. A map has no order, so that sorting loses nothing.
+pub(in crate::grpc) fn keep_last<V>(entries: &mut Vec<(&str, V)>) {
+    if entries.len() > 1 {
+        entries.sort_by_key(|(key, _)| *key);
+        entries.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+    }
+}
