@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chaperone_policy::{HandleHash, Life, Session, SessionId, Timestamp};
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::EmbeddedStore;
@@ -11,6 +11,7 @@ use super::feed::reserve;
 use super::transaction::Announce;
 use crate::attempt::Attempt;
 use crate::error::StoreError;
+use crate::failure::Failure;
 use crate::feed::{Changed, shard_of_tree};
 use crate::rows::{SessionRow, bind_session, page, session_columns, stored_hash, whole_chain};
 use crate::store::SessionFilter;
@@ -19,53 +20,68 @@ use crate::stored_time::StoredTime;
 pub(super) async fn insert(store: &EmbeddedStore, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
     store
         .transaction(Announce::Here, move |Attempt { connection, .. }| {
+            Box::pin(insert_one(connection, session, handle))
+        })
+        .await
+}
+
+pub(super) async fn insert_all(store: &EmbeddedStore, sessions: &[(Session, HandleHash)]) -> Result<(), StoreError> {
+    store
+        .transaction(Announce::Here, move |Attempt { connection, .. }| {
             Box::pin(async move {
-                let row = SessionRow::try_from(session)?;
-                let reserved = reserve(connection, shard_of_tree(session.tree), 1).await?;
-                if let Some(parent) = session.parent {
-                    let stored: Option<i32> = sqlx::query_scalar(
-                        "SELECT 1
-                        FROM sessions
-                        WHERE session_id = $1 AND tree_id = $2",
-                    )
-                    .bind(parent.as_uuid())
-                    .bind(row.tree_id)
-                    .fetch_optional(&mut *connection)
-                    .await?;
-                    if stored.is_none() {
-                        return Err(StoreError::NotFound { what: format!("parent session `{parent}`") }.into());
-                    }
+                for (session, handle) in sessions {
+                    insert_one(connection, session, handle).await?;
                 }
-                let query = sqlx::query(
-                    "INSERT INTO sessions (
-                        session_id, tree_id, parent_id, depth, handle_hash, last_used_at, version,
-                        principal_type, principal_id, owner, task_id, task_purpose, labels, scope,
-                        binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us,
-                        ended_act, ended_at, ended_reason, ended_by
-                    )
-                    VALUES (
-                        $1, $2, $3, $4, $5, $6, $7,
-                        $8, $9, $10, $11, $12, $13, $14,
-                        $15, $16, $17, $18, $19,
-                        $20, $21, $22, $23
-                    )
-                    ON CONFLICT DO NOTHING",
-                )
-                .bind(row.session_id)
-                .bind(row.tree_id)
-                .bind(row.parent_id)
-                .bind(row.depth)
-                .bind(stored_hash(handle))
-                .bind(row.last_used_at)
-                .bind(row.version);
-                let inserted = bind_session!(query, row).execute(&mut *connection).await?.rows_affected();
-                if inserted == 0 {
-                    return Err(StoreError::SessionConflict { id: session.id }.into());
-                }
-                reserved.append(connection, &[Changed::Session(session.id)], session.opened_at).await
+                Ok(())
             })
         })
         .await
+}
+
+async fn insert_one(connection: &mut SqliteConnection, session: &Session, handle: &HandleHash) -> Result<(), Failure> {
+    let row = SessionRow::try_from(session)?;
+    let reserved = reserve(connection, shard_of_tree(session.tree), 1).await?;
+    if let Some(parent) = session.parent {
+        let stored: Option<i32> = sqlx::query_scalar(
+            "SELECT 1
+            FROM sessions
+            WHERE session_id = $1 AND tree_id = $2",
+        )
+        .bind(parent.as_uuid())
+        .bind(row.tree_id)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if stored.is_none() {
+            return Err(StoreError::NotFound { what: format!("parent session `{parent}`") }.into());
+        }
+    }
+    let query = sqlx::query(
+        "INSERT INTO sessions (
+            session_id, tree_id, parent_id, depth, handle_hash, last_used_at, version,
+            principal_type, principal_id, owner, task_id, task_purpose, labels, scope,
+            binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us,
+            ended_act, ended_at, ended_reason, ended_by
+        )
+        VALUES (
+            $1, $2, $3, $4, $5, $6, $7,
+            $8, $9, $10, $11, $12, $13, $14,
+            $15, $16, $17, $18, $19,
+            $20, $21, $22, $23
+        )
+        ON CONFLICT DO NOTHING",
+    )
+    .bind(row.session_id)
+    .bind(row.tree_id)
+    .bind(row.parent_id)
+    .bind(row.depth)
+    .bind(stored_hash(handle))
+    .bind(row.last_used_at)
+    .bind(row.version);
+    let inserted = bind_session!(query, row).execute(&mut *connection).await?.rows_affected();
+    if inserted == 0 {
+        return Err(StoreError::SessionConflict { id: session.id }.into());
+    }
+    reserved.append(connection, &[Changed::Session(session.id)], session.opened_at).await
 }
 
 pub(super) async fn by_id(store: &EmbeddedStore, id: SessionId) -> Result<Option<Session>, StoreError> {
