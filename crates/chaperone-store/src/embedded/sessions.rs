@@ -104,34 +104,37 @@ pub(super) async fn by_id(store: &EmbeddedStore, id: SessionId) -> Result<Option
     row.map(Session::try_from).transpose()
 }
 
+/// A session by the hash of its handle, and its ancestors.
+///
+/// `CROSS JOIN` holds SQLite to the written order, from the few links to their sessions. Left to itself it reads all sessions, and looks for
+/// each of them among the links.
+// 32: above any depth that is let in, so that a loop in broken rows ends.
+const SELECT_CHAIN: &str = concat!(
+    "WITH RECURSIVE chain (link_id, next_id, link_tree, place) AS (
+        SELECT session_id, parent_id, tree_id, 0
+        FROM sessions
+        WHERE handle_hash = $1
+        UNION ALL
+        SELECT parent.session_id, parent.parent_id, parent.tree_id, chain.place + 1
+        FROM chain
+        CROSS JOIN sessions AS parent
+            ON parent.session_id = chain.next_id AND parent.tree_id = chain.link_tree
+        WHERE chain.place < 32
+    )
+    SELECT ",
+    session_columns!(),
+    "
+    FROM chain
+    CROSS JOIN sessions ON sessions.session_id = chain.link_id
+    ORDER BY place"
+);
+
 pub(super) async fn chain(store: &EmbeddedStore, handle: &HandleHash) -> Result<Vec<Session>, StoreError> {
     let rows: Vec<SessionRow> = store
         .read(move |Attempt { connection, .. }| {
-            Box::pin(async move {
-                // 32: above any depth that is let in, so that a loop in broken rows ends.
-                Ok(sqlx::query_as(concat!(
-                    "WITH RECURSIVE chain (link_id, next_id, link_tree, place) AS (
-                        SELECT session_id, parent_id, tree_id, 0
-                        FROM sessions
-                        WHERE handle_hash = $1
-                        UNION ALL
-                        SELECT parent.session_id, parent.parent_id, parent.tree_id, chain.place + 1
-                        FROM chain
-                        JOIN sessions AS parent
-                            ON parent.session_id = chain.next_id AND parent.tree_id = chain.link_tree
-                        WHERE chain.place < 32
-                    )
-                    SELECT ",
-                    session_columns!(),
-                    "
-                    FROM chain
-                    JOIN sessions ON sessions.session_id = chain.link_id
-                    ORDER BY place"
-                ))
-                .bind(stored_hash(handle))
-                .fetch_all(connection)
-                .await?)
-            })
+            Box::pin(
+                async move { Ok(sqlx::query_as(SELECT_CHAIN).bind(stored_hash(handle)).fetch_all(connection).await?) },
+            )
         })
         .await?;
     whole_chain(rows)
@@ -276,5 +279,30 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter) {
             query.push(" AND (idle_timeout_us IS NULL OR ").push_bind(now);
             query.push(" - last_used_at <= idle_timeout_us)");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn chain_is_found_by_indexes_alone() {
+        let store = EmbeddedStore::open(None).await.expect("it opens");
+        let plan: Vec<(i64, i64, i64, String)> = store
+            .read(|Attempt { connection, .. }| {
+                Box::pin(async move {
+                    let explain = format!("EXPLAIN QUERY PLAN {SELECT_CHAIN}");
+                    Ok(sqlx::query_as(sqlx::AssertSqlSafe(explain)).bind(vec![0_u8; 32]).fetch_all(connection).await?)
+                })
+            })
+            .await
+            .expect("it is explained");
+        let steps: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
+        assert!(steps.iter().any(|step| step.starts_with("SEARCH sessions")), "{steps:?}");
+        assert!(
+            !steps.iter().any(|step| step.starts_with("SCAN sessions") || step.starts_with("SCAN parent")),
+            "{steps:?}"
+        );
     }
 }
