@@ -49,6 +49,10 @@ pub fn session() -> SessionServiceOpenRequest {
 
 /// The same session as [`session`] opens, one of many, as a store keeps it; and what presents it. For a store that nobody can reach:
 /// the handle is no secret.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no clock of the server is at hand where a store is filled before it starts"
+)]
 pub fn stored_session(number: u32) -> (Session, HandleHash, String) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     let now = Timestamp::from_micros(i64::try_from(now.as_micros()).expect("it is before the year 294000"));

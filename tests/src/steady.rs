@@ -279,6 +279,6 @@ mod tests {
     fn later_requests_refer_to_what_the_first_one_taught() {
         let (first, later) = header_blocks(&[(":path", "/a"), ("te", "trailers")]);
         assert_eq!(first, b"\x83\x86\x40\x05:path\x02/a\x40\x02te\x08trailers");
-        assert_eq!(later, [0x83, 0x86, 0x80 | 63, 0x80 | 62]);
+        assert_eq!(later, [0x83, 0x86, 0x80 + 63, 0x80 + 62]);
     }
 }
