@@ -26,6 +26,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod raw;
+pub mod steady;
 pub mod stub;
 pub mod upstream;
 pub mod wait;

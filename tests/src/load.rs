@@ -1,19 +1,28 @@
-//! Load that h2load cannot make: checks of many sessions, and checks at a steady rate.
+//! What loads have in common that h2load cannot make: their session, their connections, and what they report.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use chaperone_api::chaperone::v1::SessionServiceOpenRequest;
 use chaperone_api::envoy::service::auth::v3::CheckResponse;
+use chaperone_policy::{Binding, EntityRef, HandleHash, Scope, Session, SessionHandle, SessionId, Task, Timestamp};
 use h2::client::SendRequest;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 use crate::{admin, frame};
 
 /// The target of the request that is checked.
 pub const PATH: &str = "/documents/42?format=csv&rows=250&cost=12.50";
+
+/// Where Envoy asks.
+pub const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+/// How long a session lasts that was put into a store: longer than a bench.
+const STORED_FOR: Duration = Duration::from_hours(24);
 
 /// Connections that a load has open.
 pub const CONNECTIONS: usize = 8;
@@ -38,6 +47,41 @@ pub fn session() -> SessionServiceOpenRequest {
     }
 }
 
+/// The same session as [`session`] opens, one of many, as a store keeps it; and what presents it. For a store that nobody can reach:
+/// the handle is no secret.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no clock of the server is at hand where a store is filled before it starts"
+)]
+pub fn stored_session(number: u32) -> (Session, HandleHash, String) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let now = Timestamp::from_micros(i64::try_from(now.as_micros()).expect("it is before the year 294000"));
+    let id = SessionId::new(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + u128::from(number)));
+    let request = session();
+    let task = request.task.expect("it has a task");
+    let principal = request.principal.expect("it has a principal");
+    let handle = SessionHandle::from_random(Sha256::digest(number.to_be_bytes()).into());
+    let session = Session {
+        id,
+        tree: id,
+        parent: None,
+        depth: 0,
+        principal: EntityRef::new(&principal.r#type, &principal.id),
+        owner: request.owner,
+        task: Task { id: task.id, purpose: task.purpose },
+        labels: request.labels.into_iter().collect(),
+        scope: Scope::Unrestricted,
+        binding: Binding { spiffe_id: request.binding.map(|binding| binding.spiffe_id), certificate_sha256: None },
+        opened_at: now,
+        expires_at: now.plus(STORED_FOR),
+        idle_timeout: None,
+        last_used_at: now,
+        ended: None,
+        version: 1,
+    };
+    (session, handle.hash(), handle.reveal())
+}
+
 /// A connection that carries checks as Envoy sends them.
 #[derive(Clone)]
 pub struct Caller {
@@ -56,7 +100,7 @@ impl Caller {
         let (requests, connection) = settings.handshake(stream).await.expect("the server speaks HTTP/2");
         // Should it fail, then so do its requests.
         tokio::spawn(connection);
-        let uri = format!("http://{address}/envoy.service.auth.v3.Authorization/Check");
+        let uri = format!("http://{address}{CHECK}");
         Self { requests, uri: uri.parse().expect("a URI") }
     }
 

@@ -1,6 +1,6 @@
 //! What only the embedded store can show: its file.
 
-use chaperone_policy::{EntityRef, Timestamp};
+use chaperone_policy::{Binding, EntityRef, HandleHash, Scope, Session, SessionId, Task, Timestamp};
 use chaperone_store::{EmbeddedStore, SchemaError, Store, StoreError};
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -31,6 +31,49 @@ async fn second_store_on_the_same_file_is_refused() {
     };
     assert!(source.to_string().contains("open in another process"), "{source}");
     first.ping().await.expect("the first one still works");
+}
+
+#[tokio::test]
+async fn sessions_in_bulk_are_stored_all_or_none() {
+    let store = EmbeddedStore::open(None).await.expect("it opens");
+    let many =
+        |numbers: std::ops::Range<u8>| -> Vec<_> { numbers.map(|number| (root(number), hash(number))).collect() };
+    let before = store.feed_end().await.expect("it answers");
+    store.insert_sessions(&many(0..5)).await.expect("they are stored");
+    for (session, hash) in many(0..5) {
+        assert_eq!(store.session_chain(&hash).await.expect("it answers"), [session]);
+    }
+    assert_eq!(store.changes(&before, 100).await.expect("the feed is read").changed.len(), 5);
+
+    let refused = store.insert_sessions(&[(root(8), hash(8)), (root(4), hash(4))]).await;
+    assert!(matches!(refused, Err(StoreError::SessionConflict { id }) if id == root(4).id), "{refused:?}");
+    assert_eq!(store.session(root(8).id).await.expect("it answers"), None);
+}
+
+fn hash(number: u8) -> HandleHash {
+    HandleHash::from_bytes([number; 32])
+}
+
+fn root(number: u8) -> Session {
+    let id = SessionId::new(uuid::Uuid::from_bytes([number; 16]));
+    Session {
+        id,
+        tree: id,
+        parent: None,
+        depth: 0,
+        principal: EntityRef::new("Agent", "worker"),
+        owner: "ada@example.com".to_owned(),
+        task: Task::default(),
+        labels: std::collections::BTreeSet::new(),
+        scope: Scope::Unrestricted,
+        binding: Binding::default(),
+        opened_at: Timestamp::from_micros(1),
+        expires_at: Timestamp::from_micros(2),
+        idle_timeout: None,
+        last_used_at: Timestamp::from_micros(1),
+        ended: None,
+        version: 1,
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Sends checks of many sessions in turn, many at once: `spread DATA FRAME HANDLES SESSIONS CHECKS` replaces the handle in the frame by those
-//! of the first SESSIONS lines of HANDLES. Prints one line of JSON.
+//! Sends checks of many sessions in turn, many at once: `spread DATA FRAME HANDLES SESSIONS FROM CHECKS` replaces the handle in the frame by
+//! those of the first SESSIONS lines of HANDLES, and begins where a load of FROM checks ended. Prints one line of JSON.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench program: a panic is the report")]
 
@@ -32,15 +32,16 @@ struct Checks {
 fn main() {
     load::fail_fast();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [data, frame, handles, sessions, checks] = arguments.as_slice() else {
-        panic!("usage: spread DATA FRAME HANDLES SESSIONS CHECKS")
+    let [data, frame, handles, sessions, from, checks] = arguments.as_slice() else {
+        panic!("usage: spread DATA FRAME HANDLES SESSIONS FROM CHECKS")
     };
     let address: SocketAddr = data.parse().expect("an address such as 127.0.0.1:7401");
     let sessions: usize = sessions.parse().expect("a number of sessions");
     let handles = std::fs::read_to_string(handles).expect("the handles can be read");
     let handles: Vec<String> = handles.lines().take(sessions).map(str::to_owned).collect();
     assert_eq!(handles.len(), sessions, "so many handles");
-    let checks = Checks::new(frame, handles, checks.parse().expect("a number of checks"));
+    let [from, checks] = [from, checks].map(|text| text.parse::<usize>().expect("a number of checks"));
+    let checks = Checks::new(frame, handles, from, from + checks);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(LocalSet::new().run_until(send(address, Rc::new(checks))));
 }
@@ -66,7 +67,7 @@ async fn send(address: SocketAddr, checks: Rc<Checks>) {
 }
 
 impl Checks {
-    fn new(file: &str, handles: Vec<String>, end: usize) -> Self {
+    fn new(file: &str, handles: Vec<String>, from: usize, end: usize) -> Self {
         let frame = Bytes::from(std::fs::read(file).expect("the frame can be read"));
         let handle = std::fs::read_to_string(format!("{file}.handle")).expect("the frame's handle can be read");
         let mut places = frame.windows(handle.len()).enumerate().filter(|(_, bytes)| *bytes == handle.as_bytes());
@@ -75,7 +76,7 @@ impl Checks {
         // Lengths are part of the encoding.
         assert!(handles.iter().all(|other| other.len() == handle.len()), "handles are of one length");
         let (before, after) = (frame.slice(..place), frame.slice(place + handle.len()..));
-        Self { before, after, handles, next: Cell::new(0), end }
+        Self { before, after, handles, next: Cell::new(from), end }
     }
 
     fn next(&self) -> Option<Bytes> {

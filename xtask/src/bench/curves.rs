@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
-use super::Plan;
-use super::figures::{Round, median, shown};
+use super::figures::{Round, median, rounded, shown};
 use super::load::{CHECK, Requests};
 use super::plot;
 use super::rounds::CROWD;
 use super::setting::Setting;
+use super::{Figures, Plan};
 use crate::docs;
 
 /// Policies of the bundle while sessions grow.
@@ -28,14 +29,16 @@ pub struct Curve {
     pub what: &'static str,
     /// For each size the medians of both servers, in microseconds of CPU: the floor's, then Chaperone's.
     pub points: Vec<(u32, f64, f64)>,
+    /// What is to be said below the table.
+    pub note: String,
 }
 
 /// Measures both curves.
 ///
 /// # Errors
 /// When a server does not start, or a check is not allowed.
-pub fn measure(setting: &Setting, plan: &Plan) -> anyhow::Result<Vec<Curve>> {
-    Ok(vec![policies(setting, plan)?, sessions(setting, plan)?])
+pub fn measure(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow::Result<Vec<Curve>> {
+    Ok(vec![policies(setting, plan)?, sessions(setting, plan, figures)?])
 }
 
 fn policies(setting: &Setting, plan: &Plan) -> anyhow::Result<Curve> {
@@ -51,34 +54,55 @@ fn policies(setting: &Setting, plan: &Plan) -> anyhow::Result<Curve> {
             Ok(Round { floor, chaperone: setting.load.run(&chaperone.server, requests(plan.requests))? })
         })?);
     }
-    Ok(Curve { name: "policies", what: "policies", points })
+    Ok(Curve { name: "policies", what: "policies", points, note: String::new() })
 }
 
-fn sessions(setting: &Setting, plan: &Plan) -> anyhow::Result<Curve> {
+fn sessions(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow::Result<Curve> {
     let largest = plan.sessions_max;
-    let capacity = (largest + 10).to_string();
-    // Uses are written to the store in batches, which are the database's time, not a check's: not while this measures.
-    let options = [("--sessions-cache-size", capacity.as_str()), ("--sessions-touch-interval", "1h")];
+    let (capacity, store) = ((largest + 10).to_string(), setting.fill_store(largest)?);
+    let options = [
+        // A file: what a store in memory holds would count as the sessions' memory.
+        ("--store-url", store.url()),
+        ("--sessions-cache-size", capacity),
+        // Uses are written to the store in batches, which are the database's time, not a check's: not while this measures.
+        ("--sessions-touch-interval", "1h".to_owned()),
+    ];
+    let options: Vec<_> = options.iter().map(|(option, value)| (*option, value.as_str())).collect();
     let chaperone = setting.chaperone(POLICIES, &options)?;
-    let handles = setting.open_sessions(&chaperone.server, largest)?;
-    let [frame, handles] =
-        [&chaperone.frame, &handles].map(|path| path.to_str().context("the target directory's path is not UTF-8"));
-    let (frame, handles) = (frame?, handles?);
+    let path = |path: &Path| path.to_str().map(str::to_owned).context("the target directory's path is not UTF-8");
+    let (frame, handles) = (path(&chaperone.frame)?, path(&store.handles)?);
+    let empty = chaperone.server.resident_bytes()?;
     let mut points = Vec::new();
     let sizes = std::iter::successors(Some(10_u32), |size| size.checked_mul(10)).take_while(|size| *size <= largest);
     for size in sizes {
-        let run = |server, checks: u32| {
-            let arguments = [frame, handles, &size.to_string(), &checks.to_string()];
-            setting.load.program(server, "spread", &arguments, checks)
+        let run = |server, from: u32, checks: u32| {
+            let arguments = [&frame, &handles, &size.to_string(), &from.to_string(), &checks.to_string()];
+            setting.load.program(server, "spread", &arguments.map(String::as_str), checks)
         };
         // Not counted: the first check of a session brings it into memory.
-        run(&chaperone.server, size.max(plan.requests / 10))?;
+        let warm_up = size.max(plan.requests / 10);
+        run(&chaperone.server, 0, warm_up)?;
+        // Rounds go on where the one before ended: with many sessions, one round does not come to all of them.
+        let mut from = warm_up;
         points.push(point(size, || {
-            let floor = run(&setting.floor, plan.requests)?;
-            Ok(Round { floor, chaperone: run(&chaperone.server, plan.requests)? })
+            let floor = run(&setting.floor, from, plan.requests)?;
+            let chaperone = run(&chaperone.server, from, plan.requests)?;
+            from = from.wrapping_add(plan.requests);
+            Ok(Round { floor, chaperone })
         })?);
     }
-    Ok(Curve { name: "sessions", what: "sessions in memory", points })
+    let Some((last, ..)) = points.last() else { bail!("a curve over sessions begins at 10 of them") };
+    let full = chaperone.server.resident_bytes()?;
+    #[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^52")]
+    let each = full.saturating_sub(empty) as f64 / f64::from(*last);
+    figures.insert("session_memory_bytes".to_owned(), rounded(each));
+    let note = format!(
+        "With {} sessions the process has {} MiB of memory, and without any {}: {each:.0} bytes a session.",
+        docs::grouped(*last),
+        full >> 20,
+        empty >> 20
+    );
+    Ok(Curve { name: "sessions", what: "sessions in memory", points, note })
 }
 
 fn point(size: u32, mut round: impl FnMut() -> anyhow::Result<Round>) -> anyhow::Result<(u32, f64, f64)> {
@@ -96,6 +120,9 @@ impl Curve {
             let cells = [chaperone, floor, &(chaperone / floor)].map(|value| shown(*value));
             // Writing to a String cannot fail.
             let _ = writeln!(table, "| {} | {} |", docs::grouped(*size), cells.join(" | "));
+        }
+        if !self.note.is_empty() {
+            let _ = writeln!(table, "\n{}", self.note);
         }
         table
     }

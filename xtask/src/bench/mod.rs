@@ -53,7 +53,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     criterion::record(&target().join("criterion"), &mut figures)?;
     let setting = Setting::build(plan.runtime)?;
     rounds::measure(&setting, plan, &mut figures)?;
-    let curves = if plan.curves { curves::measure(&setting, plan)? } else { Vec::new() };
+    let curves = if plan.curves { curves::measure(&setting, plan, &mut figures)? } else { Vec::new() };
 
     figures::print(&figures);
     for curve in &curves {

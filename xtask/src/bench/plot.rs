@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn both_servers_and_every_size_are_drawn() {
         let points = vec![(10, 20.0, 40.0), (1_000, 20.5, 41.0), (100_000, 21.0, 44.0)];
-        let svg = svg(&Curve { name: "sessions", what: "sessions in memory", points }).expect("a plot");
+        let svg =
+            svg(&Curve { name: "sessions", what: "sessions in memory", points, note: String::new() }).expect("a plot");
         for text in ["Chaperone", "a server that does nothing", "sessions in memory", "1,000", "100,000"] {
             assert!(svg.contains(text), "{text} in {svg}");
         }

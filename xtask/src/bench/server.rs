@@ -94,6 +94,18 @@ impl Server {
         Ok(user + system)
     }
 
+    /// How much memory it has, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .with_context(|| format!("{} has ended", self.name))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = resident.context("/proc/PID/status has another form")?.parse()?;
+        Ok(kibibytes * 1024)
+    }
+
     /// How many checks were allowed so far, as its metrics count them; `None` of a server that has no third listener for them.
     ///
     /// # Errors

@@ -14,6 +14,9 @@ use crate::tools;
 
 /// The part of the checks that is traced. They bring no trace of their own, so that it is the server's choice.
 const SAMPLE_RATIO: &str = "0.01";
+/// The program's own crate keeps its symbols, which cost no time, so that what is profiled is what is measured. Given for this one package:
+/// for the whole profile, it would have every dependency built again.
+const WITH_SYMBOLS: &str = "profile.release.package.chaperone-server.strip=\"none\"";
 /// What is wrong, but not that many sessions wait for the one connection of the embedded store while they are loaded at once.
 const LOG_FILTER: &str = "warn,sqlx=error";
 /// A machine that is busy for a second is no outage of the store.
@@ -38,6 +41,13 @@ pub struct Prepared {
     pub frame: PathBuf,
 }
 
+/// An embedded store's file, and the handles of its sessions. Both are removed when this is dropped.
+pub struct FilledStore {
+    file: PathBuf,
+    /// The handles, one a line.
+    pub handles: PathBuf,
+}
+
 impl Setting {
     /// Builds all programs, and starts the servers that need no preparation.
     ///
@@ -45,7 +55,7 @@ impl Setting {
     /// When something is missing, or cannot be built or started.
     pub fn build(runtime: Runtime) -> anyhow::Result<Self> {
         let h2load = tools::h2load()?;
-        run(cargo(&["build", "--release", "--workspace", "--bins"]))?;
+        run(cargo(&["build", "--release", "--workspace", "--bins", "--config", WITH_SYMBOLS]))?;
         let binaries = target().join("release");
         let directory = target().join("bench");
         fs::create_dir_all(&directory)?;
@@ -55,7 +65,7 @@ impl Setting {
         Ok(Self { load, floor, runtime, directory, sink })
     }
 
-    /// Starts a Chaperone and gives it `policies` policies. `options` go to `chaperone serve`.
+    /// Starts a Chaperone and gives it `policies` policies. `options` go to `chaperone serve`, before those that it has otherwise.
     ///
     /// # Errors
     /// When it does not start, or does not come to allow the check.
@@ -70,16 +80,40 @@ impl Setting {
         Ok(Prepared { server, frame })
     }
 
-    /// Opens so many sessions; returns the file of their handles.
+    /// Makes a store with so many sessions.
     ///
     /// # Errors
-    /// When one is not opened.
-    pub fn open_sessions(&self, server: &Server, count: u32) -> anyhow::Result<PathBuf> {
-        let handles = self.directory.join("handles");
-        let mut open = command(self.load.binaries.join("sessions"), &[&admin_plane(server)?.to_string()]);
-        open.arg(&handles).arg(count.to_string());
-        run(open)?;
-        Ok(handles)
+    /// When it cannot be written.
+    pub fn fill_store(&self, count: u32) -> anyhow::Result<FilledStore> {
+        let [file, handles] = ["sessions.db", "sessions.handles"].map(|name| self.directory.join(name));
+        let store = FilledStore { file, handles };
+        // Of a bench that was interrupted.
+        store.remove();
+        let mut sessions = command(self.load.binaries.join("sessions"), &[]);
+        sessions.arg(&store.file).arg(&store.handles).arg(count.to_string());
+        run(sessions)?;
+        Ok(store)
+    }
+}
+
+impl FilledStore {
+    /// As `--store-url` takes it.
+    pub fn url(&self) -> String {
+        format!("embedded:{}", self.file.display())
+    }
+
+    /// Whatever is there; a store in use has two files more.
+    fn remove(&self) {
+        for ending in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{ending}", self.file.display()));
+        }
+        let _ = fs::remove_file(&self.handles);
+    }
+}
+
+impl Drop for FilledStore {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -102,7 +136,8 @@ fn admin_plane(server: &Server) -> anyhow::Result<SocketAddr> {
     server.further.first().copied().context("Chaperone has an admin plane")
 }
 
-/// `chaperone serve` with the embedded store in memory, so that its CPU time is its own and no database's client's; with traces on.
+/// `chaperone serve` with the embedded store in memory, unless the options say otherwise, so that its CPU time is its own and no database's
+/// client's; with traces on.
 fn chaperone_arguments(runtime: Runtime, sink: SocketAddr, options: &[(&str, &str)], ports: &mut Ports) -> Vec<String> {
     let (data, admin, http) = (ports.next_address(), ports.next_address(), ports.next_address());
     let token_file = root().join("tests/fixtures/admin-token").display().to_string();
@@ -119,7 +154,8 @@ fn chaperone_arguments(runtime: Runtime, sink: SocketAddr, options: &[(&str, &st
         ("--data-runtime", runtime.as_str()),
         ("--log-filter", LOG_FILTER),
     ];
-    let pairs = pairs.iter().chain(options);
+    let otherwise = pairs.iter().filter(|(name, _)| options.iter().all(|(option, _)| option != name));
+    let pairs = options.iter().chain(otherwise);
     let pairs = pairs.flat_map(|(option, value)| [(*option).to_owned(), (*value).to_owned()]);
     std::iter::once("serve".to_owned()).chain(pairs).collect()
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use self::stages::{OTHER, STAGES, stage_of};
 use crate::bench::{CHECK, CROWD, Requests, Setting};
-use crate::command::{cargo, command, print, run as run_command, target};
+use crate::command::{command, print, run as run_command, target};
 use crate::{Runtime, docs, tools};
 
 /// Policies of the bundle.
@@ -32,10 +32,6 @@ const UNNAMED_SHOWN: usize = 12;
 pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     let (perf, inferno) = (tools::perf()?, tools::inferno()?);
     let setting = Setting::build(runtime)?;
-    // The same program, linked once more with its symbols.
-    let with_symbols =
-        ["rustc", "--release", "--package", "chaperone-server", "--bin", "chaperone", "--", "-Cstrip=none"];
-    run_command(cargo(&with_symbols))?;
     let directory = target().join("profile");
     fs::create_dir_all(&directory)?;
     let [data, script, folded] = ["perf.data", "perf.script", "perf.folded"].map(|name| directory.join(name));
@@ -50,10 +46,15 @@ pub fn run(runtime: Runtime, requests: u32) -> anyhow::Result<()> {
     // Recording costs time of its own: what a check costs is measured without it.
     let cpu_us = load(requests / 2)?.cpu_us;
     let mut record = command(&perf, &["record", "--freq", FREQUENCY, "--event", "cpu-clock", "--call-graph", STACK]);
-    record.arg("--pid").arg(chaperone.server.id().to_string()).arg("--output").arg(&data).stderr(Stdio::null());
+    record.arg("--pid").arg(chaperone.server.id().to_string()).arg("--output").arg(&data);
     print(&record);
+    // Should nothing be recorded, then an older recording is no substitute.
+    let _ = fs::remove_file(&data);
     let mut recorder = record.spawn().context("cannot run perf")?;
     let loaded = load(requests);
+    if let Some(status) = recorder.try_wait()? {
+        bail!("perf ended early: {status}. `sysctl kernel.perf_event_paranoid=1` may be what it lacks");
+    }
     // It ends, and writes what it has, when it is interrupted.
     run_command(command("kill", &["-INT", &recorder.id().to_string()]))?;
     recorder.wait()?;

@@ -74,6 +74,16 @@ impl EmbeddedStore {
         drop(connection);
         Ok(Self { pool, wake: Wake::default() })
     }
+
+    /// Stores sessions as [`Store::insert_session`] does, all in one transaction or none of them: one write to the disk for many. Benches
+    /// fill a store with it before a server opens the file.
+    ///
+    /// # Errors
+    /// As [`Store::insert_session`], for the first that cannot be stored; [`StoreError::Unavailable`] when all together take too long:
+    /// give it thousands at once, not millions.
+    pub async fn insert_sessions(&self, sessions: &[(Session, HandleHash)]) -> Result<(), StoreError> {
+        sessions::insert_all(self, sessions).await
+    }
 }
 
 fn cannot_open(path: Option<&Path>, error: sqlx::Error) -> StoreError {

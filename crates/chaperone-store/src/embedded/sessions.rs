@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chaperone_policy::{HandleHash, Life, Session, SessionId, Timestamp};
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::EmbeddedStore;
@@ -11,6 +11,7 @@ use super::feed::reserve;
 use super::transaction::Announce;
 use crate::attempt::Attempt;
 use crate::error::StoreError;
+use crate::failure::Failure;
 use crate::feed::{Changed, shard_of_tree};
 use crate::rows::{SessionRow, bind_session, page, session_columns, stored_hash, whole_chain};
 use crate::store::SessionFilter;
@@ -19,53 +20,68 @@ use crate::stored_time::StoredTime;
 pub(super) async fn insert(store: &EmbeddedStore, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
     store
         .transaction(Announce::Here, move |Attempt { connection, .. }| {
+            Box::pin(insert_one(connection, session, handle))
+        })
+        .await
+}
+
+pub(super) async fn insert_all(store: &EmbeddedStore, sessions: &[(Session, HandleHash)]) -> Result<(), StoreError> {
+    store
+        .transaction(Announce::Here, move |Attempt { connection, .. }| {
             Box::pin(async move {
-                let row = SessionRow::try_from(session)?;
-                let reserved = reserve(connection, shard_of_tree(session.tree), 1).await?;
-                if let Some(parent) = session.parent {
-                    let stored: Option<i32> = sqlx::query_scalar(
-                        "SELECT 1
-                        FROM sessions
-                        WHERE session_id = $1 AND tree_id = $2",
-                    )
-                    .bind(parent.as_uuid())
-                    .bind(row.tree_id)
-                    .fetch_optional(&mut *connection)
-                    .await?;
-                    if stored.is_none() {
-                        return Err(StoreError::NotFound { what: format!("parent session `{parent}`") }.into());
-                    }
+                for (session, handle) in sessions {
+                    insert_one(connection, session, handle).await?;
                 }
-                let query = sqlx::query(
-                    "INSERT INTO sessions (
-                        session_id, tree_id, parent_id, depth, handle_hash, last_used_at, version,
-                        principal_type, principal_id, owner, task_id, task_purpose, labels, scope,
-                        binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us,
-                        ended_act, ended_at, ended_reason, ended_by
-                    )
-                    VALUES (
-                        $1, $2, $3, $4, $5, $6, $7,
-                        $8, $9, $10, $11, $12, $13, $14,
-                        $15, $16, $17, $18, $19,
-                        $20, $21, $22, $23
-                    )
-                    ON CONFLICT DO NOTHING",
-                )
-                .bind(row.session_id)
-                .bind(row.tree_id)
-                .bind(row.parent_id)
-                .bind(row.depth)
-                .bind(stored_hash(handle))
-                .bind(row.last_used_at)
-                .bind(row.version);
-                let inserted = bind_session!(query, row).execute(&mut *connection).await?.rows_affected();
-                if inserted == 0 {
-                    return Err(StoreError::SessionConflict { id: session.id }.into());
-                }
-                reserved.append(connection, &[Changed::Session(session.id)], session.opened_at).await
+                Ok(())
             })
         })
         .await
+}
+
+async fn insert_one(connection: &mut SqliteConnection, session: &Session, handle: &HandleHash) -> Result<(), Failure> {
+    let row = SessionRow::try_from(session)?;
+    let reserved = reserve(connection, shard_of_tree(session.tree), 1).await?;
+    if let Some(parent) = session.parent {
+        let stored: Option<i32> = sqlx::query_scalar(
+            "SELECT 1
+            FROM sessions
+            WHERE session_id = $1 AND tree_id = $2",
+        )
+        .bind(parent.as_uuid())
+        .bind(row.tree_id)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if stored.is_none() {
+            return Err(StoreError::NotFound { what: format!("parent session `{parent}`") }.into());
+        }
+    }
+    let query = sqlx::query(
+        "INSERT INTO sessions (
+            session_id, tree_id, parent_id, depth, handle_hash, last_used_at, version,
+            principal_type, principal_id, owner, task_id, task_purpose, labels, scope,
+            binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us,
+            ended_act, ended_at, ended_reason, ended_by
+        )
+        VALUES (
+            $1, $2, $3, $4, $5, $6, $7,
+            $8, $9, $10, $11, $12, $13, $14,
+            $15, $16, $17, $18, $19,
+            $20, $21, $22, $23
+        )
+        ON CONFLICT DO NOTHING",
+    )
+    .bind(row.session_id)
+    .bind(row.tree_id)
+    .bind(row.parent_id)
+    .bind(row.depth)
+    .bind(stored_hash(handle))
+    .bind(row.last_used_at)
+    .bind(row.version);
+    let inserted = bind_session!(query, row).execute(&mut *connection).await?.rows_affected();
+    if inserted == 0 {
+        return Err(StoreError::SessionConflict { id: session.id }.into());
+    }
+    reserved.append(connection, &[Changed::Session(session.id)], session.opened_at).await
 }
 
 pub(super) async fn by_id(store: &EmbeddedStore, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -88,34 +104,37 @@ pub(super) async fn by_id(store: &EmbeddedStore, id: SessionId) -> Result<Option
     row.map(Session::try_from).transpose()
 }
 
+/// A session by the hash of its handle, and its ancestors.
+///
+/// `CROSS JOIN` holds SQLite to the written order, from the few links to their sessions. Left to itself it reads all sessions, and looks for
+/// each of them among the links.
+// 32: above any depth that is let in, so that a loop in broken rows ends.
+const SELECT_CHAIN: &str = concat!(
+    "WITH RECURSIVE chain (link_id, next_id, link_tree, place) AS (
+        SELECT session_id, parent_id, tree_id, 0
+        FROM sessions
+        WHERE handle_hash = $1
+        UNION ALL
+        SELECT parent.session_id, parent.parent_id, parent.tree_id, chain.place + 1
+        FROM chain
+        CROSS JOIN sessions AS parent
+            ON parent.session_id = chain.next_id AND parent.tree_id = chain.link_tree
+        WHERE chain.place < 32
+    )
+    SELECT ",
+    session_columns!(),
+    "
+    FROM chain
+    CROSS JOIN sessions ON sessions.session_id = chain.link_id
+    ORDER BY place"
+);
+
 pub(super) async fn chain(store: &EmbeddedStore, handle: &HandleHash) -> Result<Vec<Session>, StoreError> {
     let rows: Vec<SessionRow> = store
         .read(move |Attempt { connection, .. }| {
-            Box::pin(async move {
-                // 32: above any depth that is let in, so that a loop in broken rows ends.
-                Ok(sqlx::query_as(concat!(
-                    "WITH RECURSIVE chain (link_id, next_id, link_tree, place) AS (
-                        SELECT session_id, parent_id, tree_id, 0
-                        FROM sessions
-                        WHERE handle_hash = $1
-                        UNION ALL
-                        SELECT parent.session_id, parent.parent_id, parent.tree_id, chain.place + 1
-                        FROM chain
-                        JOIN sessions AS parent
-                            ON parent.session_id = chain.next_id AND parent.tree_id = chain.link_tree
-                        WHERE chain.place < 32
-                    )
-                    SELECT ",
-                    session_columns!(),
-                    "
-                    FROM chain
-                    JOIN sessions ON sessions.session_id = chain.link_id
-                    ORDER BY place"
-                ))
-                .bind(stored_hash(handle))
-                .fetch_all(connection)
-                .await?)
-            })
+            Box::pin(
+                async move { Ok(sqlx::query_as(SELECT_CHAIN).bind(stored_hash(handle)).fetch_all(connection).await?) },
+            )
         })
         .await?;
     whole_chain(rows)
@@ -260,5 +279,30 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter) {
             query.push(" AND (idle_timeout_us IS NULL OR ").push_bind(now);
             query.push(" - last_used_at <= idle_timeout_us)");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn chain_is_found_by_indexes_alone() {
+        let store = EmbeddedStore::open(None).await.expect("it opens");
+        let plan: Vec<(i64, i64, i64, String)> = store
+            .read(|Attempt { connection, .. }| {
+                Box::pin(async move {
+                    let explain = format!("EXPLAIN QUERY PLAN {SELECT_CHAIN}");
+                    Ok(sqlx::query_as(sqlx::AssertSqlSafe(explain)).bind(vec![0_u8; 32]).fetch_all(connection).await?)
+                })
+            })
+            .await
+            .expect("it is explained");
+        let steps: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
+        assert!(steps.iter().any(|step| step.starts_with("SEARCH sessions")), "{steps:?}");
+        assert!(
+            !steps.iter().any(|step| step.starts_with("SCAN sessions") || step.starts_with("SCAN parent")),
+            "{steps:?}"
+        );
     }
 }
