@@ -32,6 +32,8 @@ pub struct Bundle {
     schema: Arc<CompiledSchema>,
     schema_digest: [u8; 32],
     policies: PolicySet,
+    /// At which levels its policies change what is remembered.
+    remembers: [bool; 3],
     entities: EntityStore,
     mapping: Mapping,
 }
@@ -91,7 +93,8 @@ impl Bundle {
                     symbols.find(attribute).is_some_and(|symbol| reads.contains(symbol)) || policies.effects_read(attribute)
                 });
                 let schema_digest = digest(source, schema.memory());
-                Ok(Self { manifest, schema, schema_digest, policies, entities, mapping })
+                let remembers = Level::ALL.map(|level| policies.remembers(level));
+                Ok(Self { manifest, schema, schema_digest, policies, remembers, entities, mapping })
             }
             _ => Err(problems.in_order()),
         }
@@ -155,6 +158,16 @@ impl Bundle {
             }
         }
         Ok(request)
+    }
+
+    /// Whether its policies change what is remembered at this level.
+    pub fn remembers(&self, level: Level) -> bool {
+        let [session, tree, principal] = self.remembers;
+        match level {
+            Level::Session => session,
+            Level::Tree => tree,
+            Level::Principal => principal,
+        }
     }
 
     /// Whether attributes beside those that its policies read must be known to decide on this authority.

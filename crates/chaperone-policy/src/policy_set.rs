@@ -11,7 +11,7 @@ use crate::compiled::{
     Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, UnsupportedExpression,
 };
 use crate::decision::Failure;
-use crate::effects::Annotations;
+use crate::effects::{Annotations, Level};
 use crate::reason::ReasonTemplate;
 use crate::reference::Reference;
 use crate::schema::CompiledSchema;
@@ -123,6 +123,11 @@ impl PolicySet {
     /// Which attributes of requests their conditions read.
     pub(crate) fn reads(&self) -> &Reads {
         self.program.reads()
+    }
+
+    /// Whether a policy changes memories of this level.
+    pub(crate) fn remembers(&self, level: Level) -> bool {
+        self.policies.iter().any(|policy| policy.annotations.change(level))
     }
 
     /// Whether what a policy counts or remembers is taken from this attribute of requests.

@@ -3,6 +3,7 @@
 mod committer;
 mod judge;
 mod question;
+mod round;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -41,6 +41,17 @@ impl Annotations {
     }
 }
 
+impl Annotations {
+    /// Whether they change a memory of this level.
+    pub(crate) fn change(&self, level: Level) -> bool {
+        self.rules.iter().any(|rule| match rule {
+            Rule::Label(of, _) | Rule::Count(of, ..) | Rule::Remember(of, ..) => *of == level,
+            Rule::Risk(_) => level == Level::Session,
+            Rule::Revoke(_) | Rule::Alert(..) => false,
+        })
+    }
+}
+
 /// What a scope's policy must not have: a scope narrows, and does nothing beside.
 pub(crate) fn refuse_in_scope(file: File<'_>, policy: &CorePolicy) -> Vec<Problem> {
     let effects = policy.annotations().filter(|(key, _)| FAMILY.contains(&AsRef::<str>::as_ref(*key)));

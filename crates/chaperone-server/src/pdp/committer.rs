@@ -4,26 +4,26 @@
 //! would leave at once: by compare-and-set on every version that was read. Checks that share a memory are one transition, which holds
 //! or fails as a whole; those of a failed one are decided again in the next round, on what another replica had stored.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chaperone_policy::{
-    DecisionId, Effect, Ended, EndingAct, HandleHash, Level, Memory, MemoryKey, Presenter, Request, Session, Timestamp,
+    DecisionId, Effect, Ended, EndingAct, HandleHash, Level, Presenter, Request, Session, Timestamp,
 };
-use chaperone_store::{Committed, RevokeTarget, StoreError, StoredMemory, Transition};
+use chaperone_store::{Committed, RevokeTarget, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::judge::{Judge, Judgement};
+use super::round::Round;
 use crate::clock::Clock;
 use crate::no_decision::NoDecision;
 use crate::recorder::Recorder;
-use crate::replica::{CachedChain, MemoryCell, Replica, Snapshot, Versioned};
+use crate::replica::{CachedChain, Replica, Snapshot};
 
 /// How many checks one round takes.
 const ROUND_MAX: usize = 1_024;
 /// How often a check is decided again because another replica was faster.
-const ATTEMPTS_MAX: u32 = 8;
+const ATTEMPTS_MAX: u32 = 16;
 
 /// A check that may have to leave something behind.
 #[derive(Debug)]
@@ -45,15 +45,16 @@ pub(super) struct Settled {
     pub(super) at: Timestamp,
 }
 
-type Reply = oneshot::Sender<Result<Settled, NoDecision>>;
+pub(super) type Reply = oneshot::Sender<Result<Settled, NoDecision>>;
 
 /// Where checks wait for their round.
 #[derive(Clone, Debug)]
 pub(super) struct Queue(mpsc::Sender<Waiting>);
 
+/// A check that waits for its round.
 #[derive(Debug)]
-struct Waiting {
-    job: Job,
+pub(super) struct Waiting {
+    pub(super) job: Job,
     reply: Reply,
     /// How often it was decided in vain.
     attempts: u32,
@@ -83,32 +84,6 @@ pub(super) struct Committer {
     pub(super) judge: Arc<Judge>,
     pub(super) recorder: Recorder,
     pub(super) clock: Clock,
-}
-
-/// A memory in a round.
-#[derive(Debug)]
-struct Held {
-    cell: Arc<MemoryCell>,
-    /// As it was read.
-    base: Versioned,
-    /// As the decisions so far would leave it.
-    memory: Arc<Memory>,
-    /// The transition that changes it.
-    transition: Option<usize>,
-}
-
-/// What a round would do.
-#[derive(Debug, Default)]
-struct Round {
-    held: HashMap<MemoryKey, Held>,
-    /// Of each transition: its checks with their decisions, and what they read. One that was joined with another is empty.
-    transitions: Vec<Draft>,
-}
-
-#[derive(Debug, Default)]
-struct Draft {
-    checks: Vec<(Waiting, Settled)>,
-    reads: Vec<MemoryKey>,
 }
 
 impl Committer {
@@ -153,8 +128,11 @@ impl Committer {
 
     /// Takes the session as it is known now. What changed since it was found, such as its end, must be seen.
     async fn refresh(&self, job: &mut Job) -> Result<(), NoDecision> {
-        if let Some(cached) = self.replica.sessions().find(&job.handle) {
-            job.cached = cached;
+        let sessions = self.replica.sessions();
+        if let Some(cached) = sessions.find(&job.handle) {
+            // Its uses may be noted here only.
+            let used = cached.looks_idle(self.clock.now()).then(|| sessions.fold_uses(&job.handle)).flatten();
+            job.cached = used.unwrap_or(cached);
             return Ok(());
         }
         match self.replica.load_chain(&job.handle).await {
@@ -184,14 +162,12 @@ impl Committer {
     }
 
     async fn commit(&self, mut round: Round) -> Vec<Waiting> {
-        let drafts: Vec<_> = std::mem::take(&mut round.transitions);
         let (mut transitions, mut committing) = (Vec::new(), Vec::new());
-        for (place, draft) in drafts.into_iter().enumerate().filter(|(_, draft)| !draft.checks.is_empty()) {
-            let transition = round.transition(place, &draft.reads);
+        for (place, checks, transition) in round.take_transitions() {
             if transition.writes.is_empty() {
-                self.settle_all(draft.checks);
+                self.settle_all(checks);
             } else {
-                committing.push((place, draft.checks));
+                committing.push((place, checks));
                 transitions.push(transition);
             }
         }
@@ -267,92 +243,6 @@ impl Committer {
     }
 }
 
-impl Round {
-    /// The memories of a chain, as the round has them so far.
-    fn memories(&mut self, cached: &CachedChain) -> Vec<Arc<Memory>> {
-        let memories = cached.cells().iter().map(|cell| {
-            let held = self.held.entry(cell.key().clone()).or_insert_with(|| {
-                let base = cell.latest().unwrap_or_default();
-                Held { cell: Arc::clone(cell), memory: Arc::clone(&base.memory), base, transition: None }
-            });
-            Arc::clone(&held.memory)
-        });
-        memories.collect()
-    }
-
-    /// Notes a decision with what it leaves, in the transition of everything that it shares a changed memory with.
-    fn add(&mut self, waiting: Waiting, judgement: Judgement, before: &[Arc<Memory>], at: Timestamp) {
-        let place = self.transitions.len();
-        self.transitions.push(Draft::default());
-        let cached = Arc::clone(&waiting.job.cached);
-        let after: Vec<_> = judgement.after.iter().flat_map(|chain| chain.memories()).cloned().collect();
-        for (number, (cell, before)) in cached.cells().iter().zip(before).enumerate() {
-            let Some(held) = self.held.get_mut(cell.key()) else { continue };
-            let changed = after.get(number).filter(|after| !Arc::ptr_eq(after, before));
-            let known = held.transition;
-            if let Some(after) = changed {
-                held.memory = Arc::clone(after);
-                held.transition = Some(place);
-            }
-            match known {
-                // It was decided on what another check would leave: the two hold or fail together.
-                Some(other) => self.join(other, place),
-                None if changed.is_none() => {
-                    if let Some(draft) = self.transitions.get_mut(place) {
-                        draft.reads.push(cell.key().clone());
-                    }
-                }
-                None => {}
-            }
-        }
-        if let Some(draft) = self.transitions.get_mut(place) {
-            draft.checks.push((waiting, Settled { judgement, cached, at }));
-        }
-    }
-
-    /// Makes one transition of two.
-    fn join(&mut self, from: usize, into: usize) {
-        if from == into {
-            return;
-        }
-        let draft = self.transitions.get_mut(from).map(std::mem::take).unwrap_or_default();
-        if let Some(whole) = self.transitions.get_mut(into) {
-            // In the order in which they were decided: the older ones first.
-            let later = std::mem::replace(&mut whole.checks, draft.checks);
-            whole.checks.extend(later);
-            whole.reads.extend(draft.reads);
-        }
-        for held in self.held.values_mut().filter(|held| held.transition == Some(from)) {
-            held.transition = Some(into);
-        }
-    }
-
-    /// What one of the transitions writes, and what it relies on.
-    fn transition(&self, place: usize, reads: &[MemoryKey]) -> Transition {
-        let written = self.held.iter().filter(|(_, held)| held.transition == Some(place));
-        let writes = written.map(|(key, held)| StoredMemory {
-            key: key.clone(),
-            version: held.base.version,
-            memory: Memory::clone(&held.memory),
-        });
-        let mut reads: Vec<_> = reads
-            .iter()
-            .filter_map(|key| self.held.get(key).filter(|held| held.transition != Some(place)))
-            .map(|held| (held.cell.key().clone(), held.base.version))
-            .collect();
-        reads.sort_unstable();
-        reads.dedup();
-        Transition { writes: writes.collect(), reads }
-    }
-
-    /// Makes known here what a transition stored.
-    fn publish(&self, place: usize) {
-        for held in self.held.values().filter(|held| held.transition == Some(place)) {
-            held.cell.publish(held.base.version + 1, Arc::clone(&held.memory));
-        }
-    }
-}
-
 /// Whom a decision revokes, and how.
 fn revocations(settled: &Settled) -> Vec<(RevokeTarget, Ended)> {
     let session = settled.cached.sessions().session();
@@ -394,3 +284,7 @@ async fn revoke(replica: &Replica, revocations: Vec<(RevokeTarget, Ended)>) -> R
 fn answer(reply: Reply, outcome: Result<Settled, NoDecision>) {
     let _ = reply.send(outcome);
 }
+
+#[cfg(test)]
+#[path = "committer_tests.rs"]
+mod tests;

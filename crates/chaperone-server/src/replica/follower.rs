@@ -104,7 +104,7 @@ impl Follower {
     ///
     /// The state counts as fresh only after all of it was applied; when a part cannot be loaded, the cursor stays, and the part is
     /// tried again until it can be, or the state is too old to decide with.
-    async fn turn(&mut self) -> bool {
+    pub(crate) async fn turn(&mut self) -> bool {
         let began = Instant::now();
         let outcome = match self.cursor {
             None => self.load_everything().await,
