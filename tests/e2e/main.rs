@@ -17,6 +17,7 @@ mod embedded;
 mod entities;
 mod envoys;
 mod evaluators;
+mod examples;
 mod failure_mode;
 mod grpc;
 mod http;
