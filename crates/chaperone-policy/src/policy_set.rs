@@ -7,7 +7,7 @@ use cedar_policy_core::parser::Loc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::compiled::{
+use crate::compiled::{Symbols, 
     Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, UnsupportedExpression,
 };
 use crate::decision::Failure;
@@ -123,9 +123,11 @@ impl PolicySet {
         self.program.reads()
     }
 
-    /// Whether what a policy counts or remembers is taken from this attribute of requests.
-    pub(crate) fn effects_read(&self, attribute: &str) -> bool {
-        self.policies.iter().any(|policy| policy.annotations.read(attribute))
+    /// Whether this attribute of requests must be known to decide: a condition reads it, or what a policy counts or remembers is taken
+    /// from it.
+    pub(crate) fn read(&self, attribute: &str, symbols: &Symbols) -> bool {
+        symbols.find(attribute).is_some_and(|symbol| self.reads().contains(symbol))
+            || self.policies.iter().any(|policy| policy.annotations.read(attribute))
     }
 
     /// Evaluates those whose scope the request satisfies.

@@ -77,8 +77,9 @@ impl<'a> PolicyFiles<'a> {
 
     /// What they count and remember.
     pub(crate) fn memory(&mut self, schema: &CompiledSchema) -> MemoryLayout {
-        let declared = effects::declare(self.policies.iter().map(|(file, policy)| (*file, policy)), schema);
-        declared.map_err(|problems| self.problems.extend(problems)).unwrap_or_default()
+        let (memory, problems) = effects::declare(self.policies.iter().map(|(file, policy)| (*file, policy)), schema);
+        self.problems.extend(problems);
+        memory
     }
 
     /// Checks every policy against the schema.

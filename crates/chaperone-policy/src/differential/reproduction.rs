@@ -100,6 +100,9 @@ fn text(sample: &Sample, situation: &Situation) -> String {
         let session = Session { scope: Scope::Unrestricted, ..session.as_ref().clone() };
         parts.push(format!("---- session\n{session:#?}\n---- its scope\n{scope}\n"));
     }
+    for (key, memory) in situation.chain.iter().flat_map(|chain| chain.memory_keys().zip(chain.memories())) {
+        parts.push(format!("---- memory of {key}\n{memory:#?}\n"));
+    }
     parts.push(format!("---- request\n{:#?}\n", Situation { chain: None, ..situation.clone() }));
     parts.concat()
 }

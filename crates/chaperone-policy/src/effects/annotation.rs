@@ -1,6 +1,7 @@
 //! Reading the annotations that make a policy act.
 
 use cedar_policy_core::ast::{Annotation, AnyId, Effect as CedarEffect, Policy as CorePolicy};
+use cedar_policy_core::parser::Loc;
 use smol_str::SmolStr;
 
 use super::{Level, Observes, Rule, Severity, Source};
@@ -82,17 +83,23 @@ pub(crate) fn parse(file: File<'_>, policy: &CorePolicy) -> Result<Annotations, 
 fn problem(file: File<'_>, policy: &CorePolicy, key: &AnyId, annotation: &Annotation, found: &Malformed<'_>) -> Problem {
     let code = if UNSUPPORTED.contains(&key.as_ref()) { "annotation_unsupported" } else { "annotation_syntax" };
     let loc = annotation.loc.as_ref().or(policy.loc());
-    // The part itself, where the text stands as it means: an escape would move it.
-    let place = loc.and_then(|loc| {
-        let written = file.text.get(loc.start()..loc.end())?;
-        let offset = written.find(found.part).filter(|_| !found.part.is_empty())?;
-        Some((loc.start() + offset, found.part.len()))
-    });
-    let problem = match place {
+    let problem = match loc.and_then(|loc| place(file, loc, &annotation.val, found.part)) {
         Some((offset, length)) => file.problem(offset, length, code, &found.message),
         None => file.problem_at(loc, code, &found.message),
     };
     problem.with_help(help(key.as_ref()))
+}
+
+/// Where a part of an annotation's text stands in the file; `None` for a part of nothing, and where the text is written with escapes, which
+/// move everything behind them.
+fn place(file: File<'_>, loc: &Loc, text: &str, part: &str) -> Option<(usize, usize)> {
+    let written = file.text.get(loc.start()..loc.end())?;
+    let start = written.find('"')? + 1;
+    // A part is a slice of the text, and only its address says which of several equal ones.
+    let offset = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let is_plain = written.get(start..).is_some_and(|written| written.starts_with(text));
+    (is_plain && !part.is_empty() && text.get(offset..)?.starts_with(part))
+        .then(|| (loc.start() + start + offset, part.len()))
 }
 
 fn help(name: &str) -> &'static str {

@@ -14,14 +14,12 @@ use crate::problem::Problem;
 use crate::schema::{Action, CompiledSchema};
 use crate::shape::Type;
 
-/// Collects what the policies count and remember.
-///
-/// # Errors
-/// With every counter and set whose type cannot be told, or is not the same everywhere.
+/// Collects what the policies count and remember; with a problem for every counter and set whose type cannot be told, or is not the same
+/// everywhere.
 pub(crate) fn declare<'a>(
     policies: impl Iterator<Item = (File<'a>, &'a ParsedPolicy)>,
     schema: &CompiledSchema,
-) -> Result<MemoryLayout, Vec<Problem>> {
+) -> (MemoryLayout, Vec<Problem>) {
     let mut layout = MemoryLayout::default();
     let mut literals = Vec::new();
     let mut problems = Vec::new();
@@ -38,7 +36,7 @@ pub(crate) fn declare<'a>(
                         Some(Type::Long) => Ok(Some(CounterKind::Whole)),
                         Some(Type::Decimal) => Ok(Some(CounterKind::Decimal)),
                         None => Ok(None),
-                        Some(_) => Err("an amount must be a `Long` or a `decimal`".to_owned()),
+                        Some(_) => Err(format!("`{counter}` counts a `Long` or a `decimal`, and this is neither")),
                     });
                     let declared = kind.and_then(|kind| {
                         let Some(kind) = kind else { return Ok(()) };
@@ -52,7 +50,7 @@ pub(crate) fn declare<'a>(
                     let declared = type_of(&policy.core, source, schema).and_then(|ty| {
                         let Some(ty) = ty else { return Ok(()) };
                         if !matches!(ty, Type::Entity(_) | Type::String | Type::Long | Type::Ip) {
-                            return Err("entities, strings, numbers and addresses can be remembered".to_owned());
+                            return Err(format!("`{set}` can remember entities, `String`, `Long` and `ipaddr`"));
                         }
                         layout.add_set(*level, set, ty).map_err(|_| format!("`{set}` has members of another type elsewhere"))
                     });
@@ -71,13 +69,13 @@ pub(crate) fn declare<'a>(
         // A kind that it has already suits.
         let _ = layout.add_counter(level, counter, CounterKind::Whole);
     }
-    if problems.is_empty() { Ok(layout) } else { Err(problems) }
+    (layout, problems)
 }
 
 /// The one type that a source has wherever the policy applies; `None` when it applies nowhere, which is reported elsewhere.
 fn type_of(policy: &CorePolicy, source: &Source, schema: &CompiledSchema) -> Result<Option<Type>, String> {
     let mut found: Option<Type> = None;
-    for action in schema.actions().filter(|action| covers(&policy.action_constraint().clone(), action)) {
+    for action in schema.actions().filter(|action| covers(policy.action_constraint(), action)) {
         let principals = kinds(policy.principal_constraint().as_inner(), &action.shape.principals);
         let resources = kinds(policy.resource_constraint().as_inner(), &action.shape.resources);
         if principals.is_empty() || resources.is_empty() {

@@ -99,7 +99,12 @@ impl CompiledSchema {
     }
 
     fn from_schema(file: File<'_>, schema: ValidatorSchema, memory: MemoryLayout) -> Result<Self, Vec<Problem>> {
-        let symbols = Arc::new(Symbols::new(names::of(&schema)));
+        let mut symbols = Symbols::new(names::of_values(&schema));
+        // Last: what policies remember must not number the names of requests and entities anew.
+        for name in names::of_contexts(&schema) {
+            symbols.add(name);
+        }
+        let symbols = Arc::new(symbols);
         let supplied = SuppliedTypes::of(&schema);
         let ancestors = ancestors_by_action(&schema);
         let mut actions = Vec::new();
