@@ -7,8 +7,8 @@ use cedar_policy_core::parser::Loc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::compiled::{Symbols, 
-    Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, UnsupportedExpression,
+use crate::compiled::{
+    Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, Symbols, UnsupportedExpression,
 };
 use crate::decision::Failure;
 use crate::effects::Annotations;

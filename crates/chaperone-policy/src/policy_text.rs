@@ -151,11 +151,11 @@ pub(crate) fn check_types<'a>(
 fn type_problem(file: File<'_>, error: &ValidationError) -> Problem {
     let problem = file.problem_of(error, "policy_type");
     // Its place says which policy it is; the name in the message is only the place in the validator's list.
-    let message = match problem.message.split_once("`, ") {
+    let unnamed = |text: String| match text.split_once("`, ") {
         Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
-        _ => problem.message,
+        _ => text,
     };
-    Problem { message, ..problem }
+    Problem { message: unnamed(problem.message), help: unnamed(problem.help), ..problem }
 }
 
 fn annotation<'p>(policy: &'p CorePolicy, name: &str) -> Option<&'p Annotation> {

@@ -212,8 +212,7 @@ impl SessionFacts {
         let opened_with = |session: &Arc<Session>| -> Vec<_> {
             session.labels.iter().map(|label| Datum::String(label.into())).collect()
         };
-        let added =
-            |memory: &Arc<Memory>| -> Vec<_> { memory.labels().iter().cloned().map(Datum::String).collect() };
+        let added = |memory: &Arc<Memory>| -> Vec<_> { memory.labels().iter().cloned().map(Datum::String).collect() };
         let of = |level| recall.memory(level).into_iter().flat_map(added);
         let id = |id: Option<SessionId>| id.map(|id| id.to_smolstr()).unwrap_or_default();
         Self {

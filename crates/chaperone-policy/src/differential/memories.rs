@@ -161,7 +161,7 @@ pub(super) fn annotations(chance: &mut Chance, effect: &str, all: &[Kept]) -> St
         return String::new();
     }
     // Too many that take no part would leave nothing to decide.
-    let mut text = if effect == "permit" && chance.percent(40) { observe(chance) } else { String::new() };
+    let mut text = if effect == "permit" && chance.percent(12) { observe(chance) } else { String::new() };
     if chance.percent(40) {
         let level = chance.choose(&Level::ALL);
         text.push_str(&format!("@label(\"{}, {level}:{}\")\n", chance.pick(&LABELS), chance.pick(&LABELS)));

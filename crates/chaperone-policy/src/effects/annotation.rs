@@ -80,7 +80,13 @@ pub(crate) fn parse(file: File<'_>, policy: &CorePolicy) -> Result<Annotations, 
     if problems.is_empty() { Ok(annotations) } else { Err(problems) }
 }
 
-fn problem(file: File<'_>, policy: &CorePolicy, key: &AnyId, annotation: &Annotation, found: &Malformed<'_>) -> Problem {
+fn problem(
+    file: File<'_>,
+    policy: &CorePolicy,
+    key: &AnyId,
+    annotation: &Annotation,
+    found: &Malformed<'_>,
+) -> Problem {
     let code = if UNSUPPORTED.contains(&key.as_ref()) { "annotation_unsupported" } else { "annotation_syntax" };
     let loc = annotation.loc.as_ref().or(policy.loc());
     let problem = match loc.and_then(|loc| place(file, loc, &annotation.val, found.part)) {
@@ -104,7 +110,9 @@ fn place(file: File<'_>, loc: &Loc, text: &str, part: &str) -> Option<(usize, us
 
 fn help(name: &str) -> &'static str {
     match name {
-        "label" => "write `@label(\"pii\")`, or `@label(\"tree:pii\")` for the whole tree; several are separated by commas",
+        "label" => {
+            "write `@label(\"pii\")`, or `@label(\"tree:pii\")` for the whole tree; several are separated by commas"
+        }
         "count" => {
             "write `@count(\"exports/1h\")`, `@count(\"principal:usd/24h += context.request.amount\")`; several are separated by commas"
         }
@@ -122,7 +130,9 @@ fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: Ced
     match name {
         "observe" => {
             if effect != CedarEffect::Permit {
-                return Err(malformed("`@observe` is for a `permit`: a forbid that takes no part would forbid nothing"));
+                return Err(malformed(
+                    "`@observe` is for a `permit`: a forbid that takes no part would forbid nothing",
+                ));
             }
             annotations.observes = Some(match text {
                 "" | "allow" => Observes::Allowed,
@@ -185,15 +195,15 @@ fn memory_name(text: &str) -> Parsed<'_, MemoryName> {
 }
 
 fn count(item: &str) -> Parsed<'_, Rule> {
-    let (item, amount) = match item.split_once("+=") {
+    let (counter, amount) = match item.split_once("+=") {
         None => (item, Source::Whole(1)),
-        Some((item, amount)) => (item.trim(), source(amount.trim())?),
+        Some((counter, amount)) => match source(amount.trim())? {
+            Source::Principal | Source::Resource => return Err(unknown(amount.trim(), "how much is counted")),
+            known => (counter.trim(), known),
+        },
     };
-    let (level, counter) = level(item)?;
-    match amount {
-        Source::Principal | Source::Resource => Err(unknown(item, "how much is counted")),
-        amount => Ok(Rule::Count(level, memory_name(counter)?, amount)),
-    }
+    let (level, counter) = level(counter)?;
+    Ok(Rule::Count(level, memory_name(counter)?, amount))
 }
 
 fn remember(item: &str) -> Parsed<'_, Rule> {
