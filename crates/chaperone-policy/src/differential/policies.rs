@@ -29,6 +29,18 @@ impl Draft {
         Self { text, annotations: String::new(), principal_slot: None, resource_slot: None }
     }
 
+    /// The same with a condition that never holds: what it counts and remembers can still be read.
+    pub(super) fn silenced(&self) -> Self {
+        let head = self.text.lines().next().unwrap_or_default().trim_end_matches(';');
+        let slots = (self.principal_slot.clone(), self.resource_slot.clone());
+        Self {
+            text: format!("{head} when {{ false }};\n"),
+            annotations: self.annotations.clone(),
+            principal_slot: slots.0,
+            resource_slot: slots.1,
+        }
+    }
+
     /// Whether it has slots.
     pub(super) fn is_template(&self) -> bool {
         self.principal_slot.is_some() || self.resource_slot.is_some()

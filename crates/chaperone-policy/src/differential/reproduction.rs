@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::policies::Draft;
 use super::run::Evaluate;
 use super::sample::{Compiled, Sample};
 use super::situations::Situation;
@@ -57,10 +58,13 @@ pub(super) fn shrink(evaluate: Evaluate, sample: &Sample, situation: &Situation,
     };
     for place in 0..sample.policies.len() {
         // In place, because a policy is named by its place.
-        let mut without = sample.clone();
-        without.policies[place] = Arc::new(super::policies::Draft::never());
-        if still_differs(&without, &situation).is_some() {
-            sample = without;
+        for less in [Draft::never(), sample.policies[place].silenced()] {
+            let mut without = sample.clone();
+            without.policies[place] = Arc::new(less);
+            if still_differs(&without, &situation).is_some() {
+                sample = without;
+                break;
+            }
         }
     }
     let alone = Situation { chain: None, ..situation.clone() };
