@@ -1,5 +1,6 @@
 //! Random counters and sets: what policies keep, and what is there already.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +110,7 @@ pub(super) fn layout(all: &[Kept]) -> MemoryLayout {
     for Kept { level, name, what, .. } in all {
         match what {
             What::Counter(kind) => layout.add_counter(*level, name, *kind).expect("declared once"),
-            What::Set(ty) => layout.add_set(*level, name, ty.clone()).expect("declared once"),
+            What::Set(ty) => layout.add_set(*level, name, ty).expect("declared once"),
         }
     }
     layout
@@ -145,7 +146,7 @@ pub(super) fn keeper(chance: &mut Chance, all: &[Kept], kind: &RequestKind) -> O
     let mut text = observe(chance);
     for (annotation, items) in [("count", counts), ("remember", sets)] {
         if !items.is_empty() {
-            text.push_str(&format!("@{annotation}(\"{}\")\n", items.join(", ")));
+            let _ = writeln!(text, "@{annotation}(\"{}\")", items.join(", "));
         }
     }
     Some(text)
@@ -164,7 +165,7 @@ pub(super) fn annotations(chance: &mut Chance, effect: &str, all: &[Kept]) -> St
     let mut text = if effect == "permit" && chance.percent(12) { observe(chance) } else { String::new() };
     if chance.percent(40) {
         let level = chance.choose(&Level::ALL);
-        text.push_str(&format!("@label(\"{}, {level}:{}\")\n", chance.pick(&LABELS), chance.pick(&LABELS)));
+        let _ = writeln!(text, "@label(\"{}, {level}:{}\")", chance.pick(&LABELS), chance.pick(&LABELS));
     }
     if chance.percent(30) {
         text.push_str(chance.pick(&["@risk(\"+20\")\n", "@risk(\"-5\")\n", "@risk(\"+100\")\n"]));
@@ -173,12 +174,12 @@ pub(super) fn annotations(chance: &mut Chance, effect: &str, all: &[Kept]) -> St
         text.push_str("@alert(\"odd:high\")\n");
     }
     if effect == "forbid" && chance.percent(40) {
-        text.push_str(&format!("@revoke(\"{}\")\n", chance.choose(&Level::ALL)));
+        let _ = writeln!(text, "@revoke(\"{}\")", chance.choose(&Level::ALL));
     }
     let counters: Vec<_> = all.iter().filter(|kept| matches!(kept.what, What::Counter(_))).collect();
     if !counters.is_empty() && chance.percent(40) {
         let Kept { level, name, .. } = *chance.choose(&counters);
-        text.push_str(&format!("@count(\"{level}:{name} += {}\")\n", chance.below(4)));
+        let _ = writeln!(text, "@count(\"{level}:{name} += {}\")", chance.below(4));
     }
     text
 }

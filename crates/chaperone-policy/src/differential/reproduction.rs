@@ -41,12 +41,12 @@ pub(super) fn compare(
     evaluate: Evaluate,
     compiled: &Compiled,
     situation: &Situation,
-) -> Result<Decision, [Decision; 2]> {
+) -> Result<Decision, Box<[Decision; 2]>> {
     let (bundle, store, now) = (&compiled.bundle, &compiled.store, situation.now);
     let (authority, presenter) = (situation.authority(), &situation.presenter);
     let ours = evaluate(bundle, store, &situation.request(bundle), authority, presenter, now);
     let theirs = decide_by_cedar(bundle, store, &situation.whole_request(bundle), authority, presenter, now);
-    if ours == theirs { Ok(ours) } else { Err([ours, theirs]) }
+    if ours == theirs { Ok(ours) } else { Err(Box::new([ours, theirs])) }
 }
 
 /// The difference on as little as possible.
@@ -87,7 +87,7 @@ pub(super) fn shrink(evaluate: Evaluate, sample: &Sample, situation: &Situation,
             sample = without;
         }
     }
-    let [ours, theirs] = still_differs(&sample, &situation).expect("nothing was left out that matters");
+    let [ours, theirs] = *still_differs(&sample, &situation).expect("nothing was left out that matters");
     Difference { seed, part, ours, theirs, reproduction: text(&sample, &situation) }
 }
 

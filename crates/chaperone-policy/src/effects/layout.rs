@@ -41,10 +41,10 @@ impl MemoryLayout {
     }
 
     /// Declares a set. `Err` has the type that it was declared with before, when that is another.
-    pub(crate) fn add_set(&mut self, level: Level, name: &MemoryName, ty: Type) -> Result<(), Type> {
+    pub(crate) fn add_set(&mut self, level: Level, name: &MemoryName, ty: &Type) -> Result<(), Type> {
         let entry = self.level_mut(level).sets.entry(name.as_str().into());
         let (_, known) = entry.or_insert_with(|| (name.clone(), ty.clone()));
-        if *known == ty { Ok(()) } else { Err(known.clone()) }
+        if known == ty { Ok(()) } else { Err(known.clone()) }
     }
 
     /// A counter.

@@ -93,12 +93,12 @@ fn help_shows_how_it_is_written() {
 
 #[test]
 fn every_form_does_what_it_says() {
+    use Level::{Principal, Session, Tree};
     let spends = "permit (principal, action == Action::\"spend\", resource);";
     let effects = |annotation: &str| {
         let bundle = bundle(&format!("@id(\"a\") {annotation} {spends}"));
         decide_in(&bundle, &chain([root()]), &spend(&bundle, "2.5", &[])).effects
     };
-    use Level::{Principal, Session, Tree};
     let whole = Amount::Whole;
     let document = || Value::Entity(document("1"));
     assert_eq!(effects("@label(\"pii\")"), [labelled(Session, "pii")]);

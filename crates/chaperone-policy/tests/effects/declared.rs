@@ -1,6 +1,6 @@
 //! What is counted and remembered has one type, and only what is can be read.
 
-use chaperone_policy::{Amount, Change, Level, Outcome, Scope, Value};
+use chaperone_policy::{Amount, Attributes, Change, Level, Outcome, Scope, Value};
 
 use crate::fixture::*;
 
@@ -46,7 +46,7 @@ fn resource_of_two_types_is_refused_with_advice() {
         policies.replace("resource);", "resource is Folder);"),
         policies.replace("\"a\"", "\"b\"").replace("resource);", "resource is Document);")
     );
-    assert_eq!(problems(&both), ["3:10 annotation_type: `seen` has members of another type elsewhere"]);
+    assert_eq!(problems(&both), ["3:10 annotation_type: `seen` remembers a `Folder` elsewhere, and a `Document` here"]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn action_that_does_not_declare_a_level_has_none() {
         @id(\"p\") permit (principal is Agent, action, resource is Document)\n\
         when { !(context has principal) || context.principal.counts.n == 0 };\n";
     let bundle = bundle(text);
-    let plain = bundle.request("plain", document("1"), Default::default()).expect("valid");
+    let plain = bundle.request("plain", document("1"), Attributes::new()).expect("valid");
     let some = with(&chain([root()]), &[(2, Change::Count(name("n"), Amount::Whole(1)))]);
     assert_eq!(decide_in(&bundle, &some, &plain).outcome, Outcome::Allow);
     assert_eq!(decide_in(&bundle, &some, &read(&bundle)).outcome, Outcome::Deny);

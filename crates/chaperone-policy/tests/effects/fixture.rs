@@ -11,7 +11,7 @@ use chaperone_policy::{
 
 pub use crate::common::{OPENED, chain, child, root};
 
-const SCHEMA: &str = r#"
+const SCHEMA: &str = r"
 entity Agent;
 entity Folder;
 entity Document in [Folder];
@@ -24,7 +24,7 @@ action spend appliesTo {
     session: Chaperone::Session, tree: Chaperone::Tree, principal: Chaperone::Principal,
     request: { usd: decimal, items: Long, tip?: decimal, to: { account: String, fee?: Long }, from: ipaddr } } };
 action plain appliesTo { principal: [Agent], resource: [Document], context: { request: {} } };
-"#;
+";
 
 /// What reads are permitted by.
 pub const READ: &str = "@id(\"read\") permit (principal, action == Action::\"read\", resource);\n";
@@ -114,7 +114,8 @@ pub fn act(bundle: &Bundle, chain: &mut SessionChain, request: &Request, now: Ti
 pub fn with(chain: &SessionChain, changes: &[(usize, Change)]) -> SessionChain {
     let mut memories: Vec<Memory> = chain.memories().map(|memory| memory.as_ref().clone()).collect();
     for (place, change) in changes {
-        memories[*place].apply(change, at(60), &MemoryLimits::default(), 0).expect("it fits");
+        let memory = memories.get_mut(*place).expect("a memory of the chain");
+        memory.apply(change, at(60), &MemoryLimits::default(), 0).expect("it fits");
     }
     chain.with_memories(memories.into_iter().map(Arc::new).collect()).expect("as many")
 }

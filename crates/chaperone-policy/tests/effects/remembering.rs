@@ -100,6 +100,7 @@ fn own_counters_and_sets_are_not_inherited() {
 
 #[test]
 fn siblings_share_their_tree_s_counter() {
+    use Reason::{NoPermit, Permitted};
     let policies = READ
         .replace("permit", "@count(\"tree:reads/1h, reads/1h\") permit")
         .replace(';', "when { context.tree.counts[\"reads/1h\"] < 3 && context.session.counts[\"reads/1h\"] < 2 };");
@@ -117,7 +118,6 @@ fn siblings_share_their_tree_s_counter() {
         *other = other.with_memories(memories).expect("as many");
     }
     // Both levels at once: a third read of the first session fits neither, a second one of the other only its own.
-    use Reason::{NoPermit, Permitted};
     assert_eq!(reasons, [Permitted, Permitted, Permitted, NoPermit, NoPermit]);
 }
 
