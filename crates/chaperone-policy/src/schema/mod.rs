@@ -28,7 +28,7 @@ pub(crate) const PATH: &str = "schema.cedarschema";
 pub(crate) const NAMESPACE: &str = "Chaperone";
 
 const SUPPLIED: &str = include_str!("supplied.cedarschema");
-const PRINCIPALS: &str = "__PRINCIPALS__";
+const PRINCIPALS: &str = "$PRINCIPALS$";
 const WORKLOAD: &str = "Chaperone::Workload";
 
 /// Up to how many attributes are searched from first to last.
@@ -254,8 +254,8 @@ fn combine<'a>(
     for level in Level::ALL {
         let name = level.as_str().to_uppercase();
         supplied = supplied
-            .replace(&format!("__{name}_COUNTS__"), &memory.counts_type(level))
-            .replace(&format!("__{name}_SETS__"), &memory.sets_type(level));
+            .replace(&format!("${name}_COUNTS$"), &memory.counts_type(level))
+            .replace(&format!("${name}_SETS$"), &memory.sets_type(level));
     }
     let supplied = SchemaFragment::from_cedarschema_str(&supplied)
         .map(|(fragment, _warnings)| fragment)

@@ -1,15 +1,16 @@
 //! What annotations mean, and that nothing else is accepted.
 
-use chaperone_policy::{Alert, Amount, Change, Effect, Level, Severity, Value};
+use chaperone_policy::{Alert, Amount, Change, Effect, Level, Problem, Severity, Value};
 
 use crate::fixture::*;
 
-/// The one problem of a policy with this annotation on its second line.
-fn problem(annotation: &str, effect: &str) -> String {
-    let text = format!("@id(\"a\")\n{annotation}\n{effect} (principal, action == Action::\"spend\", resource);\n");
-    let mut found = problems(&text);
-    assert_eq!(found.len(), 1, "{annotation}: {found:#?}");
-    found.remove(0)
+/// The problems of policies, each an effect with an annotation on the second of its three lines.
+fn problems_of(annotated: &[(&str, &str)]) -> Vec<Problem> {
+    let policy = |(place, (annotation, effect)): (usize, &(&str, &str))| {
+        format!("@id(\"p{place}\")\n{annotation}\n{effect} (principal, action == Action::\"spend\", resource);\n")
+    };
+    let text: String = annotated.iter().enumerate().map(policy).collect();
+    compile(&text).expect_err("it is refused")
 }
 
 #[test]
@@ -54,29 +55,34 @@ fn what_means_nothing_is_refused_where_it_stands() {
         ("@observe(\"never\")", 11, "this is no outcome".into()),
         ("@revoke(\"session\")", 10, "`@revoke` is for a `forbid`".into()),
     ];
-    for (annotation, column, message) in cases {
-        assert_eq!(problem(annotation, "permit"), format!("2:{column} annotation_syntax: {message}"), "{annotation}");
-    }
     let observes = "`@observe` is for a `permit`: a forbid that takes no part would forbid nothing";
-    for (annotation, column, message) in [
-        ("@revoke(\"planet\")", 10, "`planet` does not say what is revoked"),
-        ("@revoke", 1, "`` does not say what is revoked"),
-        ("@observe", 1, observes),
-        ("@observe(\"any\")", 11, observes),
-    ] {
-        assert_eq!(problem(annotation, "forbid"), format!("2:{column} annotation_syntax: {message}"), "{annotation}");
+    let of_forbids = [
+        ("@revoke(\"planet\")", 10, unknown("planet", "what is revoked")),
+        ("@revoke", 1, unknown("", "what is revoked")),
+        ("@observe", 1, observes.into()),
+        ("@observe(\"any\")", 11, observes.into()),
+    ];
+    let permits = cases.iter().map(|case| (case, "permit"));
+    let all: Vec<_> = permits.chain(of_forbids.iter().map(|case| (case, "forbid"))).collect();
+    let annotated: Vec<_> = all.iter().map(|((annotation, ..), effect)| (*annotation, *effect)).collect();
+    let found = problems_of(&annotated);
+    assert_eq!(found.len(), all.len(), "{found:#?}");
+    for ((place, ((annotation, column, message), _)), found) in all.iter().enumerate().zip(&found) {
+        let expected = (3 * place + 2, *column, "annotation_syntax", message);
+        let found = (found.line as usize, found.column as usize, found.code, &found.message);
+        assert_eq!(found, expected, "{annotation}");
     }
 }
 
 #[test]
 fn step_up_is_not_supported_yet() {
-    let expected = "2:10 annotation_unsupported: `@stepup` is not supported in this version";
-    assert_eq!(problem("@stepup(\"data\")", "forbid"), expected);
+    let found = problems_of(&[("@stepup(\"data\")", "forbid")]);
+    assert_eq!((found.len(), found[0].column, found[0].code), (1, 10, "annotation_unsupported"));
 }
 
 #[test]
 fn help_shows_how_it_is_written() {
-    for (annotation, help) in [
+    let cases = [
         ("@label(\"?\")", "@label(\"tree:pii\")"),
         ("@count(\"?\")", "@count(\"principal:usd/24h += context.request.amount\")"),
         ("@remember(\"?\")", "@remember(\"documents/1h = resource\")"),
@@ -84,10 +90,10 @@ fn help_shows_how_it_is_written() {
         ("@alert(\"?\")", "@alert(\"token-reuse:high\")"),
         ("@observe(\"?\")", "@observe(\"deny\")"),
         ("@revoke(\"?\")", "on a `forbid`"),
-    ] {
-        let text = format!("@id(\"a\") {annotation} permit (principal, action, resource);");
-        let problems = compile(&text).expect_err("refused");
-        assert!(problems[0].help.contains(help), "{annotation}: {}", problems[0].help);
+    ];
+    let found = problems_of(&cases.map(|(annotation, _)| (annotation, "permit")));
+    for ((annotation, help), problem) in cases.into_iter().zip(found) {
+        assert!(problem.help.contains(help), "{annotation}: {}", problem.help);
     }
 }
 

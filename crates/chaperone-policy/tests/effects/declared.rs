@@ -112,7 +112,7 @@ fn scope_may_read_what_is_counted_and_does_nothing() {
 fn every_level_is_read_by_name() {
     let keeps = "@id(\"k\") @observe @count(\"n, tree:n, principal:n\") @remember(\"s = resource, tree:s = resource, principal:s = resource\")\n\
         @label(\"l\") permit (principal, action == Action::\"spend\", resource);\n";
-    let now_of = |condition: &str, changes: &[(usize, Change)]| {
+    let holds = |condition: &str, changes: &[(usize, Change)]| {
         let text = format!(
             "{keeps}@id(\"r\") permit (principal, action == Action::\"read\", resource is Document) when {{ {condition} }};"
         );
@@ -120,25 +120,41 @@ fn every_level_is_read_by_name() {
         decide_in(&bundle, &with(&chain([root()]), changes), &read(&bundle)).outcome == Outcome::Allow
     };
     for (place, level) in Level::ALL.into_iter().enumerate() {
-        let count = [(place, Change::Count(name("n"), Amount::Whole(2)))];
-        let value = [(place, Change::Remember(name("s"), Value::Entity(document("1"))))];
-        let label = [(place, Change::Label("l".into()))];
-        for (condition, changes) in [
-            (format!("context.{level}.counts.n == 2"), &count),
-            (format!("context.{level}.counts[\"n\"] == 2"), &count),
-            (format!("context has {level} && context.{level}.counts == {{n: 2}}"), &count),
-            (
-                format!("context has {level}.counts.n && context.{level} has counts && context.{level}.counts.n > 1"),
-                &count,
-            ),
-            (format!("context.{level}.sets.s.contains(resource)"), &value),
-            (format!("context.{level}.sets.s.containsAny([Document::\"1\"])"), &value),
-            (format!("!context.{level}.sets.s.isEmpty()"), &value),
-            (format!("context.{level}.labels.contains(\"l\")"), &label),
-        ] {
-            assert!(now_of(&condition, changes), "{condition}");
-            assert!(!now_of(&condition, &[]), "{condition}");
-        }
+        let changes = [
+            (place, Change::Count(name("n"), Amount::Whole(2))),
+            (place, Change::Remember(name("s"), Value::Entity(document("1")))),
+            (place, Change::Label("l".into())),
+        ];
+        let conditions = [
+            format!("context.{level}.counts.n == 2"),
+            format!("context.{level}.counts[\"n\"] == 2"),
+            format!("context has {level} && context.{level}.counts == {{n: 2}}"),
+            format!("context has {level}.counts.n && context.{level} has counts && context.{level}.counts.n > 1"),
+            format!("context.{level}.sets.s.contains(resource)"),
+            format!("context.{level}.sets.s.containsAny([Document::\"1\"])"),
+            format!("!context.{level}.sets.s.isEmpty()"),
+            format!("context.{level}.labels.contains(\"l\")"),
+        ];
+        let conditions = conditions.map(|condition| format!("({condition})"));
+        assert!(holds(&conditions.join(" && "), &changes), "all of {level}");
+        assert!(!holds(&conditions.join(" || "), &[]), "any of {level}");
+    }
+}
+
+#[test]
+fn names_that_look_like_the_schema_s_own_are_names() {
+    for name in ["__SESSION_SETS__", "$SESSION_SETS$", "__cedar", "exists", "..-", "0/1s", "a.b/1d"] {
+        let text = format!(
+            "@id(\"a\") @count(\"{name}\") permit (principal, action == Action::\"read\", resource)\n\
+             when {{ context.session.counts[\"{name}\"] < 1 && context.session.counts == {{\"{name}\": 0}} }};"
+        );
+        let Ok(bundle) = compile(&text) else {
+            assert!(name.contains('$'), "{name}");
+            continue;
+        };
+        let mut session = chain([root()]);
+        let outcomes = [60, 61].map(|now| act(&bundle, &mut session, &read(&bundle), at(now)).outcome);
+        assert_eq!(outcomes, [Outcome::Allow, Outcome::Deny], "{name}");
     }
 }
 

@@ -23,8 +23,19 @@ action spend appliesTo {
   context: {
     session: Chaperone::Session, tree: Chaperone::Tree, principal: Chaperone::Principal,
     request: { usd: decimal, items: Long, tip?: decimal, to: { account: String, fee?: Long }, from: ipaddr } } };
+action transfer appliesTo {
+  principal: [Agent], resource: [Document], context: { session: Chaperone::Session, request: { amount?: Long } } };
 action plain appliesTo { principal: [Agent], resource: [Document], context: { request: {} } };
 ";
+
+const MAPPING: &str = r#"
+[[route]]
+name = "transfer"
+path = "/transfers/{id}"
+action = "transfer"
+resource = { type = "Document", id = "{path.id}" }
+attributes = { amount = "{query.amount}" }
+"#;
 
 /// What reads are permitted by.
 pub const READ: &str = "@id(\"read\") permit (principal, action == Action::\"read\", resource);\n";
@@ -38,6 +49,7 @@ pub fn compile(policies: &str) -> Result<Bundle, Vec<Problem>> {
 fn compile_with(policies: &str, manifest: &str) -> Result<Bundle, Vec<Problem>> {
     let mut source = BundleSource::default();
     source.files.insert("bundle.toml".into(), manifest.into());
+    source.files.insert("mapping.toml".into(), MAPPING.into());
     source.files.insert("schema.cedarschema".into(), SCHEMA.into());
     source.files.insert("policies/main.cedar".into(), policies.into());
     Bundle::compile(&source)

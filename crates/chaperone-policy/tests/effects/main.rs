@@ -10,5 +10,6 @@ mod declared;
 mod determining;
 mod fixture;
 mod laws;
+mod mapped;
 mod observers;
 mod remembering;
