@@ -11,6 +11,8 @@ use crate::problem::Problem;
 
 /// How long a label and an alert's name may be, in characters, all of which are ASCII.
 const NAME_CHARS_MAX: usize = 64;
+/// How many items one annotation has at most: every decision that the policy determines does all of them.
+const ITEMS_MAX: usize = 32;
 /// What none of this version's decisions could keep: a policy that relies on it must not be accepted without it.
 const UNSUPPORTED: [&str; 1] = ["stepup"];
 /// Every annotation of this family.
@@ -144,6 +146,9 @@ fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: Ced
         }
         "revoke" if effect != CedarEffect::Forbid => return Err(malformed("`@revoke` is for a `forbid`")),
         _ => {}
+    }
+    if text.split(',').count() > ITEMS_MAX {
+        return Err(malformed(&format!("there are more than {ITEMS_MAX} items")));
     }
     for item in text.split(',') {
         let item = item.trim();

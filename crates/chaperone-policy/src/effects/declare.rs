@@ -8,7 +8,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 use super::{CounterKind, Level, MemoryLayout, Rule, Source};
 use crate::compiled::Uid;
 use crate::convert;
-use crate::diagnostics::File;
+use crate::diagnostics::{File, PROBLEMS_MAX};
 use crate::memory::MemoryName;
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
@@ -40,7 +40,10 @@ pub(crate) fn declare<'a>(
                 }
                 Rule::Label(..) | Rule::Risk(_) | Rule::Revoke(_) | Rule::Alert(..) => continue,
             };
-            if let Err(message) = added {
+            // Finding a place costs as much as reading the file up to it.
+            if let Err(message) = added
+                && problems.len() < PROBLEMS_MAX
+            {
                 let annotation = policy.core.annotations().find(|(key, _)| AsRef::<str>::as_ref(*key) == name);
                 let loc = annotation.and_then(|(_, annotation)| annotation.loc.as_ref()).or(policy.core.loc());
                 problems.push(file.problem_at(loc, "annotation_type", message));

@@ -55,6 +55,8 @@ fn what_means_nothing_is_refused_where_it_stands() {
         ("@observe(\"never\")", 11, "this is no outcome".into()),
         ("@revoke(\"session\")", 10, "`@revoke` is for a `forbid`".into()),
     ];
+    let many = format!("@label(\"{}\")", ["l"; 33].join(","));
+    let cases: Vec<_> = cases.into_iter().chain([(many.as_str(), 9, "there are more than 32 items".into())]).collect();
     let observes = "`@observe` is for a `permit`: a forbid that takes no part would forbid nothing";
     let of_forbids = [
         ("@revoke(\"planet\")", 10, unknown("planet", "what is revoked")),

@@ -29,7 +29,7 @@ static BUDGETS: LazyLock<Vec<Budget>> = LazyLock::new(|| {
 });
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// However often it is asked, no window holds more than the budget; and the budget comes back.
     #[test]

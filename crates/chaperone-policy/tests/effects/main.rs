@@ -8,6 +8,7 @@ mod common;
 mod annotations;
 mod declared;
 mod determining;
+mod documented;
 mod fixture;
 mod laws;
 mod mapped;
