@@ -88,10 +88,7 @@ impl Bundle {
         });
         match (problems.0.is_empty(), manifest, schema, policies, entities, mapping.flatten()) {
             (true, Some(manifest), Some(schema), Some(policies), Some(entities), Some(mut mapping)) => {
-                let (symbols, reads) = (schema.symbols(), policies.reads());
-                mapping.keep_reads(|attribute| {
-                    symbols.find(attribute).is_some_and(|symbol| reads.contains(symbol)) || policies.effects_read(attribute)
-                });
+                mapping.keep_reads(|attribute| policies.read(attribute, schema.symbols()));
                 let schema_digest = digest(source, schema.memory());
                 let remembers = Level::ALL.map(|level| policies.remembers(level));
                 Ok(Self { manifest, schema, schema_digest, policies, remembers, entities, mapping })
@@ -253,12 +250,16 @@ fn with_memory(
 }
 
 fn digest(source: &BundleSource, memory: &MemoryLayout) -> [u8; 32] {
-    let mut digest = Sha256::new_with_prefix(file(source, schema::PATH).unwrap_or_default());
-    if !memory.is_empty() {
-        for level in Level::ALL {
-            digest.update(memory.counts_type(level));
-            digest.update(memory.sets_type(level));
-        }
+    let mut digest = Sha256::new();
+    let mut add = |text: &str| {
+        // With its length, so that the end of one text is not taken for the start of the next.
+        digest.update(text.len().to_le_bytes());
+        digest.update(text);
+    };
+    add(file(source, schema::PATH).unwrap_or_default());
+    for level in Level::ALL {
+        add(&memory.counts_type(level));
+        add(&memory.sets_type(level));
     }
     digest.finalize().into()
 }

@@ -246,11 +246,10 @@ fn by_policies(
     };
     let policies = determining.iter().map(explain).collect();
     match effects_of(outcome, determining, &evaluation.observers, schema, question) {
-        (effects, None) => Decision { outcome, reason, policies, detail: None, effects },
         // What an allowed action has to leave behind cannot be: then it may not go ahead.
         (_, Some(failure)) if outcome == Outcome::Allow => failed(&[failure]),
         // What is denied stays so, for its own reason.
-        (effects, Some(_)) => Decision { outcome, reason, policies, detail: None, effects },
+        (effects, _) => Decision { outcome, reason, policies, detail: None, effects },
     }
 }
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::compiled::{
-    Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, UnsupportedExpression,
+    Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, Symbols, UnsupportedExpression,
 };
 use crate::decision::Failure;
 use crate::effects::{Annotations, Level};
@@ -130,9 +130,11 @@ impl PolicySet {
         self.policies.iter().any(|policy| policy.annotations.change(level))
     }
 
-    /// Whether what a policy counts or remembers is taken from this attribute of requests.
-    pub(crate) fn effects_read(&self, attribute: &str) -> bool {
-        self.policies.iter().any(|policy| policy.annotations.read(attribute))
+    /// Whether this attribute of requests must be known to decide: a condition reads it, or what a policy counts or remembers is taken
+    /// from it.
+    pub(crate) fn read(&self, attribute: &str, symbols: &Symbols) -> bool {
+        symbols.find(attribute).is_some_and(|symbol| self.reads().contains(symbol))
+            || self.policies.iter().any(|policy| policy.annotations.read(attribute))
     }
 
     /// Evaluates those whose scope the request satisfies.

@@ -77,8 +77,9 @@ impl<'a> PolicyFiles<'a> {
 
     /// What they count and remember.
     pub(crate) fn memory(&mut self, schema: &CompiledSchema) -> MemoryLayout {
-        let declared = effects::declare(self.policies.iter().map(|(file, policy)| (*file, policy)), schema);
-        declared.map_err(|problems| self.problems.extend(problems)).unwrap_or_default()
+        let (memory, problems) = effects::declare(self.policies.iter().map(|(file, policy)| (*file, policy)), schema);
+        self.problems.extend(problems);
+        memory
     }
 
     /// Checks every policy against the schema.
@@ -150,11 +151,11 @@ pub(crate) fn check_types<'a>(
 fn type_problem(file: File<'_>, error: &ValidationError) -> Problem {
     let problem = file.problem_of(error, "policy_type");
     // Its place says which policy it is; the name in the message is only the place in the validator's list.
-    let message = match problem.message.split_once("`, ") {
+    let unnamed = |text: String| match text.split_once("`, ") {
         Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
-        _ => problem.message,
+        _ => text,
     };
-    Problem { message, ..problem }
+    Problem { message: unnamed(problem.message), help: unnamed(problem.help), ..problem }
 }
 
 fn annotation<'p>(policy: &'p CorePolicy, name: &str) -> Option<&'p Annotation> {

@@ -21,7 +21,6 @@ pub fn remember(
     risk_decay_per_hour: u32,
 ) -> (Decision, Option<SessionChain>) {
     let mut memories: Vec<Arc<Memory>> = chain.memories().cloned().collect();
-    let mut changed = false;
     let (tree, principal) = (memories.len().saturating_sub(2), memories.len().saturating_sub(1));
     for effect in &decision.effects {
         let Effect::Remember(level, change) = effect else { continue };
@@ -30,18 +29,20 @@ pub fn remember(
             Level::Tree => tree,
             Level::Principal => principal,
         };
+        // INVARIANT (whole chain): a chain has a session's memory, a tree's and a principal's.
         let Some(memory) = memories.get_mut(place) else { continue };
-        let mut next = Memory::clone(memory);
-        match next.apply(change, now, limits, risk_decay_per_hour) {
-            // What is there already is not written again.
-            Ok(()) if next == **memory => {}
-            Ok(()) => {
-                next.touch(now);
-                *memory = Arc::new(next);
-                changed = true;
-            }
+        // Copied once: the chain keeps what was.
+        match Arc::make_mut(memory).apply(change, now, limits, risk_decay_per_hour) {
             Err(error) if decision.outcome == Outcome::Allow => return (full(*level, &error), None),
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let mut changed = false;
+    for (memory, before) in memories.iter_mut().zip(chain.memories()) {
+        // What is there already is not written again.
+        if !Arc::ptr_eq(memory, before) && memory != before {
+            Arc::make_mut(memory).touch(now);
+            changed = true;
         }
     }
     let after = changed.then(|| chain.with_memories(memories)).flatten();

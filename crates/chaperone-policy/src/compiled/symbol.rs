@@ -8,7 +8,8 @@ use smol_str::SmolStr;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Symbol(u32);
 
-/// The numbers of all names that a schema declares: equal schemas number alike, whatever else their bundles hold.
+/// The numbers of all names that a schema declares: equal schemas number the names of entities and requests alike, whatever else their
+/// bundles hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Symbols {
     numbers: HashMap<SmolStr, Symbol>,

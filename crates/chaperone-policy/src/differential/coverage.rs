@@ -6,6 +6,8 @@ use std::fmt;
 use cedar_policy_core::ast::{Expr, ExprKind, Policy};
 
 use crate::decision::{Decision, Failure, Outcome, Reason};
+use crate::effects::Effect;
+use crate::memory::{Amount, Change};
 use crate::problem::Problem;
 
 /// What a run covered.
@@ -23,6 +25,8 @@ pub struct Report {
     pub reasons: BTreeMap<&'static str, u64>,
     /// Determining policies that failed, by how.
     pub failures: BTreeMap<&'static str, u64>,
+    /// What decisions did beside, by kind and level.
+    pub effects: BTreeMap<String, u64>,
     /// For each operator and function.
     pub operators: BTreeMap<String, Uses>,
 }
@@ -53,6 +57,9 @@ impl Report {
     pub(super) fn add(&mut self, decision: &Decision, operators: &BTreeMap<String, Vec<String>>) {
         self.cases += 1;
         *self.reasons.entry(decision.reason.code()).or_default() += 1;
+        for effect in &decision.effects {
+            *self.effects.entry(kind_of(effect)).or_default() += 1;
+        }
         for policy in &decision.policies {
             if let Some(failure) = policy.failure {
                 *self.failures.entry(failure.as_str()).or_default() += 1;
@@ -79,6 +86,9 @@ impl Report {
         }
         for (failure, count) in other.failures {
             *self.failures.entry(failure).or_default() += count;
+        }
+        for (effect, count) in other.effects {
+            *self.effects.entry(effect).or_default() += count;
         }
         for (operator, uses) in other.operators {
             let sum = self.operators.entry(operator).or_default();
@@ -114,11 +124,29 @@ impl fmt::Display for Report {
         for (failure, count) in &self.failures {
             writeln!(f, "  {failure}: {count}")?;
         }
+        writeln!(f, "effects:")?;
+        for (effect, count) in &self.effects {
+            writeln!(f, "  {effect}: {count}")?;
+        }
         writeln!(f, "operators: in policies, and in those that determined an allow, a denial, or that failed")?;
         for (operator, Uses { policies, allowed, denied, failed }) in &self.operators {
             writeln!(f, "  {operator}: {policies}, {allowed}, {denied}, {failed}")?;
         }
         Ok(())
+    }
+}
+
+fn kind_of(effect: &Effect) -> String {
+    match effect {
+        Effect::Remember(level, change) => match change {
+            Change::Label(_) => format!("label, {level}"),
+            Change::Count(_, Amount::Whole(_)) => format!("count whole, {level}"),
+            Change::Count(_, Amount::Decimal(_)) => format!("count decimal, {level}"),
+            Change::Remember(..) => format!("remember, {level}"),
+            Change::Risk(_) => format!("risk, {level}"),
+        },
+        Effect::Revoke { level, .. } => format!("revoke, {level}"),
+        Effect::Alert(_) => "alert".to_owned(),
     }
 }
 
@@ -144,7 +172,11 @@ fn operator(expr: &Expr) -> Option<String> {
         ExprKind::BinaryApp { op, .. } => format!("{op:?}"),
         ExprKind::ExtensionFunctionApp { fn_name, args } if args.len() > 2 => format!("{fn_name}, variadic"),
         ExprKind::ExtensionFunctionApp { fn_name, .. } => fn_name.to_string(),
-        ExprKind::GetAttr { .. } => "attribute".into(),
+        ExprKind::GetAttr { expr, .. } => match expr.expr_kind() {
+            ExprKind::GetAttr { attr, .. } if attr == "counts" => "counter".into(),
+            ExprKind::GetAttr { attr, .. } if attr == "sets" => "remembered set".into(),
+            _ => "attribute".into(),
+        },
         ExprKind::HasAttr { .. } => "has".into(),
         ExprKind::ExtHasAttr { .. } => "has, path".into(),
         ExprKind::Like { .. } => "like".into(),

@@ -136,7 +136,7 @@ impl<'a> Writer<'a> {
             };
         }
         let depth = depth - 1;
-        match self.chance.below(34) {
+        match self.chance.below(38) {
             0 => self.leaf(&Type::Bool),
             1 | 2 => format!("(!{})", self.boolean(depth)),
             3..=5 => format!("({} && {})", self.boolean(depth), self.boolean(depth)),
@@ -153,6 +153,7 @@ impl<'a> Writer<'a> {
             18 => self.dead(depth),
             19..=21 => self.membership(depth),
             22..=24 => self.set_question(depth),
+            34..=37 => self.memory_question(depth),
             _ => self.comparison(depth),
         }
     }
@@ -367,6 +368,28 @@ impl<'a> Writer<'a> {
         let Type::Entity(kind) = &ty else { return "true".into() };
         let text = self.expression(&ty, depth);
         self.entity_question(&text, kind, depth)
+    }
+
+    /// A condition on something that is counted or remembered.
+    fn memory_question(&mut self, depth: usize) -> String {
+        let remembered = self.paths.remembered();
+        if remembered.is_empty() {
+            return self.comparison(depth);
+        }
+        let (text, ty) = self.chance.choose(&remembered).clone();
+        match &ty {
+            Type::Set(element) => match self.chance.below(4) {
+                0 => format!("{text}.containsAny({})", self.expression(&ty, depth)),
+                1 => format!("{text}.isEmpty()"),
+                _ => format!("{text}.contains({})", self.expression(element, depth)),
+            },
+            // Near what is counted.
+            Type::Long => {
+                let operator = *self.chance.choose(&["<", "<=", ">", ">=", "=="]);
+                format!("({text} {operator} {})", self.chance.below(8))
+            }
+            _ => self.question_of(&text, &ty, depth),
+        }
     }
 
     fn set_question(&mut self, depth: usize) -> String {

@@ -14,6 +14,7 @@ mod chance;
 mod corpus;
 mod coverage;
 mod expression;
+mod memories;
 mod paths;
 mod policies;
 mod reproduction;

@@ -1,7 +1,9 @@
 //! What a condition can read: paths of attributes from the principal, the resource and the context.
 
+use super::memories;
 use super::values::quoted;
 use super::world::{Action, World};
+use crate::effects::Level;
 use crate::shape::{Field, Fields, Type};
 
 /// How far a path goes.
@@ -33,13 +35,19 @@ impl Paths {
         paths.add(world, "principal", &Type::Entity(principal.into()));
         paths.add(world, "resource", &Type::Entity(resource.into()));
         paths.add(world, "context.request", &Type::Record(action.request.clone()));
-        if action.session {
-            paths.add(world, "context.session", &Type::Record(session()));
-        }
-        if action.tree {
-            paths.add(world, "context.tree", &Type::Record(tree()));
+        for (level, fields) in [(Level::Session, session()), (Level::Tree, tree()), (Level::Principal, labels())] {
+            if action.declares(level) {
+                let fields = fields.into_iter().chain(memories::fields(&world.kept, level)).collect();
+                paths.add(world, &format!("context.{level}"), &Type::Record(fields));
+            }
         }
         paths
+    }
+
+    /// Those of what is counted and remembered.
+    pub(super) fn remembered(&self) -> Vec<(String, Type)> {
+        let is_remembered = |text: &str| text.contains(".counts") || text.contains(".sets");
+        self.0.iter().filter(|(text, _)| is_remembered(text)).cloned().collect()
     }
 
     /// Adds one that can be read now, and everything that it always has.
@@ -128,7 +136,7 @@ fn fields(world: &World, ty: &Type) -> Fields {
     }
 }
 
-fn required(fields: impl IntoIterator<Item = (&'static str, Type)>) -> Fields {
+pub(super) fn required(fields: impl IntoIterator<Item = (&'static str, Type)>) -> Fields {
     fields.into_iter().map(|(name, ty)| (name.into(), Field { ty, required: true })).collect()
 }
 
@@ -148,4 +156,8 @@ fn session() -> Fields {
 
 fn tree() -> Fields {
     required([("id", Type::String), ("labels", Type::Set(Box::new(Type::String)))])
+}
+
+fn labels() -> Fields {
+    required([("labels", Type::Set(Box::new(Type::String)))])
 }

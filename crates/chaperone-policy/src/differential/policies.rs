@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::chance::Chance;
 use super::expression::{Shared, Writer};
+use super::memories;
 use super::paths::Paths;
 use super::world::{Action, RequestKind, World};
 use crate::value::EntityRef;
@@ -13,6 +14,8 @@ use crate::value::EntityRef;
 pub(super) struct Draft {
     /// Its text.
     pub(super) text: String,
+    /// What it does beside deciding. Scopes leave it out.
+    pub(super) annotations: String,
     /// What stands for `?principal`.
     pub(super) principal_slot: Option<EntityRef>,
     /// What stands for `?resource`.
@@ -23,7 +26,19 @@ impl Draft {
     /// One that applies to nothing.
     pub(super) fn never() -> Self {
         let text = "permit (principal == Chaperone::Workload::\"none\", action, resource);\n".to_owned();
-        Self { text, principal_slot: None, resource_slot: None }
+        Self { text, annotations: String::new(), principal_slot: None, resource_slot: None }
+    }
+
+    /// The same with a condition that never holds: what it counts and remembers can still be read.
+    pub(super) fn silenced(&self) -> Self {
+        let head = self.text.lines().next().unwrap_or_default().trim_end_matches(';');
+        let slots = (self.principal_slot.clone(), self.resource_slot.clone());
+        Self {
+            text: format!("{head} when {{ false }};\n"),
+            annotations: self.annotations.clone(),
+            principal_slot: slots.0,
+            resource_slot: slots.1,
+        }
     }
 
     /// Whether it has slots.
@@ -88,7 +103,31 @@ impl<'a> Author<'a> {
             }
         }
         text.push_str(";\n");
-        Draft { text, principal_slot: of_principal.slot, resource_slot: of_resource.slot }
+        let annotations = memories::annotations(chance, effect, &world.kept);
+        Draft { text, annotations, principal_slot: of_principal.slot, resource_slot: of_resource.slot }
+    }
+}
+
+impl Author<'_> {
+    /// The observers that count and remember: one for each kind of request that something is taken from.
+    pub(super) fn write_keepers(&mut self, chance: &mut Chance) -> Vec<Draft> {
+        let world = self.world;
+        let mut drafts = Vec::new();
+        for kind in &world.kinds_of_request {
+            let Some(annotations) = memories::keeper(chance, &world.kept, kind) else { continue };
+            let RequestKind { action, principal, resource } = kind;
+            let action = &world.actions[*action];
+            let scope = format!(
+                "permit (principal is {principal}, action == {}, resource is {resource})",
+                world.action_ref(&action.id)
+            );
+            let shared = self.shared.entry(kind.clone()).or_default();
+            let paths = Paths::new(world, action, principal, resource);
+            let condition = Writer::new(world, chance, paths).condition(shared);
+            let text = format!("{scope}\nwhen {{ {condition} }};\n");
+            drafts.push(Draft { text, annotations, principal_slot: None, resource_slot: None });
+        }
+        drafts
     }
 }
 

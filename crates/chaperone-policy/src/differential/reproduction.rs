@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::policies::Draft;
 use super::run::Evaluate;
 use super::sample::{Compiled, Sample};
 use super::situations::Situation;
@@ -40,12 +41,12 @@ pub(super) fn compare(
     evaluate: Evaluate,
     compiled: &Compiled,
     situation: &Situation,
-) -> Result<Decision, [Decision; 2]> {
+) -> Result<Decision, Box<[Decision; 2]>> {
     let (bundle, store, now) = (&compiled.bundle, &compiled.store, situation.now);
     let (authority, presenter) = (situation.authority(), &situation.presenter);
     let ours = evaluate(bundle, store, &situation.request(bundle), authority, presenter, now);
     let theirs = decide_by_cedar(bundle, store, &situation.whole_request(bundle), authority, presenter, now);
-    if ours == theirs { Ok(ours) } else { Err([ours, theirs]) }
+    if ours == theirs { Ok(ours) } else { Err(Box::new([ours, theirs])) }
 }
 
 /// The difference on as little as possible.
@@ -57,10 +58,13 @@ pub(super) fn shrink(evaluate: Evaluate, sample: &Sample, situation: &Situation,
     };
     for place in 0..sample.policies.len() {
         // In place, because a policy is named by its place.
-        let mut without = sample.clone();
-        without.policies[place] = Arc::new(super::policies::Draft::never());
-        if still_differs(&without, &situation).is_some() {
-            sample = without;
+        for less in [Draft::never(), sample.policies[place].silenced()] {
+            let mut without = sample.clone();
+            without.policies[place] = Arc::new(less);
+            if still_differs(&without, &situation).is_some() {
+                sample = without;
+                break;
+            }
         }
     }
     let alone = Situation { chain: None, ..situation.clone() };
@@ -83,7 +87,7 @@ pub(super) fn shrink(evaluate: Evaluate, sample: &Sample, situation: &Situation,
             sample = without;
         }
     }
-    let [ours, theirs] = still_differs(&sample, &situation).expect("nothing was left out that matters");
+    let [ours, theirs] = *still_differs(&sample, &situation).expect("nothing was left out that matters");
     Difference { seed, part, ours, theirs, reproduction: text(&sample, &situation) }
 }
 
@@ -99,6 +103,9 @@ fn text(sample: &Sample, situation: &Situation) -> String {
         let scope = session.scope.source().unwrap_or("unrestricted");
         let session = Session { scope: Scope::Unrestricted, ..session.as_ref().clone() };
         parts.push(format!("---- session\n{session:#?}\n---- its scope\n{scope}\n"));
+    }
+    for (key, memory) in situation.chain.iter().flat_map(|chain| chain.memory_keys().zip(chain.memories())) {
+        parts.push(format!("---- memory of {key}\n{memory:#?}\n"));
     }
     parts.push(format!("---- request\n{:#?}\n", Situation { chain: None, ..situation.clone() }));
     parts.concat()

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::chance::Chance;
 use super::coverage::{self, Report};
+use super::memories;
 use super::reproduction::{Difference, compare, shrink};
 use super::sample::{Compiled, Sample};
 use super::situations::Situation;
@@ -13,7 +14,6 @@ use super::world::World;
 use crate::bundle::Bundle;
 use crate::decide::Authority;
 use crate::decision::Decision;
-use crate::effects::MemoryLayout;
 use crate::entities::EntityStore;
 use crate::request::{Presenter, Request};
 use crate::schema::CompiledSchema;
@@ -80,7 +80,7 @@ pub fn run(plan: Plan, progress: &(dyn Fn(u64) + Sync)) -> Result<Report, Box<Di
 fn run_part(plan: Plan, part: u64, cases: u64, report: &mut Report) -> Result<(), Box<Difference>> {
     let mut chance = Chance::new(plan.seed, part);
     let world = World::new(&mut chance);
-    let schema = CompiledSchema::compile(&world.schema(), MemoryLayout::default())
+    let schema = CompiledSchema::compile(&world.schema(), memories::layout(&world.kept))
         .unwrap_or_else(|problems| panic!("part {part} of seed {}: {problems:#?}\n{}", plan.seed, world.schema()));
     let schema = Arc::new(schema);
     let mut left = cases;

@@ -13,7 +13,7 @@ use super::world::World;
 use crate::bundle::Bundle;
 use crate::convert;
 use crate::diagnostics::File;
-use crate::effects::Annotations;
+use crate::effects;
 use crate::entities::{Entity, EntityStore};
 use crate::policy_set::ParsedPolicy;
 use crate::policy_text;
@@ -37,6 +37,8 @@ pub(super) struct Sample {
     pub(super) stored: Vec<Entity>,
     /// Scopes of sessions.
     pub(super) scopes: Vec<String>,
+    /// How many points of risk an hour takes away.
+    pub(super) decay_per_hour: u32,
 }
 
 /// A sample, compiled.
@@ -57,13 +59,15 @@ impl Sample {
             let with_slots = chance.percent(12);
             Arc::new(author.write(chance, with_slots))
         });
-        let policies = policies.collect();
+        let mut policies: Vec<_> = policies.collect();
+        policies.extend(author.write_keepers(chance).into_iter().map(Arc::new));
         let scopes = (0..2)
             .map(|_| (0..chance.between(1, 3)).map(|_| author.write(chance, false).text).collect())
             .map(|text: String| text.replacen("forbid (", "permit (", 1))
             .collect();
         let (base, stored) = world.entities(chance);
-        Self { text: world.schema(), schema: Arc::clone(schema), policies, base, stored, scopes }
+        let decay_per_hour = *chance.choose(&[0, 0, 1, 1_000, 3_600]);
+        Self { text: world.schema(), schema: Arc::clone(schema), policies, base, stored, scopes, decay_per_hour }
     }
 
     /// What is uploaded of it: everything but templates, which no bundle may have.
@@ -74,6 +78,7 @@ impl Sample {
             text.push_str(&annotated(place, policy));
         }
         let mut source = BundleSource::default();
+        source.files.insert("bundle.toml".into(), format!("[risk]\ndecay_per_hour = {}\n", self.decay_per_hour));
         source.files.insert("schema.cedarschema".into(), self.text.clone());
         source.files.insert("policies/main.cedar".into(), text);
         source.files.insert("entities.json".into(), format!("{:#}", self.base));
@@ -116,7 +121,7 @@ impl Sample {
 fn annotated(place: usize, draft: &Draft) -> String {
     // Some reasons, so that they are compared, too.
     let reason = if place.is_multiple_of(3) { "@reason(\"{principal} may {action} on {resource}\")\n" } else { "" };
-    format!("@id(\"p{place}\")\n{reason}{}", draft.text)
+    format!("@id(\"p{place}\")\n{reason}{}{}", draft.annotations, draft.text)
 }
 
 /// A link of a template, as the policies that a bundle's text has.
@@ -131,6 +136,8 @@ fn link(text: &str, draft: &Draft) -> ParsedPolicy {
         .filter_map(|(slot, entity)| Some((slot, convert::uid(entity.as_ref()?).expect("a type's name"))))
         .collect();
     let core = Template::link(Arc::new(template), PolicyID::from_string(&id), values).expect("every slot");
-    let reason = policy_text::reason(File { path: "template", text }, &core).expect("a valid reason");
-    ParsedPolicy { id: id.into(), reason, annotations: Annotations::default(), core }
+    let file = File { path: "template", text };
+    let reason = policy_text::reason(file, &core).expect("a valid reason");
+    let annotations = effects::parse(file, &core).expect("valid annotations");
+    ParsedPolicy { id: id.into(), reason, annotations, core }
 }

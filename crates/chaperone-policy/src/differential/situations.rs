@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use super::chance::Chance;
+use super::memories;
 use super::sample::Compiled;
 use super::values;
 use super::world::{RequestKind, World};
@@ -20,7 +23,7 @@ use crate::value::{Attributes, EntityRef};
 const OPENED: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const LIFETIME: Duration = Duration::from_hours(1);
 /// What policies read in sessions: some of it is also in their literals.
-const TEXTS: [&str; 5] = ["", "a", "b", "user:x", "ab"];
+pub(super) const TEXTS: [&str; 5] = ["", "a", "b", "user:x", "ab"];
 
 /// On whose authority, what, and when.
 #[derive(Clone, Debug)]
@@ -52,8 +55,11 @@ impl Situation {
         let principal = world.entity(chance, &principal);
         let (resource, attributes) = (world.entity(chance, &resource), values::record(chance, world, &action.request));
         let action = world.action_ref(&action.id);
-        let chain = chance.percent(70).then(|| chain(chance, world, compiled, &principal));
         let now = OPENED.plus(Duration::from_secs(if chance.percent(2) { 4_000 } else { chance.below(60) as u64 }));
+        let chain = chance.percent(70).then(|| {
+            let chain = chain(chance, world, compiled, &principal);
+            if chance.percent(85) { memories::remembered(chance, world, &chain, now) } else { chain }
+        });
         let presenter =
             Presenter { spiffe_id: chance.percent(95).then(|| "spiffe://x/y".into()), certificate_sha256: None };
         Self { chain, principal, action, resource, attributes, presenter, now }
@@ -74,11 +80,9 @@ impl Situation {
             return whole;
         }
         let shape = &bundle.shapes()[&self.action];
-        let (symbols, reads) = (bundle.schema().symbols(), bundle.policies().reads());
         let mut request = Request::of(whole.action.clone(), self.resource.clone(), shape);
-        for name in
-            self.attributes.keys().filter(|name| symbols.find(name).is_some_and(|symbol| reads.contains(symbol)))
-        {
+        let is_read = |name: &&SmolStr| bundle.policies().read(name, bundle.schema().symbols());
+        for name in self.attributes.keys().filter(is_read) {
             if let Some((place, value)) = shape.place(name).and_then(|place| Some((place, whole.value(place)?))) {
                 request.set(place, value.clone());
             }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use super::chance::Chance;
+use super::memories::{self, Kept};
 use super::values;
 use crate::entities::Entity;
 use crate::shape::{Fields, Type};
@@ -35,6 +36,8 @@ pub(super) struct World {
     pub(super) groups: Vec<String>,
     /// The kinds of request that policies are for, and most requests are of.
     pub(super) kinds_of_request: Vec<RequestKind>,
+    /// What is counted and remembered.
+    pub(super) kept: Vec<Kept>,
 }
 
 /// A kind of request: policies are checked for each by itself.
@@ -77,6 +80,8 @@ pub(super) struct Action {
     pub(super) session: bool,
     /// Whether its context has `tree`.
     pub(super) tree: bool,
+    /// Whether its context has `principal`.
+    pub(super) principal: bool,
 }
 
 impl World {
@@ -112,9 +117,10 @@ impl World {
                 groups: some(chance, &groups, 50),
                 principals,
                 resources,
-                request: values::fields(chance, &kinds, 4, 2),
+                request: memories::request(chance, &kinds),
                 session: chance.percent(80),
                 tree: chance.percent(60),
+                principal: chance.percent(50),
             });
         }
         let kinds_of_request = (0..chance.between(1, 3)).map(|_| {
@@ -126,8 +132,9 @@ impl World {
                 resource: chance.choose(resources).clone(),
             }
         });
-        let kinds_of_request = kinds_of_request.collect();
-        Self { namespace, kinds, types, actions, groups, kinds_of_request }
+        let kinds_of_request: Vec<_> = kinds_of_request.collect();
+        let kept = memories::kept(chance, &actions, &kinds_of_request);
+        Self { namespace, kinds, types, actions, groups, kinds_of_request, kept }
     }
 
     /// The identity of an action or of a group of actions.
@@ -192,9 +199,10 @@ impl World {
             }
             let session = if action.session { "session: Chaperone::Session, " } else { "" };
             let tree = if action.tree { "tree: Chaperone::Tree, " } else { "" };
+            let principal = if action.principal { "principal: Chaperone::Principal, " } else { "" };
             let _ = writeln!(
                 text,
-                " appliesTo {{ principal: [{}], resource: [{}], context: {{ {session}{tree}request: {} }} }};",
+                " appliesTo {{ principal: [{}], resource: [{}], context: {{ {session}{tree}{principal}request: {} }} }};",
                 action.principals.join(", "),
                 action.resources.join(", "),
                 fields_text(&action.request)

@@ -1,6 +1,7 @@
 //! Reading the annotations that make a policy act.
 
 use cedar_policy_core::ast::{Annotation, AnyId, Effect as CedarEffect, Policy as CorePolicy};
+use cedar_policy_core::parser::Loc;
 use smol_str::SmolStr;
 
 use super::{Level, Observes, Rule, Severity, Source};
@@ -10,6 +11,8 @@ use crate::problem::Problem;
 
 /// How long a label and an alert's name may be, in characters, all of which are ASCII.
 const NAME_CHARS_MAX: usize = 64;
+/// How many items one annotation has at most: every decision that the policy determines does all of them.
+const ITEMS_MAX: usize = 32;
 /// What none of this version's decisions could keep: a policy that relies on it must not be accepted without it.
 const UNSUPPORTED: [&str; 1] = ["stepup"];
 /// Every annotation of this family.
@@ -90,25 +93,39 @@ pub(crate) fn parse(file: File<'_>, policy: &CorePolicy) -> Result<Annotations, 
     if problems.is_empty() { Ok(annotations) } else { Err(problems) }
 }
 
-fn problem(file: File<'_>, policy: &CorePolicy, key: &AnyId, annotation: &Annotation, found: &Malformed<'_>) -> Problem {
+fn problem(
+    file: File<'_>,
+    policy: &CorePolicy,
+    key: &AnyId,
+    annotation: &Annotation,
+    found: &Malformed<'_>,
+) -> Problem {
     let code = if UNSUPPORTED.contains(&key.as_ref()) { "annotation_unsupported" } else { "annotation_syntax" };
     let loc = annotation.loc.as_ref().or(policy.loc());
-    // The part itself, where the text stands as it means: an escape would move it.
-    let place = loc.and_then(|loc| {
-        let written = file.text.get(loc.start()..loc.end())?;
-        let offset = written.find(found.part).filter(|_| !found.part.is_empty())?;
-        Some((loc.start() + offset, found.part.len()))
-    });
-    let problem = match place {
+    let problem = match loc.and_then(|loc| place(file, loc, &annotation.val, found.part)) {
         Some((offset, length)) => file.problem(offset, length, code, &found.message),
         None => file.problem_at(loc, code, &found.message),
     };
     problem.with_help(help(key.as_ref()))
 }
 
+/// Where a part of an annotation's text stands in the file; `None` for a part of nothing, and where the text is written with escapes, which
+/// move everything behind them.
+fn place(file: File<'_>, loc: &Loc, text: &str, part: &str) -> Option<(usize, usize)> {
+    let written = file.text.get(loc.start()..loc.end())?;
+    let start = written.find('"')? + 1;
+    // A part is a slice of the text, and only its address says which of several equal ones.
+    let offset = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let is_plain = written.get(start..).is_some_and(|written| written.starts_with(text));
+    (is_plain && !part.is_empty() && text.get(offset..)?.starts_with(part))
+        .then(|| (loc.start() + start + offset, part.len()))
+}
+
 fn help(name: &str) -> &'static str {
     match name {
-        "label" => "write `@label(\"pii\")`, or `@label(\"tree:pii\")` for the whole tree; several are separated by commas",
+        "label" => {
+            "write `@label(\"pii\")`, or `@label(\"tree:pii\")` for the whole tree; several are separated by commas"
+        }
         "count" => {
             "write `@count(\"exports/1h\")`, `@count(\"principal:usd/24h += context.request.amount\")`; several are separated by commas"
         }
@@ -126,7 +143,9 @@ fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: Ced
     match name {
         "observe" => {
             if effect != CedarEffect::Permit {
-                return Err(malformed("`@observe` is for a `permit`: a forbid that takes no part would forbid nothing"));
+                return Err(malformed(
+                    "`@observe` is for a `permit`: a forbid that takes no part would forbid nothing",
+                ));
             }
             annotations.observes = Some(match text {
                 "" | "allow" => Observes::Allowed,
@@ -138,6 +157,9 @@ fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: Ced
         }
         "revoke" if effect != CedarEffect::Forbid => return Err(malformed("`@revoke` is for a `forbid`")),
         _ => {}
+    }
+    if text.split(',').count() > ITEMS_MAX {
+        return Err(malformed(&format!("there are more than {ITEMS_MAX} items")));
     }
     for item in text.split(',') {
         let item = item.trim();
@@ -189,15 +211,15 @@ fn memory_name(text: &str) -> Parsed<'_, MemoryName> {
 }
 
 fn count(item: &str) -> Parsed<'_, Rule> {
-    let (item, amount) = match item.split_once("+=") {
+    let (counter, amount) = match item.split_once("+=") {
         None => (item, Source::Whole(1)),
-        Some((item, amount)) => (item.trim(), source(amount.trim())?),
+        Some((counter, amount)) => match source(amount.trim())? {
+            Source::Principal | Source::Resource => return Err(unknown(amount.trim(), "how much is counted")),
+            known => (counter.trim(), known),
+        },
     };
-    let (level, counter) = level(item)?;
-    match amount {
-        Source::Principal | Source::Resource => Err(unknown(item, "how much is counted")),
-        amount => Ok(Rule::Count(level, memory_name(counter)?, amount)),
-    }
+    let (level, counter) = level(counter)?;
+    Ok(Rule::Count(level, memory_name(counter)?, amount))
 }
 
 fn remember(item: &str) -> Parsed<'_, Rule> {

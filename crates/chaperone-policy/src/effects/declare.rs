@@ -5,79 +5,87 @@ use cedar_policy_core::ast::{
 };
 use smol_str::{SmolStr, ToSmolStr as _};
 
-use super::{CounterKind, MemoryLayout, Rule, Source};
+use super::{CounterKind, Level, MemoryLayout, Rule, Source};
 use crate::compiled::Uid;
 use crate::convert;
-use crate::diagnostics::File;
+use crate::diagnostics::{File, PROBLEMS_MAX};
+use crate::memory::MemoryName;
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
 use crate::schema::{Action, CompiledSchema};
 use crate::shape::Type;
 
-/// Collects what the policies count and remember.
-///
-/// # Errors
-/// With every counter and set whose type cannot be told, or is not the same everywhere.
+/// Collects what the policies count and remember; with a problem for every counter and set whose type cannot be told, or is not the same
+/// everywhere.
 pub(crate) fn declare<'a>(
     policies: impl Iterator<Item = (File<'a>, &'a ParsedPolicy)>,
     schema: &CompiledSchema,
-) -> Result<MemoryLayout, Vec<Problem>> {
+) -> (MemoryLayout, Vec<Problem>) {
     let mut layout = MemoryLayout::default();
-    let mut literals = Vec::new();
+    let mut written_out = Vec::new();
     let mut problems = Vec::new();
     for (file, policy) in policies {
         for rule in &policy.annotations.rules {
-            let (name, declared) = match rule {
-                // A number that is written out fits both kinds, and decides only where nothing else does.
+            let (name, added) = match rule {
+                // A number that is written out suits both kinds, and decides only where nothing else does.
                 Rule::Count(level, counter, Source::Whole(_)) => {
-                    literals.push((*level, counter));
+                    written_out.push((*level, counter));
                     continue;
                 }
                 Rule::Count(level, counter, source) => {
-                    let kind = type_of(&policy.core, source, schema).and_then(|ty| match ty {
-                        Some(Type::Long) => Ok(Some(CounterKind::Whole)),
-                        Some(Type::Decimal) => Ok(Some(CounterKind::Decimal)),
-                        None => Ok(None),
-                        Some(_) => Err("an amount must be a `Long` or a `decimal`".to_owned()),
-                    });
-                    let declared = kind.and_then(|kind| {
-                        let Some(kind) = kind else { return Ok(()) };
-                        layout.add_counter(*level, counter, kind).map_err(|_| {
-                            format!("`{counter}` counts whole numbers in one place and decimals in another")
-                        })
-                    });
-                    ("count", declared)
+                    ("count", add_counter(&mut layout, *level, counter, type_of(&policy.core, source, schema)))
                 }
                 Rule::Remember(level, set, source) => {
-                    let declared = type_of(&policy.core, source, schema).and_then(|ty| {
-                        let Some(ty) = ty else { return Ok(()) };
-                        if !matches!(ty, Type::Entity(_) | Type::String | Type::Long | Type::Ip) {
-                            return Err("entities, strings, numbers and addresses can be remembered".to_owned());
-                        }
-                        layout.add_set(*level, set, ty).map_err(|_| format!("`{set}` has members of another type elsewhere"))
-                    });
-                    ("remember", declared)
+                    ("remember", add_set(&mut layout, *level, set, type_of(&policy.core, source, schema)))
                 }
                 Rule::Label(..) | Rule::Risk(_) | Rule::Revoke(_) | Rule::Alert(..) => continue,
             };
-            if let Err(message) = declared {
+            // Finding a place costs as much as reading the file up to it.
+            if let Err(message) = added
+                && problems.len() < PROBLEMS_MAX
+            {
                 let annotation = policy.core.annotations().find(|(key, _)| AsRef::<str>::as_ref(*key) == name);
                 let loc = annotation.and_then(|(_, annotation)| annotation.loc.as_ref()).or(policy.core.loc());
                 problems.push(file.problem_at(loc, "annotation_type", message));
             }
         }
     }
-    for (level, counter) in literals {
-        // A kind that it has already suits.
+    for (level, counter) in written_out {
+        // The kind that it has already suits.
         let _ = layout.add_counter(level, counter, CounterKind::Whole);
     }
-    if problems.is_empty() { Ok(layout) } else { Err(problems) }
+    (layout, problems)
+}
+
+/// Of a policy that applies nowhere there is nothing to add.
+type Found = Result<Option<Type>, String>;
+
+fn add_counter(layout: &mut MemoryLayout, level: Level, counter: &MemoryName, found: Found) -> Result<(), String> {
+    let kind = match found? {
+        None => return Ok(()),
+        Some(Type::Long) => CounterKind::Whole,
+        Some(Type::Decimal) => CounterKind::Decimal,
+        Some(_) => return Err(format!("`{counter}` counts a `Long` or a `decimal`, and this is neither")),
+    };
+    let added = layout.add_counter(level, counter, kind);
+    added.map_err(|_| format!("`{counter}` counts whole numbers in one place and decimals in another"))
+}
+
+fn add_set(layout: &mut MemoryLayout, level: Level, set: &MemoryName, found: Found) -> Result<(), String> {
+    match found? {
+        None => Ok(()),
+        Some(ty @ (Type::Entity(_) | Type::String | Type::Long | Type::Ip)) => {
+            let added = layout.add_set(level, set, &ty);
+            added.map_err(|known| format!("`{set}` remembers {} elsewhere, and {} here", shown(&known), shown(&ty)))
+        }
+        Some(_) => Err(format!("`{set}` can remember entities, `String`, `Long` and `ipaddr`")),
+    }
 }
 
 /// The one type that a source has wherever the policy applies; `None` when it applies nowhere, which is reported elsewhere.
-fn type_of(policy: &CorePolicy, source: &Source, schema: &CompiledSchema) -> Result<Option<Type>, String> {
+fn type_of(policy: &CorePolicy, source: &Source, schema: &CompiledSchema) -> Found {
     let mut found: Option<Type> = None;
-    for action in schema.actions().filter(|action| covers(&policy.action_constraint().clone(), action)) {
+    for action in schema.actions().filter(|action| covers(policy.action_constraint(), action)) {
         let principals = kinds(policy.principal_constraint().as_inner(), &action.shape.principals);
         let resources = kinds(policy.resource_constraint().as_inner(), &action.shape.resources);
         if principals.is_empty() || resources.is_empty() {
@@ -124,9 +132,9 @@ fn covers(constraint: &ActionConstraint, action: &Action) -> bool {
     match constraint {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => **uid == action.uid,
-        ActionConstraint::In(groups) => groups.iter().any(|group| {
-            **group == action.uid || action.groups.contains(&Uid::new(convert::entity_ref(group)))
-        }),
+        ActionConstraint::In(groups) => groups
+            .iter()
+            .any(|group| **group == action.uid || action.groups.contains(&Uid::new(convert::entity_ref(group)))),
         #[allow(unreachable_patterns, reason = "Cedar has another constraint with a feature that others may turn on")]
         _ => false,
     }

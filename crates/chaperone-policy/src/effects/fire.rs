@@ -11,8 +11,11 @@ use crate::value::Value;
 
 /// The effects of one policy, added to `effects`.
 ///
+/// One that cannot be had does not keep the others from being added: where the outcome is a denial all the same, a request that lacks
+/// what is counted must not escape the revocation that stands beside it.
+///
 /// # Errors
-/// When an amount or a value is not there, or cannot be counted. What was added before stays.
+/// With the first for which an amount or a value is not there, or cannot be counted.
 pub(crate) fn fire(
     id: &SmolStr,
     rules: &[Rule],
@@ -20,40 +23,48 @@ pub(crate) fn fire(
     schema: &CompiledSchema,
     effects: &mut Vec<Effect>,
 ) -> Result<(), Failure> {
-    let needs_session = |rule: &Rule| !matches!(rule, Rule::Alert(..));
-    if question.chain.is_none() && rules.iter().any(needs_session) {
+    let mut fired = Ok(());
+    for rule in rules {
+        match effect(id, rule, question, schema) {
+            Ok(effect) => effects.push(effect),
+            Err(failure) => fired = fired.and(Err(failure)),
+        }
+    }
+    fired
+}
+
+fn effect(id: &SmolStr, rule: &Rule, question: &Question<'_>, schema: &CompiledSchema) -> Result<Effect, Failure> {
+    if question.chain.is_none() && !matches!(rule, Rule::Alert(..)) {
         // A peer that acts for itself has no memory; what is to be remembered must not be lost.
         return Err(Failure::NoSession);
     }
-    for rule in rules {
-        effects.push(match rule {
-            Rule::Label(level, label) => Effect::Remember(*level, Change::Label(label.clone())),
-            Rule::Count(level, counter, source) => {
-                let amount = amount(source, question, schema)?;
-                let kind = schema.memory().counter(*level, counter.as_str()).map(|(_, kind)| kind);
-                let amount = match (kind, amount) {
-                    (Some(CounterKind::Decimal), amount @ Amount::Whole(_)) => Amount::Decimal(amount.to_decimal()),
-                    (_, amount) => amount,
-                };
-                Effect::Remember(*level, Change::Count(counter.clone(), amount))
-            }
-            Rule::Remember(level, set, source) => {
-                let value = match source {
-                    Source::Principal => Value::Entity(question.principal.uid.name().clone()),
-                    Source::Resource => Value::Entity(question.resource.uid.name().clone()),
-                    Source::Whole(number) => Value::Long(*number),
-                    Source::Attribute(path) => plain(attribute(path, question, schema)?).ok_or(Failure::WrongType)?,
-                };
-                Effect::Remember(*level, Change::Remember(set.clone(), value))
-            }
-            Rule::Risk(points) => Effect::Remember(Level::Session, Change::Risk(*points)),
-            Rule::Revoke(level) => Effect::Revoke { level: *level, policy: id.clone() },
-            Rule::Alert(name, severity) => {
-                Effect::Alert(Alert { name: name.clone(), severity: *severity, policy: id.clone() })
-            }
-        });
-    }
-    Ok(())
+    Ok(match rule {
+        Rule::Label(level, label) => Effect::Remember(*level, Change::Label(label.clone())),
+        Rule::Count(level, counter, source) => {
+            let amount = amount(source, question, schema)?;
+            let kind = schema.memory().counter(*level, counter.as_str()).map(|(_, kind)| kind);
+            let amount = match (kind, amount) {
+                // Written out, it is whole.
+                (Some(CounterKind::Decimal), amount @ Amount::Whole(_)) => Amount::Decimal(amount.to_decimal()),
+                (_, amount) => amount,
+            };
+            Effect::Remember(*level, Change::Count(counter.clone(), amount))
+        }
+        Rule::Remember(level, set, source) => {
+            let value = match source {
+                Source::Principal => Value::Entity(question.principal.uid.name().clone()),
+                Source::Resource => Value::Entity(question.resource.uid.name().clone()),
+                Source::Whole(number) => Value::Long(*number),
+                Source::Attribute(path) => plain(attribute(path, question, schema)?).ok_or(Failure::WrongType)?,
+            };
+            Effect::Remember(*level, Change::Remember(set.clone(), value))
+        }
+        Rule::Risk(points) => Effect::Remember(Level::Session, Change::Risk(*points)),
+        Rule::Revoke(level) => Effect::Revoke { level: *level, policy: id.clone() },
+        Rule::Alert(name, severity) => {
+            Effect::Alert(Alert { name: name.clone(), severity: *severity, policy: id.clone() })
+        }
+    })
 }
 
 fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> Result<Amount, Failure> {
@@ -73,11 +84,7 @@ fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> 
     }
 }
 
-fn attribute<'a>(
-    path: &[SmolStr],
-    question: &Question<'a>,
-    schema: &CompiledSchema,
-) -> Result<&'a Datum, Failure> {
+fn attribute<'a>(path: &[SmolStr], question: &Question<'a>, schema: &CompiledSchema) -> Result<&'a Datum, Failure> {
     let (first, rest) = path.split_first().ok_or(Failure::AttributeMissing)?;
     let place = question.action.shape.place(first).ok_or(Failure::AttributeMissing)?;
     let mut found = question.request.value(place).ok_or(Failure::AttributeMissing)?;

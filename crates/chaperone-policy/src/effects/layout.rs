@@ -29,22 +29,22 @@ struct LevelLayout {
 }
 
 impl MemoryLayout {
-    /// Whether nothing is counted or remembered in sets.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Declares a counter. `Err` has the kind that it was declared with before, when that is another.
-    pub(super) fn add_counter(&mut self, level: Level, name: &MemoryName, kind: CounterKind) -> Result<(), CounterKind> {
+    pub(crate) fn add_counter(
+        &mut self,
+        level: Level,
+        name: &MemoryName,
+        kind: CounterKind,
+    ) -> Result<(), CounterKind> {
         let (_, known) = self.level_mut(level).counters.entry(name.as_str().into()).or_insert((name.clone(), kind));
         if *known == kind { Ok(()) } else { Err(*known) }
     }
 
     /// Declares a set. `Err` has the type that it was declared with before, when that is another.
-    pub(super) fn add_set(&mut self, level: Level, name: &MemoryName, ty: Type) -> Result<(), Type> {
+    pub(crate) fn add_set(&mut self, level: Level, name: &MemoryName, ty: &Type) -> Result<(), Type> {
         let entry = self.level_mut(level).sets.entry(name.as_str().into());
         let (_, known) = entry.or_insert_with(|| (name.clone(), ty.clone()));
-        if *known == ty { Ok(()) } else { Err(known.clone()) }
+        if known == ty { Ok(()) } else { Err(known.clone()) }
     }
 
     /// A counter.

@@ -28,7 +28,7 @@ pub(crate) const PATH: &str = "schema.cedarschema";
 pub(crate) const NAMESPACE: &str = "Chaperone";
 
 const SUPPLIED: &str = include_str!("supplied.cedarschema");
-const PRINCIPALS: &str = "__PRINCIPALS__";
+const PRINCIPALS: &str = "$PRINCIPALS$";
 const WORKLOAD: &str = "Chaperone::Workload";
 
 /// Up to how many attributes are searched from first to last.
@@ -99,7 +99,12 @@ impl CompiledSchema {
     }
 
     fn from_schema(file: File<'_>, schema: ValidatorSchema, memory: MemoryLayout) -> Result<Self, Vec<Problem>> {
-        let symbols = Arc::new(Symbols::new(names::of(&schema)));
+        let mut symbols = Symbols::new(names::of_values(&schema));
+        // Last: what policies remember must not number the names of requests and entities anew.
+        for name in names::of_contexts(&schema) {
+            symbols.add(name);
+        }
+        let symbols = Arc::new(symbols);
         let supplied = SuppliedTypes::of(&schema);
         let ancestors = ancestors_by_action(&schema);
         let mut actions = Vec::new();
@@ -249,8 +254,8 @@ fn combine<'a>(
     for level in Level::ALL {
         let name = level.as_str().to_uppercase();
         supplied = supplied
-            .replace(&format!("__{name}_COUNTS__"), &memory.counts_type(level))
-            .replace(&format!("__{name}_SETS__"), &memory.sets_type(level));
+            .replace(&format!("${name}_COUNTS$"), &memory.counts_type(level))
+            .replace(&format!("${name}_SETS$"), &memory.sets_type(level));
     }
     let supplied = SchemaFragment::from_cedarschema_str(&supplied)
         .map(|(fragment, _warnings)| fragment)

@@ -6,8 +6,9 @@ use cedar_policy_core::validator::ValidatorSchema;
 use cedar_policy_core::validator::types::{Attributes, Type};
 use smol_str::SmolStr;
 
-/// The names of the attributes of all entity types, of tags' values and of contexts, near and nested.
-pub(super) fn of(schema: &ValidatorSchema) -> BTreeSet<SmolStr> {
+/// The names of the attributes of all entity types, of tags' values and of requests, near and nested: of whatever is read from texts and
+/// requests, and outlives what policies remember.
+pub(super) fn of_values(schema: &ValidatorSchema) -> BTreeSet<SmolStr> {
     let mut names = BTreeSet::new();
     for kind in schema.entity_types() {
         add_fields(kind.attributes(), &mut names);
@@ -15,10 +16,21 @@ pub(super) fn of(schema: &ValidatorSchema) -> BTreeSet<SmolStr> {
             add(tag, &mut names);
         }
     }
-    for context in schema.action_ids().filter_map(|action| action.context_type()) {
-        add(context, &mut names);
+    for request in contexts(schema).filter_map(|context| super::field(context, "request")) {
+        add(request, &mut names);
     }
     names
+}
+
+/// The names of the attributes of contexts, near and nested: the counters and sets that policies name are among them.
+pub(super) fn of_contexts(schema: &ValidatorSchema) -> BTreeSet<SmolStr> {
+    let mut names = BTreeSet::new();
+    contexts(schema).for_each(|context| add(context, &mut names));
+    names
+}
+
+fn contexts(schema: &ValidatorSchema) -> impl Iterator<Item = &Type> {
+    schema.action_ids().filter_map(|action| action.context_type())
 }
 
 fn add(ty: &Type, names: &mut BTreeSet<SmolStr>) {
