@@ -35,7 +35,13 @@ impl Example {
     }
 
     /// The code of the decision on one action.
-    async fn check(&self, handle: &str, action: &str, (kind, id): (&str, &str), attribute: Option<(&str, Kind)>) -> String {
+    async fn check(
+        &self,
+        handle: &str,
+        action: &str,
+        (kind, id): (&str, &str),
+        attribute: Option<(&str, Kind)>,
+    ) -> String {
         let attributes = attribute.map(|(name, kind)| (name.to_owned(), Value { kind: Some(kind) }));
         let action = ActionRequest {
             action: action.to_owned(),

@@ -8,7 +8,9 @@ mod round;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, MemoryLimits, Reason, Request, Timestamp};
+use chaperone_policy::{
+    Authority, Decision, DecisionId, EntityRef, HandleHash, MemoryLimits, Reason, Request, Timestamp,
+};
 use chaperone_store::StoreError;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -441,11 +443,7 @@ fn asks_for_certificate(cached: &CachedChain) -> bool {
 /// handle, tried from elsewhere, does not keep the session alive.
 const fn counts_as_use(reason: Reason) -> bool {
     match reason {
-        Reason::Permitted
-        | Reason::NoPermit
-        | Reason::Forbidden
-        | Reason::PolicyError
-        | Reason::MemoryFull => true,
+        Reason::Permitted | Reason::NoPermit | Reason::Forbidden | Reason::PolicyError | Reason::MemoryFull => true,
         Reason::SessionUnknown
         | Reason::SessionExpired
         | Reason::SessionIdle

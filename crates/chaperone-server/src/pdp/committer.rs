@@ -14,7 +14,7 @@ use chaperone_store::{Committed, RevokeTarget, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::judge::{Judge, Judgement};
-use super::round::Round;
+use super::round::{Checks, Round};
 use crate::clock::Clock;
 use crate::no_decision::NoDecision;
 use crate::recorder::Recorder;
@@ -220,7 +220,7 @@ impl Committer {
     }
 
     /// Answers checks whose memories are stored; those that revoke, after that is done too.
-    fn settle_all(&self, checks: Vec<(Waiting, Settled)>) {
+    fn settle_all(&self, checks: Checks) {
         for (waiting, settled) in checks {
             let revocations = revocations(&settled);
             if revocations.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chaperone_policy::{
-    BundleNumber, BundleSource, Entity, EntityRef, Memory, MemoryKey, MemoryLimits, MemoryName, Outcome, Scope,
+    Amount, BundleNumber, BundleSource, Entity, EntityRef, Memory, MemoryKey, MemoryLimits, MemoryName, Outcome, Scope,
     SessionHandle, SessionId, Task,
 };
 use chaperone_store::{
@@ -214,7 +214,7 @@ impl World {
     async fn exports(&self) -> i64 {
         let exports = MemoryName::parse("exports").expect("a name");
         let at = Timestamp::from_micros(1_800_000_000_000_000);
-        self.stored().await.count(&exports, at).map_or(0, |amount| amount.to_whole_up())
+        self.stored().await.count(&exports, at).map_or(0, Amount::to_whole_up)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chaperone_policy::{Bundle, Level, Memory, MemoryKey, Timestamp};
+use chaperone_policy::{Bundle, Level, Memory, MemoryKey, SessionChain, Timestamp};
 use chaperone_store::{StoredMemory, Transition};
 
 use super::committer::{Settled, Waiting};
@@ -40,9 +40,12 @@ pub(super) struct Round {
     transitions: Vec<Draft>,
 }
 
+/// Checks with their decisions, in the order in which they were decided.
+pub(super) type Checks = Vec<(Waiting, Settled)>;
+
 #[derive(Debug, Default)]
 struct Draft {
-    checks: Vec<(Waiting, Settled)>,
+    checks: Checks,
     reads: Vec<MemoryKey>,
 }
 
@@ -64,7 +67,7 @@ impl Round {
         let place = self.transitions.len();
         self.transitions.push(Draft::default());
         let cached = Arc::clone(&waiting.job.cached);
-        let after: Vec<_> = judgement.after.iter().flat_map(|chain| chain.memories()).cloned().collect();
+        let after: Vec<_> = judgement.after.iter().flat_map(SessionChain::memories).cloned().collect();
         for (number, (cell, before)) in cached.cells().iter().zip(before).enumerate() {
             let Some(held) = self.held.get_mut(cell.key()) else { continue };
             let changed = after.get(number).filter(|after| !Arc::ptr_eq(after, before));
@@ -107,7 +110,7 @@ impl Round {
     }
 
     /// The transitions, each with its place and its checks.
-    pub(super) fn take_transitions(&mut self) -> Vec<(usize, Vec<(Waiting, Settled)>, Transition)> {
+    pub(super) fn take_transitions(&mut self) -> Vec<(usize, Checks, Transition)> {
         let drafts = std::mem::take(&mut self.transitions);
         let held = drafts.into_iter().enumerate().filter(|(_, draft)| !draft.checks.is_empty());
         held.map(|(place, draft)| (place, draft.checks, self.transition(place, &draft.reads))).collect()
