@@ -32,6 +32,7 @@ mod replicas;
 mod runtimes;
 mod secrets;
 mod sessions;
+mod signals;
 mod swap;
 mod tcp;
 mod traces;
