@@ -110,7 +110,6 @@ impl Signals {
             duplicate = self.commit(&session, &mut memories, &changes).await?;
         }
         if !duplicate {
-            self.sessions.replica.catch_up(CATCH_UP).await;
             tracing::info!(
                 signal.event_id,
                 signal.source,
@@ -123,6 +122,8 @@ impl Signals {
                 "a signal was taken"
             );
         }
+        // After a duplicate as well: the call that noted the event may have been another replica's.
+        self.sessions.replica.catch_up(CATCH_UP).await;
         let view = self.sessions.get(session.id).await?;
         let memory = self.sessions.memory(&view.session).await?;
         Ok(Signalled { duplicate, view, memory })
