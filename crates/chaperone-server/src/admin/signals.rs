@@ -220,12 +220,12 @@ fn labels(field: &str, labels: &[String]) -> Result<Vec<Change>, AdminError> {
         (1..=LABEL_CHARS_MAX).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
-    let change = |label: &String| match is_valid(label) {
-        true => Ok(Change::Label(label.into())),
-        false => {
-            let message = "a label has 1 to 64 characters, each of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`";
-            Err(AdminError::invalid(field, message))
+    let change = |label: &String| {
+        if is_valid(label) {
+            return Ok(Change::Label(label.into()));
         }
+        let message = "a label has 1 to 64 characters, each of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`";
+        Err(AdminError::invalid(field, message))
     };
     labels.iter().map(change).collect()
 }
@@ -259,8 +259,8 @@ impl Memories {
             }
         }
         let pairs: [(&StoredMemory, Memory); 2] = [(&self.session, session), (&self.tree, tree)];
-        let changed = pairs.into_iter().filter(|(stored, memory)| stored.memory != *memory);
-        let writes = changed.map(|(stored, mut memory)| {
+        let different = pairs.into_iter().filter(|(stored, memory)| stored.memory != *memory);
+        let writes = different.map(|(stored, mut memory)| {
             memory.touch(now);
             StoredMemory { key: stored.key.clone(), version: stored.version, memory }
         });

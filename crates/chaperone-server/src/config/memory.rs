@@ -1,5 +1,4 @@
 //! Options of what sessions, trees and principals remember.
-#![expect(clippy::doc_markdown, reason = "these texts are the options' help, which is read as it is")]
 
 use chaperone_policy::MemoryLimits;
 use clap::Args;
@@ -18,7 +17,7 @@ pub struct MemoryConfig {
         default_value = "64",
         value_parser = at_most(1_024)
     )]
-    pub labels_max: usize,
+    pub labels: usize,
     /// Counters of one session, tree or principal at most, up to 1024
     #[arg(
         id = "memory-counters-max",
@@ -28,7 +27,7 @@ pub struct MemoryConfig {
         default_value = "64",
         value_parser = at_most(1_024)
     )]
-    pub counters_max: usize,
+    pub counters: usize,
     /// Remembered sets of one session, tree or principal at most, up to 256
     #[arg(
         id = "memory-sets-max",
@@ -38,7 +37,7 @@ pub struct MemoryConfig {
         default_value = "16",
         value_parser = at_most(256)
     )]
-    pub sets_max: usize,
+    pub sets: usize,
     /// Values in one remembered set at most, up to 16384. All of them are stored again whenever the memory changes
     #[arg(
         id = "memory-values-max",
@@ -48,7 +47,7 @@ pub struct MemoryConfig {
         default_value = "1024",
         value_parser = at_most(16_384)
     )]
-    pub values_max: usize,
+    pub values: usize,
     /// Length of one remembered value at most, as JSON, up to 512
     #[arg(
         id = "memory-value-bytes-max",
@@ -58,18 +57,18 @@ pub struct MemoryConfig {
         default_value = "256",
         value_parser = at_most(512)
     )]
-    pub value_bytes_max: usize,
+    pub value_bytes: usize,
 }
 
 impl MemoryConfig {
     /// As the decision core takes them.
     pub const fn limits(&self) -> MemoryLimits {
         MemoryLimits {
-            labels: self.labels_max,
-            counters: self.counters_max,
-            sets: self.sets_max,
-            values_per_set: self.values_max,
-            value_bytes: self.value_bytes_max,
+            labels: self.labels,
+            counters: self.counters,
+            sets: self.sets,
+            values_per_set: self.values,
+            value_bytes: self.value_bytes,
         }
     }
 }

@@ -24,7 +24,7 @@ fn full_memory_forgets_no_signal_that_counts() {
     let error = memory.note_signal("one more", NOON.plus(SIGNAL_WINDOW)).expect_err("is full");
     assert_eq!(error, ChangeError::Full { what: "signal", name: "one more".into(), limit: SIGNALS_MAX });
     assert_eq!(memory, before);
-    let later = NOON.plus(SIGNAL_WINDOW).plus(Duration::from_secs(60));
+    let later = NOON.plus(SIGNAL_WINDOW).plus(Duration::from_mins(1));
     memory.note_signal("one more", later).expect("the others are over");
     assert_eq!(memory.signal_count(later), 1);
 }

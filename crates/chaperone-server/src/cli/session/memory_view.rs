@@ -1,6 +1,7 @@
 //! What is remembered, as it is printed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1::value::Kind;
 use chaperone_api::chaperone::v1::{Memory, MemorySet, Session, SessionMemory, Value};
@@ -119,7 +120,8 @@ pub fn details(memory: &SessionMemory) -> String {
             .fact("first used", shown_time(held.first_used_at.as_ref()))
             .fact("last used", shown_time(held.last_used_at.as_ref()))
             .fact("version", held.version.to_string());
-        text.push_str(&format!("memory of the {whose}\n{}", facts.render()));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "memory of the {whose}\n{}", facts.render());
     }
     if text.is_empty() && memory.risk > 0 {
         text = format!("the risk of its ancestors is {}\n", memory.risk);
