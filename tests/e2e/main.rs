@@ -33,6 +33,7 @@ mod replicas;
 mod runtimes;
 mod secrets;
 mod sessions;
+mod signals;
 mod swap;
 mod tcp;
 mod traces;

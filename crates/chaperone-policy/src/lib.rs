@@ -46,7 +46,8 @@ pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::{Manifest, RiskSettings};
 pub use memory::{
     Amount, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, LimitReached, Memory, MemoryKey, MemoryLimits,
-    MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, Used, WINDOW_MAX, WINDOW_MIN,
+    MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW,
+    SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN,
 };
 pub use problem::Problem;
 pub use remember::remember;

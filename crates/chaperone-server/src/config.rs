@@ -7,6 +7,7 @@
 mod check;
 mod file;
 mod load;
+mod memory;
 mod parts;
 mod planes;
 mod values;
@@ -18,6 +19,7 @@ use clap::{Args, Parser};
 pub use check::OptionProblem;
 pub use file::{FileError, FileProblem};
 pub use load::{ConfigError, Loaded, Setting, Source, parse};
+pub use memory::MemoryConfig;
 pub use parts::{DecisionsConfig, FeedConfig, LogConfig, ProcessConfig, SessionsConfig, StoreConfig, TelemetryConfig};
 pub use planes::{AdminConfig, DataConfig, HttpConfig};
 pub use values::{
@@ -57,6 +59,9 @@ pub struct ServeConfig {
     /// Sessions.
     #[command(flatten)]
     pub sessions: SessionsConfig,
+    /// What is remembered.
+    #[command(flatten)]
+    pub memory: MemoryConfig,
     /// Decisions.
     #[command(flatten)]
     pub decisions: DecisionsConfig,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chaperone_policy::MemoryLimits;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +17,7 @@ pub use store::{AppliedMigrations, migrate};
 use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
+use crate::admin::signals::Signals;
 use crate::clock::Clock;
 use crate::config::ServeConfig;
 use crate::evaluator::Evaluator;
@@ -66,6 +66,7 @@ struct Parts {
     pdp: Arc<Pdp>,
     replica: Arc<Replica>,
     sessions: Sessions,
+    signals: Signals,
     bundles: Bundles,
     entities: Entities,
     clock: Clock,
@@ -105,7 +106,7 @@ impl Server {
             Arc::clone(&replica),
             recorder.clone(),
             evaluator,
-            MemoryLimits::default(),
+            config.memory.limits(),
             config.data.concurrency,
             config.data.default_deadline,
         ));
@@ -115,10 +116,12 @@ impl Server {
             require_binding: config.sessions.require_binding,
         };
         let shutdown = Shutdown::new();
+        let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), session_limits);
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),
-            sessions: Sessions::new(Arc::clone(&replica), clock.clone(), session_limits),
+            sessions: sessions.clone(),
+            signals: Signals::new(sessions, config.memory.limits()),
             bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
             entities: Entities::new(Arc::clone(&replica), clock.clone()),
             clock: clock.clone(),

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use chaperone_api::chaperone::v1::session_service_revoke_request::Target;
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{Consistency, scope};
+use chaperone_api::chaperone::v1::{Consistency, SignalRevoke, scope, session_service_signal_request};
 use fakes::{Fakes, HANDLE, SESSION};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -75,6 +75,7 @@ fn check_exits_1_for_a_denial_and_says_so_in_json() {
             "code": "forbidden",
             "reason": "secrets stay here",
             "policies": [{ "id": "no-secrets", "reason": "secrets stay here", "failure": null }],
+            "effects": [],
             "session_id": SESSION,
             "bundle_number": 7,
             "decision_id": "0198c0de-0000-7000-8000-000000000009",
@@ -213,6 +214,46 @@ fn revoke_sends_its_target_with_the_token() {
     let (request, authorization) = fakes.seen().revokes.pop().expect("a revocation");
     assert_eq!((request.target, request.reason.as_str()), (Some(Target::Owner("ann".to_owned())), "left"));
     assert_eq!(authorization.as_deref(), Some("Bearer 0123456789abcdef"));
+}
+
+#[test]
+fn signal_sends_what_was_noticed_and_says_whether_it_was_known() {
+    let fakes = Fakes::start();
+    let signal = |arguments: &[&str]| {
+        let fixed = ["session", "signal", SESSION, "--reason", "odd", "--admin", &fakes.url];
+        run(&[&fixed[..], arguments].concat())
+    };
+    let output =
+        signal(&["--event-id", "known", "--risk", "-5", "--label", "a", "--tree-label", "b", "--revoke", "tree"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let shown = stdout(&output);
+    assert!(shown.starts_with("signal known was known already: nothing was changed\n"), "{shown}");
+    assert!(shown.contains("  count    exports/1h = 3\n"), "{shown}");
+    let sent = fakes.seen().signals.pop().expect("a signal");
+    assert_eq!((sent.event_id.as_str(), sent.risk, sent.revoke()), ("known", -5, SignalRevoke::Tree));
+    assert_eq!((sent.labels, sent.tree_labels), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    assert_eq!(sent.target, Some(session_service_signal_request::Target::SessionId(SESSION.to_owned())));
+
+    let json = json_of(&signal(&["--risk", "+20", "--source", "edr", "--output", "json"]));
+    let sent = fakes.seen().signals.pop().expect("a signal");
+    assert_eq!((json["duplicate"].as_bool(), json["event_id"].as_str()), (Some(false), Some(sent.event_id.as_str())));
+    assert_eq!((sent.event_id.len(), sent.source.as_str(), sent.risk), (36, "edr", 20));
+    assert_eq!(json["memory"]["session"]["counts"]["exports/1h"], 3);
+    for wrong in [&["--risk", "+101"][..], &["--revoke", "principal"], &["--tree", SESSION]] {
+        assert_eq!(code(&signal(wrong)), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn session_is_shown_with_what_is_remembered() {
+    let fakes = Fakes::start();
+    let shown = stdout(&run(&["session", "get", SESSION, "--admin", &fakes.url]));
+    assert!(
+        shown.contains("memory of the session\n  risk     20\n  labels   pii\n  count    exports/1h = 3\n"),
+        "{shown}"
+    );
+    let json = json_of(&run(&["session", "show", SESSION, "--admin", &fakes.url, "--output", "json"]));
+    assert_eq!((json["session_id"].as_str(), json["memory"]["risk"].as_i64()), (Some(SESSION), Some(20)));
 }
 
 #[test]

@@ -145,6 +145,23 @@ pub struct DeterminingPolicy {
     #[prost(string, tag = "3")]
     pub failure: ::prost::alloc::string::String,
 }
+/// Something that a decision does beside being made.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Effect {
+    /// What it does.
+    #[prost(enumeration = "EffectKind", tag = "1")]
+    pub kind: i32,
+    /// To whom.
+    #[prost(enumeration = "EffectLevel", tag = "2")]
+    pub level: i32,
+    /// The name of the label, counter, set or alert; empty for risk and revocations.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// As the policy's annotation would write it, such as `tree:pii`, `exports/1h += 1`, `documents/1h = Document::"42"`, `+20` or
+    /// `token-reuse:high`. Cut after 1,024 bytes.
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+}
 /// A decision and its explanation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Decision {
@@ -172,6 +189,10 @@ pub struct Decision {
     /// When it was decided.
     #[prost(message, optional, tag = "8")]
     pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it does beside, in the order of its policies; stored before the answer leaves. An allow for whose effects there is no room is a
+    /// denial without effects. A denial also lists those that there was no room for.
+    #[prost(message, repeated, tag = "9")]
+    pub effects: ::prost::alloc::vec::Vec<Effect>,
 }
 /// The answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -311,6 +332,92 @@ impl Outcome {
             "OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
             "OUTCOME_ALLOW" => Some(Self::Allow),
             "OUTCOME_DENY" => Some(Self::Deny),
+            _ => None,
+        }
+    }
+}
+/// What an effect does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EffectKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// Adds a label.
+    Label = 1,
+    /// Adds to a counter.
+    Count = 2,
+    /// Adds a value to a set, or renews it there.
+    Remember = 3,
+    /// Moves the risk.
+    Risk = 4,
+    /// Revokes sessions.
+    Revoke = 5,
+    /// Raises an alert.
+    Alert = 6,
+}
+impl EffectKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EFFECT_KIND_UNSPECIFIED",
+            Self::Label => "EFFECT_KIND_LABEL",
+            Self::Count => "EFFECT_KIND_COUNT",
+            Self::Remember => "EFFECT_KIND_REMEMBER",
+            Self::Risk => "EFFECT_KIND_RISK",
+            Self::Revoke => "EFFECT_KIND_REVOKE",
+            Self::Alert => "EFFECT_KIND_ALERT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EFFECT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "EFFECT_KIND_LABEL" => Some(Self::Label),
+            "EFFECT_KIND_COUNT" => Some(Self::Count),
+            "EFFECT_KIND_REMEMBER" => Some(Self::Remember),
+            "EFFECT_KIND_RISK" => Some(Self::Risk),
+            "EFFECT_KIND_REVOKE" => Some(Self::Revoke),
+            "EFFECT_KIND_ALERT" => Some(Self::Alert),
+            _ => None,
+        }
+    }
+}
+/// Whose memory an effect changes, or what it revokes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EffectLevel {
+    /// Nobody's: an alert.
+    Unspecified = 0,
+    /// The session's.
+    Session = 1,
+    /// The tree's.
+    Tree = 2,
+    /// The principal's, in whatever session.
+    Principal = 3,
+}
+impl EffectLevel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EFFECT_LEVEL_UNSPECIFIED",
+            Self::Session => "EFFECT_LEVEL_SESSION",
+            Self::Tree => "EFFECT_LEVEL_TREE",
+            Self::Principal => "EFFECT_LEVEL_PRINCIPAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EFFECT_LEVEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "EFFECT_LEVEL_SESSION" => Some(Self::Session),
+            "EFFECT_LEVEL_TREE" => Some(Self::Tree),
+            "EFFECT_LEVEL_PRINCIPAL" => Some(Self::Principal),
             _ => None,
         }
     }
@@ -949,11 +1056,87 @@ pub struct SessionServiceGetRequest {
     pub session_id: ::prost::alloc::string::String,
 }
 /// One session.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionServiceGetResponse {
     /// The session.
     #[prost(message, optional, tag = "1")]
     pub session: ::core::option::Option<Session>,
+    /// What is remembered of it, as the store has it.
+    #[prost(message, optional, tag = "2")]
+    pub memory: ::core::option::Option<SessionMemory>,
+}
+/// What is remembered of a session, and of what it shares with others.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SessionMemory {
+    /// Of the session itself.
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Memory>,
+    /// Of its tree.
+    #[prost(message, optional, tag = "2")]
+    pub tree: ::core::option::Option<Memory>,
+    /// Of its principal, in whatever session.
+    #[prost(message, optional, tag = "3")]
+    pub principal: ::core::option::Option<Memory>,
+    /// What policies read as `context.session.risk`, from 0 to 100: the highest of the session's own and its ancestors'.
+    #[prost(int64, tag = "4")]
+    pub risk: i64,
+}
+/// What decisions and signals left behind. Fields are named as policies read them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Memory {
+    /// Labels that were added. Those that a session was opened with are in `Session.labels`.
+    #[prost(string, repeated, tag = "1")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The risk, from 0 to 100, after what has decayed of it; always 0 for a tree and a principal.
+    #[prost(int64, tag = "2")]
+    pub risk: i64,
+    /// Counters, by name.
+    #[prost(message, repeated, tag = "3")]
+    pub counts: ::prost::alloc::vec::Vec<MemoryCount>,
+    /// Remembered sets, by name.
+    #[prost(message, repeated, tag = "4")]
+    pub sets: ::prost::alloc::vec::Vec<MemorySet>,
+    /// When it was first changed; absent when it never was.
+    #[prost(message, optional, tag = "5")]
+    pub first_used_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was last changed.
+    #[prost(message, optional, tag = "6")]
+    pub last_used_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Grows by one with every change; 0 when nothing is remembered.
+    #[prost(uint64, tag = "7")]
+    pub version: u64,
+    /// How many signals of the last 24 hours it knows by their event ids.
+    #[prost(uint32, tag = "8")]
+    pub signal_count: u32,
+}
+/// A counter.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MemoryCount {
+    /// Its name, such as `exports/1h`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How much counts now: a `long` or a `decimal`.
+    #[prost(message, optional, tag = "2")]
+    pub amount: ::core::option::Option<Value>,
+    /// For how long an amount counts; absent for as long as the memory.
+    #[prost(message, optional, tag = "3")]
+    pub window: ::core::option::Option<::prost_types::Duration>,
+}
+/// A remembered set.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MemorySet {
+    /// Its name, such as `documents/1h`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many values are in it now.
+    #[prost(uint32, tag = "2")]
+    pub value_count: u32,
+    /// Its values, in their order: the first 100, and of one memory's sets at most 1,000 together.
+    #[prost(message, repeated, tag = "3")]
+    pub values: ::prost::alloc::vec::Vec<Value>,
+    /// For how long a value is remembered after it was last seen; absent for as long as the memory.
+    #[prost(message, optional, tag = "4")]
+    pub window: ::core::option::Option<::prost_types::Duration>,
 }
 /// Which sessions; every field that is set must hold.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1070,6 +1253,62 @@ pub struct SessionServiceRevokeResponse {
     #[prost(uint64, tag = "1")]
     pub revoked_count: u64,
 }
+/// Something that was noticed elsewhere, such as by an EDR, a DLP or a person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionServiceSignalRequest {
+    /// The event, by whoever noticed it: 1 to 128 bytes. The target remembers it for 24 hours, and 1,024 of them at most; when it knows as
+    /// many, further ones are refused with RESOURCE_EXHAUSTED.
+    #[prost(string, tag = "3")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Who noticed it, such as `edr`; may be empty.
+    #[prost(string, tag = "4")]
+    pub source: ::prost::alloc::string::String,
+    /// Why; shown to whoever is denied by a revocation.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// By how many points the risk moves, from -100 to 100; it stays between 0 and 100. Of a tree: the risk of its root, which counts for every
+    /// session of the tree.
+    #[prost(int32, tag = "6")]
+    pub risk: i32,
+    /// Labels to add to the session, each 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`; at most 32. Not for a tree.
+    #[prost(string, repeated, tag = "7")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Labels to add to the tree; as above.
+    #[prost(string, repeated, tag = "8")]
+    pub tree_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What to revoke. That is done first, and stands even when the rest is refused.
+    #[prost(enumeration = "SignalRevoke", tag = "9")]
+    pub revoke: i32,
+    /// What it is about. Exactly one is set.
+    #[prost(oneof = "session_service_signal_request::Target", tags = "1, 2")]
+    pub target: ::core::option::Option<session_service_signal_request::Target>,
+}
+/// Nested message and enum types in `SessionServiceSignalRequest`.
+pub mod session_service_signal_request {
+    /// What it is about. Exactly one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// One session.
+        #[prost(string, tag = "1")]
+        SessionId(::prost::alloc::string::String),
+        /// The tree with this root.
+        #[prost(string, tag = "2")]
+        TreeId(::prost::alloc::string::String),
+    }
+}
+/// How things are after a signal.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SessionServiceSignalResponse {
+    /// Whether the target knew the event already: then nothing was changed by this call.
+    #[prost(bool, tag = "1")]
+    pub duplicate: bool,
+    /// The session, or the root of the tree, as it is now.
+    #[prost(message, optional, tag = "2")]
+    pub session: ::core::option::Option<Session>,
+    /// What is remembered of it now.
+    #[prost(message, optional, tag = "3")]
+    pub memory: ::core::option::Option<SessionMemory>,
+}
 /// Asks for changes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionServiceWatchRequest {
@@ -1129,6 +1368,39 @@ impl SessionState {
             "SESSION_STATE_COMPLETED" => Some(Self::Completed),
             "SESSION_STATE_REVOKED" => Some(Self::Revoked),
             "SESSION_STATE_ANCESTOR_ENDED" => Some(Self::AncestorEnded),
+            _ => None,
+        }
+    }
+}
+/// What a signal revokes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SignalRevoke {
+    /// Nothing.
+    Unspecified = 0,
+    /// The session, and so its descendants. Not for a tree.
+    Session = 1,
+    /// Every session of the tree.
+    Tree = 2,
+}
+impl SignalRevoke {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SIGNAL_REVOKE_UNSPECIFIED",
+            Self::Session => "SIGNAL_REVOKE_SESSION",
+            Self::Tree => "SIGNAL_REVOKE_TREE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SIGNAL_REVOKE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SIGNAL_REVOKE_SESSION" => Some(Self::Session),
+            "SIGNAL_REVOKE_TREE" => Some(Self::Tree),
             _ => None,
         }
     }
@@ -1250,7 +1522,7 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.SessionService", "Open"));
             self.inner.unary(req, path, codec).await
         }
-        /// Returns one session.
+        /// Returns one session, with what is remembered of it, of its tree and of its principal.
         pub async fn get(
             &mut self,
             request: impl tonic::IntoRequest<super::SessionServiceGetRequest>,
@@ -1375,6 +1647,32 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.SessionService", "Revoke"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells of something that was noticed elsewhere: moves the risk of a session or a tree, adds labels to it, revokes it. Repeating a
+        /// signal with its event id changes nothing.
+        pub async fn signal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SessionServiceSignalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SessionServiceSignalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.SessionService/Signal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.SessionService", "Signal"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams changes to sessions from now on.
         pub async fn watch(
             &mut self,
@@ -1423,7 +1721,7 @@ pub mod session_service_server {
             tonic::Response<super::SessionServiceOpenResponse>,
             tonic::Status,
         >;
-        /// Returns one session.
+        /// Returns one session, with what is remembered of it, of its tree and of its principal.
         async fn get(
             &self,
             request: tonic::Request<super::SessionServiceGetRequest>,
@@ -1461,6 +1759,15 @@ pub mod session_service_server {
             request: tonic::Request<super::SessionServiceRevokeRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SessionServiceRevokeResponse>,
+            tonic::Status,
+        >;
+        /// Tells of something that was noticed elsewhere: moves the risk of a session or a tree, adds labels to it, revokes it. Repeating a
+        /// signal with its event id changes nothing.
+        async fn signal(
+            &self,
+            request: tonic::Request<super::SessionServiceSignalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SessionServiceSignalResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the Watch method.
@@ -1810,6 +2117,51 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.SessionService/Signal" => {
+                    #[allow(non_camel_case_types)]
+                    struct SignalSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::SessionServiceSignalRequest>
+                    for SignalSvc<T> {
+                        type Response = super::SessionServiceSignalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SessionServiceSignalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::signal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SignalSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

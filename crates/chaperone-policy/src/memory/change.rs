@@ -35,7 +35,7 @@ pub enum ChangeError {
     /// The memory holds as many as it may. A person raises the limit or uses fewer names.
     #[error("no room for {what} `{name}`: at most {limit} are remembered")]
     Full {
-        /// `label`, `counter`, `set`; or `value`, when it is the set of that name which is full.
+        /// `label`, `counter`, `set`, `signal`; or `value`, when it is the set of that name which is full.
         what: &'static str,
         /// Of what was to be added, or of the set.
         name: SmolStr,
@@ -88,7 +88,7 @@ impl Memory {
         }
     }
 
-    /// Says that a decision changes this at `now`. Never goes back.
+    /// Says that a decision or a signal changes this at `now`. Never goes back.
     pub fn touch(&mut self, now: Timestamp) {
         let used = self.used.unwrap_or(Used { first: now, last: now });
         self.used = Some(Used { last: used.last.max(now), ..used });

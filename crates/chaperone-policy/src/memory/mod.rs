@@ -6,12 +6,13 @@
 //!
 //! | part | bytes in memory | bytes of JSON |
 //! | --- | --- | --- |
-//! | a memory of nothing | 120 | 2 |
+//! | a memory of nothing | 128 | 2 |
 //! | a label | 24; the first 280, with room for 11 | its text and 3 |
 //! | a counter over life | 72; the first 808, with room for 11 | its name, 13 and the digits |
 //! | a counter over a window | 16 for each granule more: 1 KiB at 61, 2 KiB at 66 | its name, 12, and 5 and the digits for each granule: 0.4 to 1.6 KB |
 //! | a set | 64; the first 720, with room for 11 | its name and 5 |
 //! | a remembered value | 56, twice that after growing | its JSON and 20: some 70 for an entity |
+//! | a signal's event id | as a remembered text: 56 | its text and 33 |
 
 mod amount;
 mod canonical;
@@ -22,6 +23,7 @@ mod limits;
 mod name;
 mod risk;
 mod set;
+mod signal;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ pub use self::limits::{CLOCK_SKEW_MAX, MemoryLimits};
 pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN};
 use self::risk::Risk;
 pub use self::set::{LimitReached, RememberedSet};
+pub use self::signal::{SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX};
 use crate::timestamp::Timestamp;
 
 /// What is remembered of one session, tree or principal. The default is nothing.
@@ -59,12 +62,15 @@ pub struct Memory {
     /// Absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     risk: Option<Risk>,
-    /// When a decision first and last changed this.
+    /// The event ids of signals. Few memories have any, so that the others only pay for a pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signals: Option<Box<RememberedSet>>,
+    /// When a decision or a signal first and last changed this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used: Option<Used>,
 }
 
-/// When a decision first and last changed a memory.
+/// When a decision or a signal first and last changed a memory.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Used {
@@ -110,7 +116,7 @@ impl Memory {
         self.risk.map_or(0, |risk| risk.points(decay_per_hour, now))
     }
 
-    /// When a decision first and last changed this; `None` when none did.
+    /// When a decision or a signal first and last changed this; `None` when none did.
     pub const fn used(&self) -> Option<Used> {
         self.used
     }

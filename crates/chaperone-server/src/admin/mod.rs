@@ -2,11 +2,13 @@
 
 pub mod bundles;
 pub mod entities;
+pub mod memories;
 pub mod sessions;
+pub mod signals;
 
 use std::time::Duration;
 
-use chaperone_policy::{Problem, SessionId, TransitionError};
+use chaperone_policy::{ChangeError, Problem, SessionId, TransitionError};
 use chaperone_store::StoreError;
 
 /// How long an administrator's call waits for this replica to apply what it changed.
@@ -39,6 +41,9 @@ pub enum AdminError {
         /// Why not.
         message: String,
     },
+    /// There is no room for what was to be remembered.
+    #[error(transparent)]
+    Full(ChangeError),
     /// The store did not do it.
     #[error(transparent)]
     Store(StoreError),

@@ -29,8 +29,8 @@ pub struct SessionLimits {
 /// The session use cases.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    replica: Arc<Replica>,
-    clock: Clock,
+    pub(super) replica: Arc<Replica>,
+    pub(super) clock: Clock,
     limits: SessionLimits,
 }
 
@@ -99,7 +99,7 @@ impl Sessions {
         Self { replica, clock, limits }
     }
 
-    fn store(&self) -> &Arc<dyn Store> {
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
         self.replica.store()
     }
 

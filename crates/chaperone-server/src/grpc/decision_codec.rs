@@ -7,7 +7,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::convert;
+use super::{convert, decision_effects};
 use crate::pdp::Answer;
 
 /// What is answered.
@@ -127,6 +127,9 @@ impl ReplyEncoder {
         }
         number(7, answer.bundle.get(), written);
         prost::encoding::message::encode(8, &convert::timestamp_to_api(answer.at), written);
+        for effect in &decision.effects {
+            decision_effects::write(9, effect, written);
+        }
         encode_key(field, WireType::LengthDelimited, buffer);
         encode_varint(written.len() as u64, buffer);
         buffer.put_slice(written);
@@ -134,7 +137,7 @@ impl ReplyEncoder {
 }
 
 /// A number; zero is not written.
-fn number(field: u32, value: u64, buffer: &mut impl BufMut) {
+pub(super) fn number(field: u32, value: u64, buffer: &mut impl BufMut) {
     if value != 0 {
         encode_key(field, WireType::Varint, buffer);
         encode_varint(value, buffer);
@@ -142,7 +145,7 @@ fn number(field: u32, value: u64, buffer: &mut impl BufMut) {
 }
 
 /// A text; an empty one is not written.
-fn text(field: u32, text: &str, buffer: &mut impl BufMut) {
+pub(super) fn text(field: u32, text: &str, buffer: &mut impl BufMut) {
     if !text.is_empty() {
         encode_key(field, WireType::LengthDelimited, buffer);
         encode_varint(text.len() as u64, buffer);
@@ -151,31 +154,59 @@ fn text(field: u32, text: &str, buffer: &mut impl BufMut) {
 }
 
 /// How long a text is as a field whose number is below 16.
-fn text_length(text: &str) -> usize {
+pub(super) fn text_length(text: &str) -> usize {
     if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() }
 }
 
 #[cfg(test)]
 mod tests {
-    use chaperone_policy::{BundleNumber, Decision, DecisionId, DeterminingPolicy, Reason, Timestamp};
+    use chaperone_policy::{
+        Alert, Amount, BundleNumber, Change, Decision, DecisionId, DeterminingPolicy, Effect, Level, MemoryName,
+        Reason, Severity, Timestamp, Value,
+    };
     use proptest::prelude::*;
     use prost::Message as _;
     use uuid::Uuid;
 
     use super::*;
 
+    fn effects() -> impl Strategy<Value = Vec<Effect>> {
+        let level = prop_oneof![Just(Level::Session), Just(Level::Tree), Just(Level::Principal)];
+        let name = "[a-z]{1,60}";
+        let memory_name = |name: &str| MemoryName::parse(name).expect("a name");
+        let change = prop_oneof![
+            name.prop_map(|label| Change::Label(label.into())),
+            (name, 0..i64::MAX)
+                .prop_map(move |(name, amount)| Change::Count(memory_name(&name), Amount::Whole(amount))),
+            (name, "\\PC{0,600}")
+                .prop_map(move |(name, text)| Change::Remember(memory_name(&name), Value::String(text.into()))),
+            (-100..=100_i8).prop_map(Change::Risk),
+        ];
+        let effect = prop_oneof![
+            (level.clone(), change).prop_map(|(level, change)| Effect::Remember(level, change)),
+            level.prop_map(|level| Effect::Revoke { level, policy: "p".into() }),
+            name.prop_map(|name| Effect::Alert(Alert {
+                name: name.into(),
+                severity: Severity::High,
+                policy: "p".into()
+            })),
+        ];
+        proptest::collection::vec(effect, 0..4)
+    }
+
     fn answers() -> impl Strategy<Value = Answer> {
         let failure = proptest::option::of(Just(Failure::Overflow));
         let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}"), failure);
         let policy = policy.prop_map(|(id, reason, failure)| DeterminingPolicy { id: id.into(), reason, failure });
         let policies = proptest::collection::vec(policy, 0..4);
-        let decision = (any::<bool>(), policies, proptest::option::of("\\PC{0,40}"));
-        (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(|((allow, policies, detail), id, bundle, at)| {
+        let decision = (any::<bool>(), policies, proptest::option::of("\\PC{0,40}"), effects());
+        (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(|(decision, id, bundle, at)| {
+            let (allow, policies, detail, effects) = decision;
             let (outcome, reason) =
                 if allow { (Outcome::Allow, Reason::Permitted) } else { (Outcome::Deny, Reason::Forbidden) };
             Answer {
                 id: DecisionId::new(Uuid::from_u128(id)),
-                decision: Decision { outcome, reason, policies, detail, effects: Vec::new() },
+                decision: Decision { outcome, reason, policies, detail, effects },
                 principal: None,
                 session: None,
                 bundle: BundleNumber::new(bundle),
@@ -201,6 +232,7 @@ mod tests {
             session_id: String::new(),
             bundle_number: answer.bundle.get(),
             decided_at: Some(convert::timestamp_to_api(answer.at)),
+            effects: answer.decision.effects.iter().map(decision_effects::effect_to_api).collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod data_plane;
 pub mod decision_codec;
+mod decision_effects;
 mod decision_message;
 pub mod decision_server;
 mod decision_stream;
@@ -12,6 +13,7 @@ pub mod ext_authz;
 mod ext_authz_answer;
 mod ext_authz_message;
 mod last;
+mod memories;
 pub mod policies;
 pub mod sessions;
 pub mod status;

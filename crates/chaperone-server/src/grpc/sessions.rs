@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::convert::{self, invalid};
+use super::memories::memory_to_api;
 use super::status::{draining, with_reason};
 use crate::admin::AdminError;
 use crate::admin::sessions::{NewScope, NewSession, SessionState, SessionView, Sessions};
+use crate::admin::signals::{Signal, SignalRevoke, SignalTarget, Signals};
 use crate::clock::Clock;
 use crate::replica::Replica;
 
@@ -23,6 +25,7 @@ use crate::replica::Replica;
 #[derive(Clone, Debug)]
 pub struct SessionApi {
     sessions: Sessions,
+    signals: Signals,
     replica: Arc<Replica>,
     clock: Clock,
     stop: CancellationToken,
@@ -30,8 +33,14 @@ pub struct SessionApi {
 
 impl SessionApi {
     /// Watches end when `stop` is cancelled, so that they do not hold up a drain.
-    pub fn new(sessions: Sessions, replica: Arc<Replica>, clock: Clock, stop: CancellationToken) -> Self {
-        Self { sessions, replica, clock, stop }
+    pub fn new(
+        sessions: Sessions,
+        signals: Signals,
+        replica: Arc<Replica>,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { sessions, signals, replica, clock, stop }
     }
 }
 
@@ -53,7 +62,11 @@ impl SessionService for SessionApi {
         request: Request<api::SessionServiceGetRequest>,
     ) -> Result<Response<api::SessionServiceGetResponse>, Status> {
         let view = self.sessions.get(session_id("session_id", &request.into_inner().session_id)?).await?;
-        Ok(Response::new(api::SessionServiceGetResponse { session: Some(session_to_api(&view)) }))
+        let memory = self.sessions.memory(&view.session).await?;
+        Ok(Response::new(api::SessionServiceGetResponse {
+            session: Some(session_to_api(&view)),
+            memory: Some(memory_to_api(&memory)),
+        }))
     }
 
     async fn list(
@@ -101,6 +114,19 @@ impl SessionService for SessionApi {
         let target = revoke_target(request.target)?;
         let revoked_count = self.sessions.revoke(&target, &request.reason, &by).await?;
         Ok(Response::new(api::SessionServiceRevokeResponse { revoked_count }))
+    }
+
+    async fn signal(
+        &self,
+        request: Request<api::SessionServiceSignalRequest>,
+    ) -> Result<Response<api::SessionServiceSignalResponse>, Status> {
+        let by = convert::caller(&request);
+        let signalled = self.signals.signal(&signal(request.into_inner())?, &by).await?;
+        Ok(Response::new(api::SessionServiceSignalResponse {
+            duplicate: signalled.duplicate,
+            session: Some(session_to_api(&signalled.view)),
+            memory: Some(memory_to_api(&signalled.memory)),
+        }))
     }
 
     async fn watch(
@@ -249,6 +275,32 @@ fn revoke_target(target: Option<api::session_service_revoke_request::Target>) ->
         }
         None => Err(invalid("target", "is required")),
     }
+}
+
+fn signal(request: api::SessionServiceSignalRequest) -> Result<Signal, AdminError> {
+    use api::session_service_signal_request::Target;
+    let target = match &request.target {
+        Some(Target::SessionId(id)) => SignalTarget::Session(session_id("session_id", id)?),
+        Some(Target::TreeId(id)) => SignalTarget::Tree(session_id("tree_id", id)?),
+        None => return Err(invalid("target", "is required")),
+    };
+    let revoke = match api::SignalRevoke::try_from(request.revoke) {
+        Ok(api::SignalRevoke::Unspecified) => None,
+        Ok(api::SignalRevoke::Session) => Some(SignalRevoke::Session),
+        Ok(api::SignalRevoke::Tree) => Some(SignalRevoke::Tree),
+        // What is to be revoked must not be guessed, nor left out.
+        Err(_) => return Err(invalid("revoke", "is none that this server knows")),
+    };
+    Ok(Signal {
+        target,
+        event_id: request.event_id,
+        source: request.source,
+        reason: request.reason,
+        risk: request.risk,
+        labels: request.labels,
+        tree_labels: request.tree_labels,
+        revoke,
+    })
 }
 
 fn session_to_api(view: &SessionView) -> api::Session {

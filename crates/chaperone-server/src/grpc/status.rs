@@ -41,6 +41,7 @@ impl From<AdminError> for Status {
             AdminError::Problems(problems) => with_problems(&problems, message),
             AdminError::NotFound(_) => with_reason(Code::NotFound, "not_found", message),
             AdminError::Precondition { code, .. } => with_reason(Code::FailedPrecondition, code, message),
+            AdminError::Full(_) => with_reason(Code::ResourceExhausted, "memory_full", message),
             AdminError::Store(error) => store_status(&error),
         }
     }

@@ -126,7 +126,7 @@ async fn serve_admin(
         }
     };
     tokio::spawn(stop_watches);
-    let sessions = SessionApi::new(parts.sessions, parts.replica, parts.clock, stop);
+    let sessions = SessionApi::new(parts.sessions, parts.signals, parts.replica, parts.clock, stop);
     let served = server(config.admin.max_streams)
         .load_shed(true)
         .concurrency_limit_per_connection(config.admin.concurrency)

@@ -28,6 +28,7 @@ pub struct Seen {
     pub checks: Vec<CheckRequest>,
     pub opens: Vec<SessionServiceOpenRequest>,
     pub revokes: Vec<(SessionServiceRevokeRequest, Option<String>)>,
+    pub signals: Vec<SessionServiceSignalRequest>,
 }
 
 /// Running stand-ins; they stop when this is dropped.
@@ -84,6 +85,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         session_id: SESSION.to_owned(),
         bundle_number: 7,
         decided_at: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),
+        effects: Vec::new(),
     }
 }
 
@@ -95,6 +97,20 @@ fn session(state: SessionState) -> Session {
         version: 1,
         ..Session::default()
     }
+}
+
+/// Of a session with a label, a risk and a counter.
+fn memory() -> SessionMemory {
+    let window = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
+    let amount = Some(Value { kind: Some(value::Kind::Long(3)) });
+    let session = Memory {
+        labels: vec!["pii".to_owned()],
+        risk: 20,
+        counts: vec![MemoryCount { name: "exports/1h".to_owned(), amount, window }],
+        version: 2,
+        ..Memory::default()
+    };
+    SessionMemory { session: Some(session), risk: 20, ..SessionMemory::default() }
 }
 
 #[tonic::async_trait]
@@ -142,7 +158,8 @@ impl SessionService for Fake {
     }
 
     async fn get(&self, _: Request<SessionServiceGetRequest>) -> Answer<SessionServiceGetResponse> {
-        Ok(Response::new(SessionServiceGetResponse { session: Some(session(SessionState::Active)) }))
+        let session = Some(session(SessionState::Active));
+        Ok(Response::new(SessionServiceGetResponse { session, memory: Some(memory()) }))
     }
 
     async fn list(&self, _: Request<SessionServiceListRequest>) -> Answer<SessionServiceListResponse> {
@@ -162,6 +179,14 @@ impl SessionService for Fake {
         let authorization = authorization.map(|value| value.to_str().expect("ASCII").to_owned());
         self.0.lock().expect("no panic").revokes.push((request.into_inner(), authorization));
         Ok(Response::new(SessionServiceRevokeResponse { revoked_count: 3 }))
+    }
+
+    async fn signal(&self, request: Request<SessionServiceSignalRequest>) -> Answer<SessionServiceSignalResponse> {
+        let request = request.into_inner();
+        let duplicate = request.event_id == "known";
+        self.0.lock().expect("no panic").signals.push(request);
+        let session = Some(session(SessionState::Active));
+        Ok(Response::new(SessionServiceSignalResponse { duplicate, session, memory: Some(memory()) }))
     }
 
     type WatchStream = BoxStream<SessionServiceWatchResponse>;

@@ -5,6 +5,7 @@ mod counters;
 mod memories;
 mod risks;
 mod sets;
+mod signals;
 mod stored;
 mod texts;
 

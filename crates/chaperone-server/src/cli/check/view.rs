@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaperone_api::chaperone::v1::{ActionRequest, Decision, Outcome};
+use chaperone_api::chaperone::v1::{ActionRequest, Decision, Effect, EffectKind, EffectLevel, Outcome};
 use serde::Serialize;
 
 use crate::cli::output::{BAD, GOOD, Table, paint, plain};
@@ -15,6 +15,7 @@ pub struct DecisionJson<'a> {
     code: &'a str,
     reason: &'a str,
     policies: Vec<PolicyJson<'a>>,
+    effects: Vec<EffectJson<'a>>,
     session_id: Option<&'a str>,
     bundle_number: u64,
     decision_id: &'a str,
@@ -27,6 +28,26 @@ struct PolicyJson<'a> {
     id: &'a str,
     reason: Option<&'a str>,
     failure: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct EffectJson<'a> {
+    kind: &'static str,
+    level: Option<&'static str>,
+    name: Option<&'a str>,
+    text: &'a str,
+}
+
+impl<'a> From<&'a Effect> for EffectJson<'a> {
+    fn from(effect: &'a Effect) -> Self {
+        let level = match effect.level() {
+            EffectLevel::Session => Some("session"),
+            EffectLevel::Tree => Some("tree"),
+            EffectLevel::Principal => Some("principal"),
+            EffectLevel::Unspecified => None,
+        };
+        Self { kind: kind_name(effect.kind()), level, name: given(&effect.name), text: &effect.text }
+    }
 }
 
 impl<'a> DecisionJson<'a> {
@@ -44,6 +65,7 @@ impl<'a> DecisionJson<'a> {
                     failure: given(&policy.failure),
                 })
                 .collect(),
+            effects: decision.effects.iter().map(EffectJson::from).collect(),
             session_id: given(&decision.session_id),
             bundle_number: decision.bundle_number,
             decision_id: &decision.decision_id,
@@ -72,6 +94,9 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         };
         facts.fact("policy", text);
     }
+    for effect in &decision.effects {
+        facts.fact("effect", format!("{} {}", kind_name(effect.kind()), effect.text));
+    }
     facts
         .fact("session", if decision.session_id.is_empty() { "none" } else { &decision.session_id })
         .fact("bundle", decision.bundle_number.to_string())
@@ -95,6 +120,18 @@ fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Allow => "allow",
         Outcome::Deny => "deny",
         Outcome::Unspecified => "unknown",
+    }
+}
+
+fn kind_name(kind: EffectKind) -> &'static str {
+    match kind {
+        EffectKind::Label => "label",
+        EffectKind::Count => "count",
+        EffectKind::Remember => "remember",
+        EffectKind::Risk => "risk",
+        EffectKind::Revoke => "revoke",
+        EffectKind::Alert => "alert",
+        EffectKind::Unspecified => "unknown",
     }
 }
 
@@ -127,6 +164,20 @@ mod tests {
                 },
             ],
             bundle_number: 3,
+            effects: vec![
+                Effect {
+                    kind: EffectKind::Label.into(),
+                    level: EffectLevel::Tree.into(),
+                    name: "pii".into(),
+                    text: "tree:pii".into(),
+                },
+                Effect {
+                    kind: EffectKind::Alert.into(),
+                    text: "odd:high".into(),
+                    name: "odd".into(),
+                    ..Effect::default()
+                },
+            ],
             ..Decision::default()
         }
     }
@@ -146,6 +197,8 @@ mod tests {
              reason    exports need an approval\n  \
              policy    no-export\n  \
              policy    office-hours: come back tomorrow\n  \
+             effect    label tree:pii\n  \
+             effect    alert odd:high\n  \
              session   none\n  \
              bundle    3\n  \
              decision  0198c0de-0000-7000-8000-000000000009\n  \
@@ -166,6 +219,10 @@ mod tests {
                 "policies": [
                     { "id": "no-export", "reason": "exports need an approval", "failure": null },
                     { "id": "office-hours", "reason": "come back tomorrow", "failure": null },
+                ],
+                "effects": [
+                    { "kind": "label", "level": "tree", "name": "pii", "text": "tree:pii" },
+                    { "kind": "alert", "level": null, "name": "odd", "text": "odd:high" },
                 ],
                 "session_id": null,
                 "bundle_number": 3,

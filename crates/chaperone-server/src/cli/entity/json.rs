@@ -80,7 +80,8 @@ fn write_uid(uid: &EntityRef) -> serde_json::Value {
     json!({ "type": uid.r#type, "id": uid.id })
 }
 
-fn write_value(value: &Value) -> serde_json::Value {
+/// Writes a value in Cedar's JSON form.
+pub fn write_value(value: &Value) -> serde_json::Value {
     let extension = |function: &str, argument: &str| json!({ "__extn": { "fn": function, "arg": argument } });
     match &value.kind {
         None => serde_json::Value::Null,

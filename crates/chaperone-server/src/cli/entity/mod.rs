@@ -10,6 +10,7 @@ use chaperone_api::chaperone::v1::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+pub(super) use self::json::write_value;
 use super::connect::AdminOptions;
 use super::failure::Failure;
 use super::output::{self, Cell, Format, Table};

@@ -9,6 +9,7 @@ use chaperone_api::chaperone::v1::{
 use clap::Args;
 
 use super::filter::{FilterOptions, StateOption};
+use super::memory_view::{self, RememberingJson};
 use super::view::{self, SessionJson};
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
@@ -122,7 +123,12 @@ impl ShowArgs {
         let session_id = self.session.into_id()?;
         let link = self.admin.connect().await?;
         let request = SessionServiceGetRequest { session_id };
-        print(link.answer(link.sessions().get(request)).await?.session, self.output)
+        let response = link.answer(link.sessions().get(request)).await?;
+        let (session, memory) = (response.session.unwrap_or_default(), response.memory.unwrap_or_default());
+        match self.output {
+            Format::Json => output::print_json(&RememberingJson::new(&session, &memory)),
+            Format::Table => output::print(&(view::details(&session) + &memory_view::details(&memory))),
+        }
     }
 }
 

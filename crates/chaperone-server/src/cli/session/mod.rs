@@ -1,9 +1,11 @@
-//! `chaperone session`: open, list, show, renew, complete, revoke and watch.
+//! `chaperone session`: open, list, show, renew, complete, revoke, signal and watch.
 
 mod filter;
 mod lifecycle;
+mod memory_view;
 mod open;
 mod revoke;
+mod signal;
 mod view;
 mod watch;
 
@@ -12,6 +14,7 @@ use clap::Subcommand;
 use self::lifecycle::{CompleteArgs, ListArgs, RenewArgs, ShowArgs};
 use self::open::OpenArgs;
 use self::revoke::RevokeArgs;
+use self::signal::SignalArgs;
 use self::watch::WatchArgs;
 use super::failure::Failure;
 
@@ -24,7 +27,8 @@ pub enum SessionCommand {
     /// List sessions, newest first
     #[command(after_help = lifecycle::LIST_HELP)]
     List(ListArgs),
-    /// Show one session
+    /// Show one session, and what is remembered of it
+    #[command(visible_alias = "get")]
     Show(ShowArgs),
     /// Move a live session's end
     #[command(after_help = lifecycle::RENEW_HELP)]
@@ -34,6 +38,9 @@ pub enum SessionCommand {
     /// Withdraw the authority of sessions and of every descendant
     #[command(after_help = revoke::HELP)]
     Revoke(RevokeArgs),
+    /// Tell of something that was noticed elsewhere: move the risk, add labels, revoke
+    #[command(after_help = signal::HELP)]
+    Signal(SignalArgs),
     /// Print a line for every change, until Ctrl-C
     #[command(after_help = watch::HELP)]
     Watch(WatchArgs),
@@ -52,6 +59,7 @@ impl SessionCommand {
             Self::Renew(args) => args.run().await,
             Self::Complete(args) => args.run().await,
             Self::Revoke(args) => args.run().await,
+            Self::Signal(args) => args.run().await,
             Self::Watch(args) => args.run().await,
         }
     }

@@ -1,0 +1,106 @@
+//! Options of what sessions, trees and principals remember.
+
+use chaperone_policy::MemoryLimits;
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+
+/// How much one session, tree or principal remembers at most. At a limit a check that would need more is denied.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryConfig {
+    /// Labels of one session, tree or principal at most, up to 1024
+    #[arg(
+        id = "memory-labels-max",
+        long,
+        env = "CHAPERONE_MEMORY_LABELS_MAX",
+        value_name = "LABELS",
+        default_value = "64",
+        value_parser = at_most(1_024)
+    )]
+    pub labels: usize,
+    /// Counters of one session, tree or principal at most, up to 1024
+    #[arg(
+        id = "memory-counters-max",
+        long,
+        env = "CHAPERONE_MEMORY_COUNTERS_MAX",
+        value_name = "COUNTERS",
+        default_value = "64",
+        value_parser = at_most(1_024)
+    )]
+    pub counters: usize,
+    /// Remembered sets of one session, tree or principal at most, up to 256
+    #[arg(
+        id = "memory-sets-max",
+        long,
+        env = "CHAPERONE_MEMORY_SETS_MAX",
+        value_name = "SETS",
+        default_value = "16",
+        value_parser = at_most(256)
+    )]
+    pub sets: usize,
+    /// Values in one remembered set at most, up to 16384. All of them are stored again whenever the memory changes
+    #[arg(
+        id = "memory-values-max",
+        long,
+        env = "CHAPERONE_MEMORY_VALUES_MAX",
+        value_name = "VALUES",
+        default_value = "1024",
+        value_parser = at_most(16_384)
+    )]
+    pub values: usize,
+    /// Length of one remembered value at most, as JSON, up to 512
+    #[arg(
+        id = "memory-value-bytes-max",
+        long,
+        env = "CHAPERONE_MEMORY_VALUE_BYTES_MAX",
+        value_name = "BYTES",
+        default_value = "256",
+        value_parser = at_most(512)
+    )]
+    pub value_bytes: usize,
+}
+
+impl MemoryConfig {
+    /// As the decision core takes them.
+    pub const fn limits(&self) -> MemoryLimits {
+        MemoryLimits {
+            labels: self.labels,
+            counters: self.counters,
+            sets: self.sets,
+            values_per_set: self.values,
+            value_bytes: self.value_bytes,
+        }
+    }
+}
+
+/// From one to `max`: a limit of zero would deny whatever a policy wants to be remembered.
+fn at_most(max: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=max)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::config::ServeConfig;
+
+    #[test]
+    fn defaults_are_those_of_the_decision_core() {
+        let config = ServeConfig::try_parse_from(["chaperone"]).expect("it parses");
+        assert_eq!(config.memory.limits(), MemoryLimits::default());
+    }
+
+    #[test]
+    fn limits_have_ranges() {
+        for (option, max) in
+            [("labels", 1_024), ("counters", 1_024), ("sets", 256), ("values", 16_384), ("value-bytes", 512)]
+        {
+            let parse = |value: usize| {
+                ServeConfig::try_parse_from(["chaperone".to_owned(), format!("--memory-{option}-max={value}")])
+            };
+            assert!(parse(1).is_ok() && parse(max).is_ok(), "{option}");
+            assert!(parse(0).is_err() && parse(max + 1).is_err(), "{option}");
+        }
+    }
+}
