@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
+use super::alerts::shown_url;
 use super::file::{FileError, FileSettings};
 use super::values::StoreUrl;
 use super::{OptionProblem, ServeConfig};
@@ -151,6 +152,7 @@ fn settings(matches: &ArgMatches, file: &FileSettings) -> Vec<Setting> {
 fn shown(option: &str, text: String) -> String {
     match option {
         "store-url" => text.parse::<StoreUrl>().map_or_else(|_| "***".to_owned(), |url| url.to_string()),
+        "alert-webhook-url" => shown_url(&text),
         _ => text,
     }
 }
