@@ -202,17 +202,16 @@ impl Server {
         signals.abort();
         // What still runs could note uses after the last ones were stored.
         self.doors.abandon_planes().await;
-        if let Some(webhook) = self.webhook {
-            let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
-            webhook
-                .finish(closed_at.unwrap_or_else(tokio::time::Instant::now) + self.config.process.drain_timeout)
-                .await;
-        }
         self.stop_follower.cancel();
         let outcome = match ended_early {
             Some(ended) => ended,
             None => self.follower.await,
         };
+        if let Some(webhook) = self.webhook {
+            let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
+            let closed_at = closed_at.unwrap_or_else(tokio::time::Instant::now);
+            webhook.finish(closed_at + self.config.process.drain_timeout).await;
+        }
         self.doors.close_http().await;
         self.parts.replica.store().close().await;
         if !self.telemetry.shutdown(FLUSH_TIMEOUT).await {
