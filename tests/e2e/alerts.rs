@@ -217,9 +217,13 @@ async fn stolen_session_ends_where_that_is_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revocation_that_cannot_be_stored_is_not_answered_as_if_it_were() {
-    let options =
-        ["--on-token-reuse=revoke-session", "--feed-max-staleness=60s", "--store-timeout=1s", "--data-default-deadline=20s"];
-    let mut world = World::builder().own_postgres().serve(&options).start().await;
+    let options = [
+        "--on-token-reuse=revoke-session",
+        "--feed-max-staleness=60s",
+        "--store-timeout=1s",
+        "--data-default-deadline=20s",
+    ];
+    let world = World::builder().own_postgres().serve(&options).start().await;
     let [_, child] = open_bound(&world.admin).await;
     assert_eq!(presented(&world.replicas[0], &child.handle, false).await, "");
     world.database.server().kill();

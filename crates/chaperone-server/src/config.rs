@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
-pub use alerts::{AlertSeverity, AlertsConfig, OnTokenReuse};
+pub use alerts::{AlertSeverity, AlertsConfig, OnTokenReuse, WebhookUrl};
 pub use check::OptionProblem;
 pub use file::{FileError, FileProblem};
 pub use load::{ConfigError, Loaded, Setting, Source, parse};

@@ -1,6 +1,7 @@
 //! Options of alerts.
 #![expect(clippy::doc_markdown, reason = "these texts are the options' help, which is read as it is")]
 
+use std::fmt;
 use std::path::PathBuf;
 
 use chaperone_policy::Severity;
@@ -30,7 +31,7 @@ pub struct AlertsConfig {
         value_name = "URL",
         hide_env_values = true
     )]
-    pub webhook_url: Option<String>,
+    pub webhook_url: Option<WebhookUrl>,
     /// File with the secret that they are signed with: `whsec_` and 24 to 64 random bytes in Base64
     #[arg(id = "alert-webhook-secret-file", long, env = "CHAPERONE_ALERT_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
@@ -66,6 +67,32 @@ pub struct AlertsConfig {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
     )]
     pub webhook_queue_size: usize,
+}
+
+/// Where alerts are posted. What follows the host may hold a secret, which neither `Debug` nor `Display` shows.
+#[derive(Clone, Eq, PartialEq)]
+pub struct WebhookUrl(String);
+
+impl From<String> for WebhookUrl {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.0.parse::<http::Uri>().unwrap_or_default();
+        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else { return f.write_str("***") };
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        let rest = if uri.path() == "/" && uri.query().is_none() { "" } else { "***" };
+        write!(f, "{scheme}://{host}{port}/{rest}")
+    }
+}
+
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebhookUrl({self})")
+    }
 }
 
 /// What becomes of a session that is presented from elsewhere.
@@ -126,28 +153,13 @@ impl AlertsConfig {
         };
         let secret =
             WebhookSecret::load(path).map_err(|error| wrong("alert-webhook-secret-file", error.to_string()))?;
-        let target = WebhookTarget::new(url, self.webhook_ca_file.as_deref(), self.webhook_allow_plaintext);
+        let target = WebhookTarget::new(&url.0, self.webhook_ca_file.as_deref(), self.webhook_allow_plaintext);
         let target = target.map_err(|error| match error {
             TargetError::Authorities(error) => wrong("alert-webhook-ca-file", error.to_string()),
             error => wrong("alert-webhook-url", error.to_string()),
         })?;
         let min_severity = self.webhook_min_severity.into();
         Ok(Some(WebhookOptions { target, secret, min_severity, queue_size: self.webhook_queue_size }))
-    }
-}
-
-/// A webhook's URL without what follows its host, which may hold a secret.
-pub(super) fn shown_url(url: &str) -> String {
-    match url.parse::<http::Uri>() {
-        Ok(uri) => match (uri.scheme(), uri.host(), uri.path()) {
-            (Some(scheme), Some(host), path) => {
-                let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-                let rest = if path == "/" && uri.query().is_none() { "" } else { "***" };
-                format!("{scheme}://{host}{port}/{rest}")
-            }
-            _ => "***".to_owned(),
-        },
-        Err(_) => "***".to_owned(),
     }
 }
 
@@ -163,7 +175,8 @@ mod tests {
             ("https://me:s3cret@alerts.example.org/", "https://alerts.example.org/"),
             ("s3cret", "***"),
         ] {
-            assert_eq!(shown_url(url), shown);
+            let url = WebhookUrl::from(url.to_owned());
+            assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), format!("WebhookUrl({shown})")));
         }
     }
 }
