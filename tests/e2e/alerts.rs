@@ -47,7 +47,7 @@ async fn presented(replica: &Chaperone, handle: &str, by_another: bool) -> Strin
     let mut check = frame::check(handle, "/documents/42");
     if by_another {
         let source = check.attributes.as_mut().and_then(|attributes| attributes.source.as_mut());
-        source.expect("a source").principal = "spiffe://example.org/thief".to_owned();
+        "spiffe://example.org/thief".clone_into(&mut source.expect("a source").principal);
     }
     let mut client = AuthorizationClient::new(replica.data_channel().await);
     match client.check(check).await.expect("Envoy is always answered").into_inner().http_response {

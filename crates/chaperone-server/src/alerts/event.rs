@@ -1,4 +1,4 @@
-//! An alert as a CloudEvent (1.0, JSON format, structured content mode).
+//! An alert as a `CloudEvent` (1.0, JSON format, structured content mode).
 
 use bytes::Bytes;
 use chaperone_policy::{Alert, Request};

@@ -99,12 +99,11 @@ impl WebhookTarget {
         if !(is_tls || allow_plaintext || is_loopback(&host)) {
             return Err(TargetError::Plaintext);
         }
-        let tls = match is_tls {
-            true => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| TargetError::Url)?;
-                Some((TlsConnector::from(Arc::new(client_config(authorities)?)), name))
-            }
-            false => None,
+        let tls = if is_tls {
+            let name = ServerName::try_from(host.clone()).map_err(|_| TargetError::Url)?;
+            Some((TlsConnector::from(Arc::new(client_config(authorities)?)), name))
+        } else {
+            None
         };
         let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
