@@ -30,4 +30,5 @@ pub mod steady;
 pub mod stub;
 pub mod upstream;
 pub mod wait;
+pub mod webhook;
 pub mod world;

@@ -29,6 +29,8 @@ pub struct ReceivedSpan {
     pub parent_span_id: String,
     /// Its attributes, as text; a list is joined by commas.
     pub attributes: BTreeMap<String, String>,
+    /// Its events: the name of each, and its attributes.
+    pub events: Vec<(String, BTreeMap<String, String>)>,
     /// Those of the resource.
     pub resource: BTreeMap<String, String>,
 }
@@ -102,6 +104,7 @@ fn received(span: Span, resource: BTreeMap<String, String>) -> ReceivedSpan {
         span_id: hexadecimal(&span.span_id),
         parent_span_id: hexadecimal(&span.parent_span_id),
         attributes: attributes(span.attributes),
+        events: span.events.into_iter().map(|event| (event.name, attributes(event.attributes))).collect(),
         resource,
     }
 }

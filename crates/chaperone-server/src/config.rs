@@ -4,6 +4,7 @@
 //! file's keys are the flags: `[data] listen = "…"` is `--data-listen`. Everything is read and checked once, at start; what comes
 //! after has values, never the environment.
 
+mod alerts;
 mod check;
 mod file;
 mod load;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
+pub use alerts::{AlertSeverity, AlertsConfig, OnTokenReuse, WebhookUrl};
 pub use check::OptionProblem;
 pub use file::{FileError, FileProblem};
 pub use load::{ConfigError, Loaded, Setting, Source, parse};
@@ -65,6 +67,9 @@ pub struct ServeConfig {
     /// Decisions.
     #[command(flatten)]
     pub decisions: DecisionsConfig,
+    /// Alerts.
+    #[command(flatten)]
+    pub alerts: AlertsConfig,
     /// Traces.
     #[command(flatten)]
     pub telemetry: TelemetryConfig,

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admin_auth;
+pub mod alerts;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,22 +4,21 @@ mod committer;
 mod judge;
 mod question;
 mod round;
+mod token_reuse;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{
-    Authority, Decision, DecisionId, EntityRef, HandleHash, MemoryLimits, Reason, Request, Timestamp,
-};
+use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, Reason, Request, Timestamp};
 use chaperone_store::StoreError;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use self::committer::{Committer, Job, Queue, Settled};
-use self::judge::{Judge, Judgement, guarded};
+pub use self::judge::Judge;
+use self::judge::{Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
 use crate::clock::{Clock, Moment, decision_id};
-use crate::evaluator::Evaluator;
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
 use crate::recorder::{Recorder, Subject};
@@ -99,13 +98,12 @@ impl Pdp {
         clock: Clock,
         replica: Arc<Replica>,
         recorder: Recorder,
-        evaluator: Evaluator,
-        limits: MemoryLimits,
+        judge: Judge,
         in_flight_max: usize,
         default_deadline: Duration,
     ) -> Self {
         let in_flight = Semaphore::new(in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
-        let judge = Arc::new(Judge { evaluator, limits });
+        let judge = Arc::new(judge);
         let committer = Committer {
             replica: Arc::clone(&replica),
             judge: Arc::clone(&judge),
@@ -248,10 +246,20 @@ impl Check<'_> {
                 let judged = self.judge(&subjects, evidence, &mut asked, at);
                 async { self.settle(judged?, subjects.clone(), evidence, std::slice::from_ref(request)).await }
             });
+            let mut failure = None;
             for (answer, request) in join_all(decided).await.into_iter().zip(turn) {
-                let answer = answer?;
-                self.pdp.recorder.decided(&answer, &self.subject(std::slice::from_ref(request)), self.parent.as_ref());
-                answers.push(answer);
+                match answer {
+                    Ok(answer) => {
+                        let subject = self.subject(std::slice::from_ref(request));
+                        self.pdp.recorder.decided(&answer, &subject, self.parent.as_ref());
+                        answers.push(answer);
+                    }
+                    // What the others leave behind is stored all the same, and must be seen.
+                    Err(error) => failure = failure.or(Some(error)),
+                }
+            }
+            if let Some(failure) = failure {
+                return Err(failure);
             }
         }
         Ok(answers)

@@ -7,6 +7,7 @@ use chaperone_policy::{Decision, Outcome, Request, Timestamp};
 use chaperone_store::StoreError;
 use tokio::sync::broadcast;
 
+use crate::alerts::{self, Alerts, Webhook};
 use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol};
@@ -20,6 +21,7 @@ const EVENTS_BACKLOG: usize = 1024;
 pub struct Recorder {
     metrics: Arc<Metrics>,
     spans: DecisionSpans,
+    alerts: Alerts,
     clock: Clock,
     /// Made when somebody first listens: even to ask a channel whether anybody does takes a lock.
     events: Arc<OnceLock<broadcast::Sender<Arc<DecisionEvent>>>>,
@@ -69,7 +71,14 @@ pub struct Subject<'a> {
 impl Recorder {
     /// Over the metrics and the traces.
     pub fn new(metrics: Arc<Metrics>, spans: DecisionSpans, clock: Clock) -> Self {
-        Self { metrics, spans, clock, events: Arc::default() }
+        let alerts = Alerts::new(Arc::clone(&metrics));
+        Self { metrics, spans, alerts, clock, events: Arc::default() }
+    }
+
+    /// With a webhook for alerts.
+    #[must_use]
+    pub fn with_webhook(self, webhook: Webhook) -> Self {
+        Self { alerts: self.alerts.with_webhook(webhook), ..self }
     }
 
     /// Decisions from now on.
@@ -84,6 +93,7 @@ impl Recorder {
         if subject.is_stale {
             self.metrics.decided_in_grace();
         }
+        let raised = alerts::of(&answer.decision);
         let fields = DecisionFields {
             result: SpanResult::Decided(*outcome, *reason),
             decision_id: answer.id,
@@ -93,15 +103,23 @@ impl Recorder {
             principal: answer.principal.as_ref(),
             requests: subject.requests,
             policies,
+            alerts: &raised,
             bundle: Some(answer.bundle),
             is_stale: subject.is_stale,
         };
         self.spans.record(parent, system_time(subject.began_at), &fields);
         log(answer, subject);
+        self.alerts.raise(&raised, answer, subject.requests);
         if let Some(events) = self.events.get().filter(|events| events.receiver_count() > 0) {
             // Nobody listening any more is no error.
             let _ = events.send(Arc::new(DecisionEvent::new(answer, subject)));
         }
+    }
+
+    /// Records a decision whose caller stopped waiting while what it leaves behind was stored. No decision was recorded for the caller;
+    /// its alerts are raised all the same, since what they tell of has happened.
+    pub fn unheard(&self, answer: &Answer, requests: &[Request]) {
+        self.alerts.raise(&alerts::of(&answer.decision), answer, requests);
     }
 
     /// Records that nothing could be decided.
@@ -127,6 +145,7 @@ impl Recorder {
             principal: None,
             requests: &[],
             policies: &[],
+            alerts: &[],
             bundle: None,
             is_stale: false,
         };

@@ -223,6 +223,22 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
+/// The authorities in a file.
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn load_roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    roots(path, &read(path)?)
+}
+
+fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(path, pem)? {
+        roots.add(authority).map_err(|error| TlsError::Unusable { path: path.to_owned(), error })?;
+    }
+    Ok(roots)
+}
+
 fn server_config(files: &TlsFiles, protocols: Protocols, content: &Content) -> Result<ServerConfig, TlsError> {
     let unusable = |path: &Path| {
         let path = path.to_owned();
@@ -253,11 +269,7 @@ fn verifier(
     pem: &[u8],
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(path, pem)? {
-        roots.add(authority).map_err(|error| TlsError::Unusable { path: path.to_owned(), error })?;
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path, pem)?), provider);
     let builder = match files.clients {
         ClientCertificates::Optional(_) => builder.allow_unauthenticated(),
         ClientCertificates::Ignored | ClientCertificates::Required(_) => builder,

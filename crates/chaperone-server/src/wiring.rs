@@ -18,10 +18,11 @@ use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::admin::signals::Signals;
+use crate::alerts::{Webhook, WebhookTask};
 use crate::clock::Clock;
 use crate::config::ServeConfig;
 use crate::evaluator::Evaluator;
-use crate::pdp::Pdp;
+use crate::pdp::{Judge, Pdp};
 use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
 use crate::shutdown::{Drained, Shutdown};
@@ -45,6 +46,7 @@ pub struct Server {
     telemetry: Telemetry,
     shutdown: Shutdown,
     doors: doors::Doors,
+    webhook: Option<WebhookTask>,
     follower: JoinHandle<anyhow::Result<()>>,
     stop_follower: CancellationToken,
 }
@@ -91,7 +93,8 @@ impl Server {
         // Sockets first: a second server on the same address ends here, before it touches anything.
         let sockets = doors::Sockets::bind(&config)?;
         let clock = Clock::system();
-        let telemetry = Telemetry::init(&config.telemetry, &config.log, &config.process.replica_name(&clock))?;
+        let replica_name = config.process.replica_name(&clock);
+        let telemetry = Telemetry::init(&config.telemetry, &config.log, &replica_name)?;
         telemetry.metrics.observe_clock(&clock);
         for warning in config.warnings() {
             tracing::warn!(option = %warning.option, "{}", warning.message);
@@ -100,13 +103,19 @@ impl Server {
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
         let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone());
+        let (recorder, webhook) = match config.alerts.webhook().map_err(anyhow::Error::msg)? {
+            Some(options) => {
+                let (webhook, task) = Webhook::start(options, &replica_name, &clock, &telemetry.metrics);
+                (recorder.with_webhook(webhook), Some(task))
+            }
+            None => (recorder, None),
+        };
         let evaluator = Evaluator::start(&config.decisions, &telemetry.metrics)?;
         let pdp = Arc::new(Pdp::new(
             clock.clone(),
             Arc::clone(&replica),
             recorder.clone(),
-            evaluator,
-            config.memory.limits(),
+            Judge { evaluator, limits: config.memory.limits(), on_token_reuse: config.alerts.on_token_reuse },
             config.data.concurrency,
             config.data.default_deadline,
         ));
@@ -152,6 +161,7 @@ impl Server {
             telemetry,
             shutdown,
             doors,
+            webhook,
             follower,
             stop_follower,
         })
@@ -174,6 +184,13 @@ impl Server {
     /// When the store's schema is not this program's, or signals cannot be listened for.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let mut signals = tokio::spawn(self.shutdown.clone().on_signal(self.config.process.drain_delay));
+        let closed = tokio::spawn({
+            let shutdown = self.shutdown.clone();
+            async move {
+                shutdown.closing().await;
+                tokio::time::Instant::now()
+            }
+        });
         let mut ended_early = None;
         let doors = async { while self.doors.planes.join_next().await.is_some() {} };
         tokio::select! {
@@ -193,6 +210,11 @@ impl Server {
             Some(ended) => ended,
             None => self.follower.await,
         };
+        if let Some(webhook) = self.webhook {
+            let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
+            let closed_at = closed_at.unwrap_or_else(tokio::time::Instant::now);
+            webhook.finish(closed_at + self.config.process.drain_timeout).await;
+        }
         self.doors.close_http().await;
         self.parts.replica.store().close().await;
         if !self.telemetry.shutdown(FLUSH_TIMEOUT).await {

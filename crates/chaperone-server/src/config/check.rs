@@ -59,6 +59,9 @@ impl ServeConfig {
         self.check_http(&mut problems);
         self.check_addresses(&mut problems);
         self.sessions.check(&mut problems);
+        if let Err(problem) = self.alerts.webhook() {
+            problems.push(problem);
+        }
         self.telemetry.check(&mut problems);
         self.check_process(&mut problems);
         problems
@@ -87,6 +90,10 @@ impl ServeConfig {
         }
         if self.decisions.evaluator == EvaluatorMode::Cedar {
             problem(&mut warnings, "evaluator", "every policy is evaluated for every check, which is slow");
+        }
+        if self.alerts.webhook_allow_plaintext {
+            let message = "alerts may be sent where whoever is on the way can read them";
+            problem(&mut warnings, "alert-webhook-allow-plaintext", message);
         }
         if self.store.url().is_ok_and(|url| url.backend() == StoreBackend::Memory) {
             problem(&mut warnings, "store-url", "sessions and bundles are gone when the process ends");

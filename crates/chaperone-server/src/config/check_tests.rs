@@ -151,3 +151,21 @@ fn what_is_allowed_but_risky_is_warned_of() {
     assert_eq!(problems(&["--data-listen=0.0.0.0:7401"]), [""; 0]);
     assert!(warnings(&["--feed-stale-grace=1m"]).contains(&"feed-stale-grace"));
 }
+
+#[test]
+fn webhook_needs_a_secret_and_a_way_that_nobody_reads() {
+    use std::io::Write as _;
+    let mut secret = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("it is written");
+    let secret = format!("--alert-webhook-secret-file={}", secret.path().display());
+    let url = |url: &str| format!("--alert-webhook-url={url}");
+    assert!(problems(&[&url("https://alerts.example.org/"), &secret]).is_empty());
+    assert_eq!(problems(&[&url("https://alerts.example.org/")]), ["alert-webhook-secret-file"]);
+    assert_eq!(problems(&[&secret]), ["alert-webhook-secret-file"]);
+    assert_eq!(problems(&[&url("http://alerts.example.org/"), &secret]), ["alert-webhook-url"]);
+    let plain = [&url("http://alerts.example.org/"), &secret, "--alert-webhook-allow-plaintext=true"];
+    assert!(problems(&plain).is_empty());
+    assert!(warnings(&plain).contains(&"alert-webhook-allow-plaintext"));
+    let authorities = "--alert-webhook-ca-file=/nowhere";
+    assert_eq!(problems(&[&url("https://alerts.example.org/"), &secret, authorities]), ["alert-webhook-ca-file"]);
+}

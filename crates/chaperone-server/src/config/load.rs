@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
+use super::alerts::WebhookUrl;
 use super::file::{FileError, FileSettings};
 use super::values::StoreUrl;
 use super::{OptionProblem, ServeConfig};
@@ -151,6 +152,7 @@ fn settings(matches: &ArgMatches, file: &FileSettings) -> Vec<Setting> {
 fn shown(option: &str, text: String) -> String {
     match option {
         "store-url" => text.parse::<StoreUrl>().map_or_else(|_| "***".to_owned(), |url| url.to_string()),
+        "alert-webhook-url" => WebhookUrl::from(text).to_string(),
         _ => text,
     }
 }
@@ -248,11 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn settings_hide_the_store_password() {
+    fn settings_hide_what_may_be_secret() {
         let loaded: Loaded<ServeConfig> =
-            parse(["chaperone", "--store-url", "postgres://me:secret@db/c"]).expect("it parses");
+            parse(["chaperone", "--store-url=postgres://me:s3cret@db/c", "--alert-webhook-url=https://hooks/s3cret"])
+                .expect("it parses");
         assert_eq!(setting(&loaded, "store-url").value.as_deref(), Some("postgres://me:***@db/c"));
-        assert!(!format!("{loaded:?}").contains("secret"));
+        assert_eq!(setting(&loaded, "alert-webhook-url").value.as_deref(), Some("https://hooks/***"));
+        assert!(!format!("{loaded:?}").contains("s3cret"));
     }
 
     #[test]

@@ -128,8 +128,9 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::config::OnTokenReuse;
     use crate::evaluator::Evaluator;
-    use crate::pdp::Pdp;
+    use crate::pdp::{Judge, Pdp};
     use crate::recorder::Recorder;
     use crate::replica::{Replica, StalenessLimits};
     use crate::telemetry::{DecisionSpans, Metrics};
@@ -145,15 +146,12 @@ mod tests {
         let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
         let recorder = Recorder::new(metrics, DecisionSpans::disabled(), clock.clone());
         let default_deadline = Duration::from_secs(10);
-        let pdp = Arc::new(Pdp::new(
-            clock,
-            replica,
-            recorder,
-            Evaluator::Compiled,
-            MemoryLimits::default(),
-            1,
-            default_deadline,
-        ));
+        let judge = Judge {
+            evaluator: Evaluator::Compiled,
+            limits: MemoryLimits::default(),
+            on_token_reuse: OnTokenReuse::Deny,
+        };
+        let pdp = Arc::new(Pdp::new(clock, replica, recorder, judge, 1, default_deadline));
         DataPlane {
             checks: ExtAuthz::new(pdp),
             routes: Routes::default().prepare(),

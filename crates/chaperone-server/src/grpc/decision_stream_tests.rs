@@ -12,7 +12,9 @@ use prost::Message as _;
 use super::super::decision_codec::QuestionDecoder;
 use super::*;
 use crate::clock::Clock;
+use crate::config::OnTokenReuse;
 use crate::evaluator::Evaluator;
+use crate::pdp::Judge;
 use crate::recorder::Recorder;
 use crate::replica::{Replica, StalenessLimits};
 use crate::telemetry::{DecisionSpans, Metrics};
@@ -29,8 +31,9 @@ where
     let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
     let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
     let recorder = Recorder::new(metrics, DecisionSpans::disabled(), clock.clone());
-    let pdp =
-        Pdp::new(clock, replica, recorder, Evaluator::Compiled, MemoryLimits::default(), 1, Duration::from_secs(10));
+    let judge =
+        Judge { evaluator: Evaluator::Compiled, limits: MemoryLimits::default(), on_token_reuse: OnTokenReuse::Deny };
+    let pdp = Pdp::new(clock, replica, recorder, judge, 1, Duration::from_secs(10));
     let call = Call::of(&tonic::Request::new(()));
     let questions = Streaming::new_request(QuestionDecoder, body, None, Some(BYTES_MAX));
     Answers::new(Arc::new(pdp), Shutdown::default(), call, questions)

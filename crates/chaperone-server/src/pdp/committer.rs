@@ -14,7 +14,9 @@ use chaperone_store::{Committed, RevokeTarget, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::judge::{Judge, Judgement};
+use super::question::Answer;
 use super::round::{Checks, Round};
+use super::token_reuse;
 use crate::clock::Clock;
 use crate::no_decision::NoDecision;
 use crate::recorder::Recorder;
@@ -224,20 +226,19 @@ impl Committer {
         for (waiting, settled) in checks {
             let revocations = revocations(&settled);
             if revocations.is_empty() {
-                answer(waiting.reply, Ok(settled));
+                tell(&self.recorder, waiting, settled);
                 continue;
             }
             let (replica, recorder) = (Arc::clone(&self.replica), self.recorder.clone());
             // Beside the rounds: a principal may have many sessions.
             tokio::spawn(async move {
-                let outcome = revoke(&replica, revocations).await;
-                answer(
-                    waiting.reply,
-                    outcome.map(|()| settled).map_err(|error| {
+                match revoke(&replica, revocations).await {
+                    Ok(()) => tell(&recorder, waiting, settled),
+                    Err(error) => {
                         recorder.commit_failed(&error);
-                        NoDecision::StoreUnavailable
-                    }),
-                );
+                        answer(waiting.reply, Err(NoDecision::StoreUnavailable));
+                    }
+                }
             });
         }
     }
@@ -248,12 +249,11 @@ fn revocations(settled: &Settled) -> Vec<(RevokeTarget, Ended)> {
     let session = settled.cached.sessions().session();
     let revocation = |effect: &Effect| match effect {
         Effect::Revoke { level, policy } => {
-            let ended = Ended {
-                by_act: EndingAct::Revoked,
-                at: settled.at,
-                reason: format!("the policy `{policy}` revokes the {level}"),
-                by: format!("policy:{policy}"),
+            let (reason, by) = match policy.as_str() {
+                token_reuse::BUILT_IN => token_reuse::ending(),
+                policy => (format!("the policy `{policy}` revokes the {level}"), format!("policy:{policy}")),
             };
+            let ended = Ended { by_act: EndingAct::Revoked, at: settled.at, reason, by };
             Some((target(*level, session), ended))
         }
         Effect::Remember(..) | Effect::Alert(_) => None,
@@ -278,6 +278,18 @@ async fn revoke(replica: &Replica, revocations: Vec<(RevokeTarget, Ended)>) -> R
         }
     }
     Ok(())
+}
+
+/// Answers with a decision that stands. Where nobody waits for it any more, what it raised is recorded here.
+fn tell(recorder: &Recorder, waiting: Waiting, settled: Settled) {
+    let Waiting { job: Job { id, snapshot, requests, .. }, reply, .. } = waiting;
+    if let Err(Ok(Settled { judgement, cached, at })) = reply.send(Ok(settled)) {
+        let session = Arc::clone(cached.sessions().session());
+        let principal = Some(session.principal.clone());
+        let decision = judgement.decision;
+        let unheard = Answer { id, decision, principal, session: Some(session), bundle: snapshot.number, at };
+        recorder.unheard(&unheard, &requests);
+    }
 }
 
 /// Whoever does not wait any more needs no answer.

@@ -8,16 +8,21 @@ use chaperone_policy::{
     SessionChain, Timestamp, remember,
 };
 
+use super::token_reuse;
+use crate::config::OnTokenReuse;
 use crate::evaluator::Evaluator;
 use crate::no_decision::NoDecision;
 use crate::replica::Snapshot;
 
 /// What decisions are made with, whatever they are about.
 #[derive(Debug)]
-pub(super) struct Judge {
-    pub(super) evaluator: Evaluator,
+pub struct Judge {
+    /// What evaluates policies.
+    pub evaluator: Evaluator,
     /// How much is remembered at most.
-    pub(super) limits: MemoryLimits,
+    pub limits: MemoryLimits,
+    /// What becomes of a session that is presented from elsewhere.
+    pub on_token_reuse: OnTokenReuse,
 }
 
 /// A decision, with what it would leave behind.
@@ -57,7 +62,10 @@ impl Judge {
     ) -> Result<Judgement, NoDecision> {
         let decay = snapshot.bundle.manifest().risk.decay_per_hour;
         let decide = |request: &Request, chain: &SessionChain| {
-            let decision = self.evaluator.decide(id, snapshot, request, Authority::Session(chain), presenter, now);
+            let mut decision = self.evaluator.decide(id, snapshot, request, Authority::Session(chain), presenter, now);
+            if decision.reason == Reason::BindingMismatch {
+                decision.effects = token_reuse::effects(self.on_token_reuse);
+            }
             if decision.effects.is_empty() {
                 return Judgement::from(decision);
             }

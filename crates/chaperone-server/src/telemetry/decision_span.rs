@@ -1,11 +1,13 @@
 //! A span per check.
 //!
 //! It is made when the check has ended, with the time at which it began, so that what is recorded can depend on the outcome: allows
-//! follow the caller's sampling, denials and errors are always recorded. The record in the trail, not the span, is the evidence.
+//! follow the caller's sampling, denials, errors and whatever raises an alert are always recorded. The record in the trail, not the span, is the evidence.
 
 use std::time::{Duration, SystemTime};
 
-use chaperone_policy::{BundleNumber, DecisionId, DeterminingPolicy, EntityRef, Outcome, Reason, Request, Session};
+use chaperone_policy::{
+    Alert, BundleNumber, DecisionId, DeterminingPolicy, EntityRef, Outcome, Reason, Request, Session,
+};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
@@ -53,6 +55,8 @@ pub struct DecisionFields<'a> {
     pub requests: &'a [Request],
     /// The policies that determined the decision.
     pub policies: &'a [DeterminingPolicy],
+    /// The alerts that it raised.
+    pub alerts: &'a [&'a Alert],
     /// The bundle that decided, where one is active.
     pub bundle: Option<BundleNumber>,
     /// Whether it was made within the grace for stale state.
@@ -96,12 +100,19 @@ impl DecisionSpans {
         if let SpanResult::NotDecided(code) = fields.result {
             span.set_status(Status::error(code));
         }
-        span.end_with_timestamp(start + fields.elapsed);
+        let end = start + fields.elapsed;
+        for alert in fields.alerts {
+            span.add_event_with_timestamp(names::ALERT_EVENT, end, alert_attributes(alert));
+        }
+        span.end_with_timestamp(end);
     }
 }
 
 impl Exported {
     fn samples(&self, parent: Option<&ParentContext>, fields: &DecisionFields<'_>) -> bool {
+        if !fields.alerts.is_empty() {
+            return true;
+        }
         match (fields.result, parent) {
             (SpanResult::Decided(Outcome::Deny, _) | SpanResult::NotDecided(_), _) => true,
             (SpanResult::Decided(Outcome::Allow, _), Some(parent)) => parent.is_sampled(),
@@ -154,6 +165,17 @@ fn attributes(fields: &DecisionFields<'_>) -> Vec<KeyValue> {
     }
     if !fields.policies.is_empty() {
         add(names::POLICY_IDS, strings(fields.policies.iter().map(|policy| policy.id.to_string())));
+    }
+    attributes
+}
+
+fn alert_attributes(alert: &Alert) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new(names::ALERT_NAME, alert.name.to_string()),
+        KeyValue::new(names::ALERT_SEVERITY, alert.severity.as_str()),
+    ];
+    if !alert.policy.is_empty() {
+        attributes.push(KeyValue::new(names::ALERT_POLICY_ID, alert.policy.to_string()));
     }
     attributes
 }

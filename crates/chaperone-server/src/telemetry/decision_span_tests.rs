@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use chaperone_policy::Timestamp;
+use chaperone_policy::{Severity, Timestamp};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SpanData, SpanExporter};
 
@@ -31,6 +31,7 @@ fn fields(result: SpanResult) -> DecisionFields<'static> {
         principal: None,
         requests: &[],
         policies: &[],
+        alerts: &[],
         bundle: None,
         is_stale: false,
     }
@@ -70,6 +71,24 @@ fn allows_follow_the_caller_or_the_ratio_and_all_else_is_recorded() {
         let found = !record(ratio, parent, &fields(result)).is_empty();
         assert_eq!(found, recorded, "{result:?} under {parent:?} at {ratio}");
     }
+}
+
+#[test]
+fn alert_is_an_event_and_the_allow_that_raised_it_is_recorded() {
+    let alert = Alert { name: "bulk-read".into(), severity: Severity::Medium, policy: "watch-reads".into() };
+    let told = DecisionFields { alerts: &[&alert], ..fields(ALLOW) };
+    let spans = record(0.0, Some(UNSAMPLED), &told);
+    let [event] = &spans[0].events.events[..] else { panic!("one event: {:?}", spans[0].events) };
+    assert_eq!(event.name, names::ALERT_EVENT);
+    let attributes: Vec<_> = event.attributes.iter().map(|pair| (pair.key.as_str(), pair.value.to_string())).collect();
+    assert_eq!(
+        attributes,
+        [
+            (names::ALERT_NAME, "bulk-read".to_owned()),
+            (names::ALERT_SEVERITY, "medium".to_owned()),
+            (names::ALERT_POLICY_ID, "watch-reads".to_owned()),
+        ]
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Metrics, in Prometheus text. Never by session or principal: their number has no bound.
 
+mod alerts;
 mod decisions;
 mod durations;
 
@@ -15,6 +16,7 @@ use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
+pub use self::alerts::AlertCounts;
 use self::decisions::DecisionCounts;
 use self::durations::{CheckDurations, DurationsCollector};
 use super::names;
@@ -42,6 +44,7 @@ pub struct Metrics {
     /// Kept alive: dropping it ends the metrics.
     provider: SdkMeterProvider,
     decisions: Arc<DecisionCounts>,
+    alerts: AlertCounts,
     gauges: Arc<Gauges>,
     exports: Arc<ExportCounts>,
     check_durations: Arc<CheckDurations>,
@@ -132,6 +135,7 @@ impl Metrics {
                 "Transitions that were decided again because another replica was faster",
             ),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
+            alerts: AlertCounts::new(&meter),
             registry,
             provider,
             decisions,
@@ -200,6 +204,11 @@ impl Metrics {
     /// Counts a decision that was to be made again by Cedar's evaluator, and was not.
     pub fn verification_dropped(&self) {
         self.verify_dropped.add(1, &[]);
+    }
+
+    /// The counts of alerts.
+    pub fn alerts(&self) -> &AlertCounts {
+        &self.alerts
     }
 
     /// Notes that the feed was read just now.

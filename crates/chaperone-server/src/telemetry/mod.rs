@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 pub use decision_span::{DecisionFields, DecisionSpans, SpanResult};
 pub use logs::LogError;
-pub use metrics::{Metrics, MetricsError};
+pub use metrics::{AlertCounts, Metrics, MetricsError};
 pub use otlp::ExportCounts;
 pub use parent::ParentContext;
 
@@ -118,6 +118,7 @@ mod tests {
             principal: None,
             requests: &[],
             policies: &[],
+            alerts: &[],
             bundle: None,
             is_stale: false,
         };

@@ -40,3 +40,12 @@ pub const ACTIONS: &str = "chaperone.actions";
 pub const RESOURCES: &str = "chaperone.resources";
 /// The door that the check came through.
 pub const PROTOCOL: &str = "chaperone.protocol";
+
+/// The event of an alert that a decision raised, on the check's span.
+pub const ALERT_EVENT: &str = "chaperone.alert";
+/// The alert's name.
+pub const ALERT_NAME: &str = "chaperone.alert.name";
+/// How grave it is: `low`, `medium`, `high` or `critical`.
+pub const ALERT_SEVERITY: &str = "chaperone.alert.severity";
+/// The policy that raised it; absent where a built-in rule did.
+pub const ALERT_POLICY_ID: &str = "chaperone.alert.policy.id";
