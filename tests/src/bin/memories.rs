@@ -25,7 +25,7 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, what, ids, argument] = arguments.as_slice() else { panic!("{USAGE}") };
     let options = PostgresOptions { timeout: TIMEOUT, ..PostgresOptions::new(url.as_str()) };
-    let store = PostgresStore::connect(&options).await.expect("it connects");
+    let store = Box::pin(PostgresStore::connect(&options)).await.expect("it connects");
     let ids = fs::read_to_string(ids).expect("the ids can be read");
     let key = |id: &str| MemoryKey::Session(SessionId::new(id.parse().expect("a session's id")));
     let keys: Vec<MemoryKey> = ids.lines().map(key).collect();

@@ -120,9 +120,9 @@ fn question(handle: &str, action: &str) -> CheckRequest {
 
 /// Percentiles in milliseconds.
 fn summarise(kind: &str, all: &[Took], report: &mut Map<String, Value>) {
-    let parts: [(&str, fn(&Took) -> Duration); 2] = [("", |took| took.denied), ("answer_", |took| took.answered)];
-    for (part, of) in parts {
-        let mut times: Vec<Duration> = all.iter().map(of).collect();
+    let denied: Vec<Duration> = all.iter().map(|took| took.denied).collect();
+    let answered = all.iter().map(|took| took.answered).collect();
+    for (part, mut times) in [("", denied), ("answer_", answered)] {
         times.sort_unstable();
         for percent in [50, 99] {
             let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
