@@ -36,6 +36,15 @@ impl Bundle {
         if others.is_empty() { bundle } else { bundle.with("policies/elsewhere.cedar", others.join("\n")) }
     }
 
+    /// The bundle with the policies of `tests/fixtures/bench/NAME.cedar`, which leave something behind.
+    #[must_use]
+    pub fn with_bench_policies(self, name: &str) -> Self {
+        let file = format!("{name}.cedar");
+        let path = binaries::repository().join("tests/fixtures/bench").join(&file);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self.with(&format!("policies/{file}"), text)
+    }
+
     /// The documents bundle with `count` more policies, of which none is for `Agent::"reader"`: what takes long to compile.
     pub fn many_policies(count: usize) -> Self {
         let mut policies = String::new();

@@ -47,7 +47,8 @@ enum Task {
         #[arg(long, default_value_t = 54_321)]
         port: u16,
     },
-    /// Measures Chaperone against a server that does nothing, and the decision core against Cedar's authorizer
+    /// Measures Chaperone against a server that does nothing, the decision core against Cedar's authorizer, and checks that leave something
+    /// behind on a Postgres of its own
     Bench {
         /// Also writes the figures to this file, as an object of names and numbers
         #[arg(long, value_name = "FILE")]
@@ -61,9 +62,15 @@ enum Task {
         /// Requests a round
         #[arg(long, default_value_t = 60_000)]
         requests: u32,
+        /// Measures nothing but checks that leave something behind, and how soon other replicas know of revocations and labels
+        #[arg(long, conflicts_with = "curves")]
+        stateful: bool,
         /// Also measures the curves over sessions and policies, and writes all tables and plots of docs/performance.md
         #[arg(long)]
         curves: bool,
+        /// Writes the tables of what was measured into docs/performance.md; --curves does, too
+        #[arg(long)]
+        docs: bool,
         /// Where the curve over sessions ends
         #[arg(long, value_name = "SESSIONS", default_value_t = 1_000_000)]
         sessions_max: u32,
@@ -106,9 +113,9 @@ fn main() -> anyhow::Result<()> {
         Task::Differential { rest } => test::differential(&rest),
         Task::Codegen => test::codegen(),
         Task::Db { port } => db::run_postgres(port),
-        Task::Bench { json, runtime, rounds, requests, curves, sessions_max } => {
-            let (rounds, requests) = (rounds.max(1), requests.max(1_000));
-            bench::run(&bench::Plan { json, runtime, rounds, requests, curves, sessions_max })
+        Task::Bench { json, runtime, rounds, requests, stateful, curves, docs, sessions_max } => {
+            let (rounds, requests, docs) = (rounds.max(1), requests.max(1_000), docs || curves);
+            bench::run(&bench::Plan { json, runtime, rounds, requests, stateful, curves, docs, sessions_max })
         }
         Task::Profile { runtime, requests } => profile::run(runtime, requests.max(1_000)),
     }

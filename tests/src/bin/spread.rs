@@ -1,5 +1,6 @@
-//! Sends checks of many sessions in turn, many at once: `spread DATA FRAME HANDLES SESSIONS FROM CHECKS` replaces the handle in the frame by
-//! those of the first SESSIONS lines of HANDLES, and begins where a load of FROM checks ended. Prints one line of JSON.
+//! Sends checks of many sessions in turn, many at once: `spread DATA FRAME HANDLES SESSIONS STREAMS FROM CHECKS` replaces the handle in the
+//! frame by those of the first SESSIONS lines of HANDLES, keeps STREAMS checks under way on each connection, and begins where a load of FROM
+//! checks ended. Prints one line of JSON.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench program: a panic is the report")]
 
@@ -15,8 +16,6 @@ use tokio::task::{JoinSet, LocalSet};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Checks under way on each connection.
-const STREAMS: usize = 32;
 /// From one session to the next. A prime, so that every one has its turn, and neighbours in memory do not follow each other.
 const STEP: usize = 7_919;
 
@@ -32,25 +31,26 @@ struct Checks {
 fn main() {
     load::fail_fast();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [data, frame, handles, sessions, from, checks] = arguments.as_slice() else {
-        panic!("usage: spread DATA FRAME HANDLES SESSIONS FROM CHECKS")
+    let [data, frame, handles, sessions, streams, from, checks] = arguments.as_slice() else {
+        panic!("usage: spread DATA FRAME HANDLES SESSIONS STREAMS FROM CHECKS")
     };
     let address: SocketAddr = data.parse().expect("an address such as 127.0.0.1:7401");
     let sessions: usize = sessions.parse().expect("a number of sessions");
     let handles = std::fs::read_to_string(handles).expect("the handles can be read");
     let handles: Vec<String> = handles.lines().take(sessions).map(str::to_owned).collect();
     assert_eq!(handles.len(), sessions, "so many handles");
-    let [from, checks] = [from, checks].map(|text| text.parse::<usize>().expect("a number of checks"));
+    let [streams, from, checks] =
+        [streams, from, checks].map(|text| text.parse::<usize>().expect("a number of streams or checks"));
     let checks = Checks::new(frame, handles, from, from + checks);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(LocalSet::new().run_until(send(address, Rc::new(checks))));
+    runtime.block_on(LocalSet::new().run_until(send(address, streams, Rc::new(checks))));
 }
 
-async fn send(address: SocketAddr, checks: Rc<Checks>) {
+async fn send(address: SocketAddr, streams: usize, checks: Rc<Checks>) {
     let callers = load::connect(address).await;
     let began = Instant::now();
     let mut tasks = JoinSet::new();
-    for caller in callers.iter().flat_map(|caller| std::iter::repeat_n(caller, STREAMS)) {
+    for caller in callers.iter().flat_map(|caller| std::iter::repeat_n(caller, streams)) {
         let (caller, checks) = (caller.clone(), Rc::clone(&checks));
         tasks.spawn_local(async move {
             let mut latencies = Vec::new();

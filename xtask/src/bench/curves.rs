@@ -76,8 +76,9 @@ fn sessions(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow::Re
     let sizes = std::iter::successors(Some(10_u32), |size| size.checked_mul(10)).take_while(|size| *size <= largest);
     for size in sizes {
         let run = |server, from: u32, checks: u32| {
-            let arguments = [&frame, &handles, &size.to_string(), &from.to_string(), &checks.to_string()];
-            setting.load.program(server, "spread", &arguments.map(String::as_str), checks)
+            let numbers = [size, CROWD.1, from, checks].map(|number| number.to_string());
+            let [size, streams, from, count] = numbers.each_ref().map(String::as_str);
+            setting.load.program(server, "spread", &[&frame, &handles, size, streams, from, count], checks)
         };
         // Not counted: the first check of a session brings it into memory.
         let warm_up = size.max(plan.requests / 10);

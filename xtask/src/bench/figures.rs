@@ -9,13 +9,26 @@ use super::load::Run;
 type Figure = fn(&Run) -> f64;
 
 /// What is aimed at: a figure, whether it has to be at most or at least the bound, and the bound.
-const TARGETS: [(&str, Bound, f64); 5] = [
+type Target = (&'static str, Bound, f64);
+
+const TARGETS: [Target; 5] = [
     ("decide_100_policies_ns", Bound::AtMost, 1_500.0),
     ("decide_10k_over_100_ratio", Bound::AtMost, 1.2),
     ("envoy_check_cpu_ratio", Bound::AtMost, 1.0),
     ("envoy_check_half_load_p99_over_floor_us", Bound::AtMost, 500.0),
     ("check_stream_per_core_ratio", Bound::AtLeast, 10.0),
 ];
+
+/// Of checks that leave something behind, and of what other replicas are told.
+const STATEFUL_TARGETS: [Target; 3] = [
+    ("stateful_checks_per_s", Bound::AtLeast, 10_000.0),
+    ("revocation_p99_ms", Bound::AtMost, 50.0),
+    ("label_p99_ms", Bound::AtMost, 50.0),
+];
+/// What the names of their figures begin with.
+const STATEFUL: [&str; 3] = ["stateful_", "revocation_", "label_"];
+/// What the names of the figures begin with that have a table of their own.
+const DECISIONS: [&str; 2] = ["decide_", "cedar_"];
 
 #[derive(Clone, Copy, Debug)]
 enum Bound {
@@ -95,18 +108,33 @@ pub fn print(figures: &Figures) {
     }
 }
 
-/// The targets and what was measured of them, and then every figure of a check, in Markdown.
+/// The targets of checks that leave nothing behind and what was measured of them, and then every figure of such a check, in Markdown.
 pub fn table(figures: &Figures) -> String {
+    let others = |name: &str| !begins_with(name, &STATEFUL) && !begins_with(name, &DECISIONS);
+    format!("{}\n{}", targets(&TARGETS, figures), values(others, figures))
+}
+
+/// The same of checks that leave something behind, and of what other replicas are told.
+pub fn stateful_table(figures: &Figures) -> String {
+    let stateful = |name: &str| begins_with(name, &STATEFUL);
+    format!("{}\n{}", targets(&STATEFUL_TARGETS, figures), values(stateful, figures))
+}
+
+fn begins_with(name: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn targets(targets: &[Target], figures: &Figures) -> String {
     let mut table = "| figure | target | measured |\n| --- | --- | --- |\n".to_owned();
-    for (name, bound, limit) in TARGETS {
-        let measured = figures.get(name).copied();
+    for (name, bound, limit) in targets {
+        let measured = figures.get(*name).copied();
         let words = match bound {
             Bound::AtMost => "at most",
             Bound::AtLeast => "at least",
         };
         let missed = match (bound, measured) {
-            (Bound::AtMost, Some(value)) => value > limit,
-            (Bound::AtLeast, Some(value)) => value < limit,
+            (Bound::AtMost, Some(value)) => value > *limit,
+            (Bound::AtLeast, Some(value)) => value < *limit,
             (_, None) => true,
         };
         let measured = measured.map_or_else(|| "not measured".to_owned(), shown);
@@ -114,9 +142,12 @@ pub fn table(figures: &Figures) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(table, "| `{name}` | {words} {limit} | {measured}{verdict} |");
     }
-    table.push_str("\n| figure | |\n| --- | --- |\n");
-    for (name, value) in figures.iter().filter(|(name, _)| !name.starts_with("decide_") && !name.starts_with("cedar_"))
-    {
+    table
+}
+
+fn values(of: impl Fn(&str) -> bool, figures: &Figures) -> String {
+    let mut table = "| figure | |\n| --- | --- |\n".to_owned();
+    for (name, value) in figures.iter().filter(|(name, _)| of(name)) {
         let _ = writeln!(table, "| `{name}` | {} |", shown(*value));
     }
     table
@@ -155,5 +186,17 @@ mod tests {
         assert!(table.contains("| `decide_100_policies_ns` | at most 1500 | 1500 |"), "{table}");
         assert!(table.contains("| `check_stream_per_core_ratio` | at least 10 | 9.00 (missed) |"), "{table}");
         assert!(table.contains("| `decide_10k_over_100_ratio` | at most 1.2 | not measured (missed) |"), "{table}");
+    }
+    #[test]
+    fn stateful_figures_have_a_table_of_their_own() {
+        let figures = Figures::from([
+            ("stateful_checks_per_s".to_owned(), 9_999.0),
+            ("revocation_p99_ms".to_owned(), 50.0),
+            ("envoy_check_cpu_us".to_owned(), 30.0),
+        ]);
+        let (stateless, stateful) = (table(&figures), stateful_table(&figures));
+        assert!(stateful.contains("| `stateful_checks_per_s` | at least 10000 | 9999 (missed) |"), "{stateful}");
+        assert!(stateful.contains("| `revocation_p99_ms` | at most 50 | 50.0 |"), "{stateful}");
+        assert!(!stateful.contains("envoy") && !stateless.contains("stateful"), "{stateless}{stateful}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use super::cpu;
 use super::server::Server;
 use crate::command::{command, output};
 
@@ -56,6 +57,35 @@ pub struct Run {
     pub p99_us: f64,
 }
 
+/// What one of our own programs says at its end.
+pub struct Report {
+    program: String,
+    figures: Value,
+}
+
+impl Report {
+    fn parse(program: &str, printed: &str) -> anyhow::Result<Self> {
+        let line = printed.lines().last().and_then(|line| serde_json::from_str(line).ok());
+        let figures = line.with_context(|| format!("`{program}` reports in one line of JSON, not:\n{printed}"))?;
+        Ok(Self { program: program.to_owned(), figures })
+    }
+
+    /// One of its figures.
+    ///
+    /// # Errors
+    /// When it has none of this name.
+    pub fn figure(&self, key: &str) -> anyhow::Result<f64> {
+        let figure = self.figures.get(key).and_then(Value::as_f64);
+        figure.with_context(|| format!("`{}` does not report `{key}`", self.program))
+    }
+
+    /// All of its figures.
+    pub fn figures(&self) -> impl Iterator<Item = (&str, f64)> {
+        let all = self.figures.as_object().into_iter().flatten();
+        all.filter_map(|(name, value)| Some((name.as_str(), value.as_f64()?)))
+    }
+}
+
 impl Load {
     /// Sends requests with h2load.
     ///
@@ -102,20 +132,21 @@ impl Load {
         let mut program = command(program, &[&server.address.to_string()]);
         program.args(arguments);
         let (printed, cpu_us) = accounted(server, program, checks)?;
-        let report: Value = printed
-            .lines()
-            .last()
-            .and_then(|line| serde_json::from_str(line).ok())
-            .with_context(|| format!("`{name}` reports in one line of JSON, not:\n{printed}"))?;
-        let figure = |key: &str| {
-            report.get(key).and_then(Value::as_f64).with_context(|| format!("`{name}` does not report `{key}`"))
-        };
+        let report = Report::parse(name, &printed)?;
         Ok(Run {
             cpu_us,
-            requests_per_s: figure("checks")? / figure("elapsed_s")?,
-            p50_us: figure("p50_us")?,
-            p99_us: figure("p99_us")?,
+            requests_per_s: report.figure("checks")? / report.figure("elapsed_s")?,
+            p50_us: report.figure("p50_us")?,
+            p99_us: report.figure("p99_us")?,
         })
+    }
+
+    /// Runs one of our own programs that is no load of one server.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn report(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Report> {
+        Report::parse(name, &output(command(self.binaries.join(name), arguments))?)
     }
 
     /// Each line is start, HTTP status and duration in microseconds.
@@ -131,16 +162,5 @@ fn accounted(server: &Server, client: Command, checks: u32) -> anyhow::Result<(S
     let printed = output(client)?;
     let ticks = server.cpu_ticks()? - ticks_before;
     server.require_allowed(allowed, checks.into())?;
-    #[expect(clippy::cast_precision_loss, reason = "ticks of one run are far below 2^52")]
-    let cpu_s = ticks as f64 / ticks_per_second()?;
-    Ok((printed, cpu_s * 1e6 / f64::from(checks)))
-}
-
-fn ticks_per_second() -> anyhow::Result<f64> {
-    static TICKS: std::sync::OnceLock<f64> = std::sync::OnceLock::new();
-    if let Some(ticks) = TICKS.get() {
-        return Ok(*ticks);
-    }
-    let ticks = output(command("getconf", &["CLK_TCK"]))?.trim().parse().context("getconf CLK_TCK is a number")?;
-    Ok(*TICKS.get_or_init(|| ticks))
+    Ok((printed, cpu::us_each(ticks, checks)?))
 }

@@ -1,8 +1,10 @@
-//! Chaperone against a server that does nothing, in turn, with the same check; and the decision core by itself.
+//! Chaperone against a server that does nothing, in turn, with the same check; the decision core by itself; and checks that leave something
+//! behind.
 //!
 //! Absolute times depend on the machine and on what else it does. CPU time from the processes' own accounting and the ratios of a round, whose
 //! runs follow each other at once, are the steady figures.
 
+mod cpu;
 mod criterion;
 mod curves;
 mod figures;
@@ -11,11 +13,13 @@ mod plot;
 mod rounds;
 mod server;
 mod setting;
+mod stateful;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use self::curves::Curve;
 use crate::command::{cargo, run as run_command, target};
 use crate::{Runtime, docs};
 
@@ -36,8 +40,12 @@ pub struct Plan {
     pub rounds: usize,
     /// Requests a round.
     pub requests: u32,
-    /// Whether to measure the curves, too, and to write it all into the documentation.
+    /// Whether to measure nothing but checks that leave something behind.
+    pub stateful: bool,
+    /// Whether to measure the curves, too.
     pub curves: bool,
+    /// Whether to write what was measured into the documentation.
+    pub docs: bool,
     /// Where the curve over sessions ends.
     pub sessions_max: u32,
 }
@@ -48,12 +56,20 @@ pub struct Plan {
 /// When something cannot be built or started, or a check is not allowed.
 pub fn run(plan: &Plan) -> anyhow::Result<()> {
     let mut figures = Figures::new();
-    // The whole workspace, as it is built below: another selection has other features, and rebuilds Cedar.
-    run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
-    criterion::record(&target().join("criterion"), &mut figures)?;
+    let mut curves = Vec::new();
+    if !plan.stateful {
+        // The whole workspace, as it is built below: another selection has other features, and rebuilds Cedar.
+        run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
+        criterion::record(&target().join("criterion"), &mut figures)?;
+    }
     let setting = Setting::build(plan.runtime)?;
-    rounds::measure(&setting, plan, &mut figures)?;
-    let curves = if plan.curves { curves::measure(&setting, plan, &mut figures)? } else { Vec::new() };
+    if !plan.stateful {
+        rounds::measure(&setting, plan, &mut figures)?;
+        if plan.curves {
+            curves = curves::measure(&setting, plan, &mut figures)?;
+        }
+    }
+    stateful::measure(&setting, plan, &mut figures)?;
 
     figures::print(&figures);
     for curve in &curves {
@@ -62,14 +78,23 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     if let Some(path) = &plan.json {
         fs::write(path, format!("{}\n", serde_json::to_string_pretty(&figures)?))?;
     }
-    if plan.curves {
-        docs::replace("figures", &figures::table(&figures))?;
-        docs::replace("decide", &criterion::table(&figures))?;
-        for curve in &curves {
-            docs::replace(curve.name, &curve.table())?;
-            curve.draw()?;
-        }
-        docs::replace("machine", &docs::machine()?)?;
+    if plan.docs {
+        write_docs(plan, &figures, &curves)?;
     }
     Ok(())
+}
+
+/// The tables and plots of what was measured.
+fn write_docs(plan: &Plan, figures: &Figures, curves: &[Curve]) -> anyhow::Result<()> {
+    docs::replace("stateful", &figures::stateful_table(figures))?;
+    if plan.stateful {
+        return Ok(());
+    }
+    docs::replace("figures", &figures::table(figures))?;
+    docs::replace("decide", &criterion::table(figures))?;
+    for curve in curves {
+        docs::replace(curve.name, &curve.table())?;
+        curve.draw()?;
+    }
+    docs::replace("machine", &docs::machine()?)
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use super::cpu;
 use crate::command;
 
 /// How long a server may take to listen.
@@ -84,14 +85,7 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub fn cpu_ticks(&self) -> anyhow::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
-            .with_context(|| format!("{} has ended", self.name))?;
-        // The second field is the name, in brackets, and may hold anything: count from behind it. proc(5): utime is the 14th, stime the 15th.
-        let after_name = stat.rsplit_once(')').context("/proc/PID/stat has another form")?.1;
-        let fields: Vec<u64> =
-            after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-        let [user, system] = fields.as_slice() else { bail!("/proc/PID/stat has another form") };
-        Ok(user + system)
+        cpu::of_process(self.child.id())
     }
 
     /// How much memory it has, in bytes.
@@ -111,16 +105,27 @@ impl Server {
     /// # Errors
     /// When it does not tell.
     pub fn allowed(&self) -> anyhow::Result<Option<u64>> {
-        let Some(http) = self.further.get(1) else { return Ok(None) };
+        if self.further.get(1).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.counted("chaperone_decisions_total", "outcome=\"allow\"")?))
+    }
+
+    /// The sum of a metric over those of its series whose line contains `part`.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn counted(&self, metric: &str, part: &str) -> anyhow::Result<u64> {
+        let http = self.further.get(1).context("it has no listener for metrics")?;
         let mut answer = String::new();
         let mut stream = TcpStream::connect(http)?;
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n")?;
         stream.read_to_string(&mut answer)?;
-        let allows = answer.lines().filter_map(|line| {
-            let labels = line.strip_prefix("chaperone_decisions_total{")?;
-            labels.contains("outcome=\"allow\"").then(|| labels.rsplit(' ').next()?.parse::<u64>().ok())?
+        let series = answer.lines().filter_map(|line| {
+            let rest = line.strip_prefix(metric).filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(part))?;
+            rest.rsplit(' ').next()?.parse::<u64>().ok()
         });
-        Ok(Some(allows.sum()))
+        Ok(series.sum())
     }
 
     /// Waits until so many more checks were allowed than `before`.

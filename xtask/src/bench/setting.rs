@@ -1,7 +1,7 @@
 //! What is measured: the servers, and the checks that they are sent.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,6 +10,7 @@ use super::load::Load;
 use super::server::{Ports, Server};
 use crate::Runtime;
 use crate::command::{cargo, command, root, run, target};
+use crate::db::Postgres;
 use crate::tools;
 
 /// The part of the checks that is traced. They bring no trace of their own, so that it is the server's choice.
@@ -70,14 +71,43 @@ impl Setting {
     /// # Errors
     /// When it does not start, or does not come to allow the check.
     pub fn chaperone(&self, policies: u32, options: &[(&str, &str)]) -> anyhow::Result<Prepared> {
-        let arguments = |ports: &mut Ports| chaperone_arguments(self.runtime, self.sink.address, options, ports);
-        let server = Server::start(&self.load.binaries.join("chaperone"), arguments)?;
-        let frame = self.directory.join(format!("check-{policies}.frame"));
-        let place = frame.to_str().context("the target directory's path is not UTF-8")?;
-        let admin = admin_plane(&server)?.to_string();
-        let data = server.address.to_string();
-        run(command(self.load.binaries.join("frame"), &[&admin, &data, place, &policies.to_string()]))?;
+        let server = self.serve(options)?;
+        let frame = self.prepare(&server, &server, &format!("check-{policies}"), &[&policies.to_string()])?;
         Ok(Prepared { server, frame })
+    }
+
+    /// Starts a Chaperone, which has no bundle unless its store has one. `options` as in [`Setting::chaperone`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn serve(&self, options: &[(&str, &str)]) -> anyhow::Result<Server> {
+        let arguments = |ports: &mut Ports| chaperone_arguments(self.runtime, self.sink.address, options, ports);
+        Server::start(&self.load.binaries.join("chaperone"), arguments)
+    }
+
+    /// Pushes a bundle and opens sessions, as `frame` takes it from `arguments`, at one replica's admin plane. Returns where the check is that
+    /// the other one allows.
+    ///
+    /// # Errors
+    /// When it does not come to allow it.
+    pub fn prepare(&self, told: &Server, asked: &Server, name: &str, arguments: &[&str]) -> anyhow::Result<PathBuf> {
+        let frame = self.directory.join(format!("{name}.frame"));
+        let mut program =
+            command(self.load.binaries.join("frame"), &[&admin_plane(told)?.to_string(), &asked.address.to_string()]);
+        program.arg(&frame).args(arguments);
+        run(program)?;
+        Ok(frame)
+    }
+
+    /// Starts a Postgres of the bench's own, and makes Chaperone's tables.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn postgres(&self) -> anyhow::Result<Postgres> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let postgres = Postgres::start(self.directory.join("postgres"), port)?;
+        run(command(self.load.binaries.join("chaperone"), &["migrate", "--store-url", &postgres.url()]))?;
+        Ok(postgres)
     }
 
     /// Makes a store with so many sessions.
@@ -132,7 +162,11 @@ impl Prepared {
     }
 }
 
-fn admin_plane(server: &Server) -> anyhow::Result<SocketAddr> {
+/// Where a Chaperone is administered.
+///
+/// # Errors
+/// When the server is none.
+pub fn admin_plane(server: &Server) -> anyhow::Result<SocketAddr> {
     server.further.first().copied().context("Chaperone has an admin plane")
 }
 
