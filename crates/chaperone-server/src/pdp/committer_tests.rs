@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::*;
+use crate::config::OnTokenReuse;
 use crate::evaluator::Evaluator;
 use crate::pdp::{Asked, Claim, Consistency, Pdp, Protocol, Question};
 use crate::presenter::Evidence;
@@ -233,8 +234,11 @@ impl Node {
             clock.clone(),
             Arc::clone(&replica),
             recorder,
-            Evaluator::Compiled,
-            MemoryLimits::default(),
+            Judge {
+                evaluator: Evaluator::Compiled,
+                limits: MemoryLimits::default(),
+                on_token_reuse: OnTokenReuse::Deny,
+            },
             1_000,
             Duration::from_mins(1),
         );
