@@ -137,7 +137,10 @@ async fn receiver_that_hangs_delays_neither_checks_nor_the_end_for_long() {
     assert!(replica.terminate().await.success());
     // After the time to drain, not after that for an attempt.
     assert!(began.elapsed() < Duration::from_secs(9), "it took {:?}", began.elapsed());
-    assert!(replica.process().stderr().contains("alerts could not be delivered before the end"));
+    wait::until("the log says what was lost", async || {
+        replica.process().stderr().contains("alerts could not be delivered before the end").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,8 +39,10 @@ pub fn remember(
     }
     let mut changed = false;
     for (memory, before) in memories.iter_mut().zip(chain.memories()) {
-        // What is there already is not written again.
-        if !Arc::ptr_eq(memory, before) && memory != before {
+        if memory == before {
+            // What is there already is not written again: whoever stores the memories tells them apart by their place.
+            *memory = Arc::clone(before);
+        } else {
             Arc::make_mut(memory).touch(now);
             changed = true;
         }

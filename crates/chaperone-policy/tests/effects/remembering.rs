@@ -25,6 +25,17 @@ fn label_that_is_there_changes_nothing() {
 }
 
 #[test]
+fn memory_that_stays_as_it_was_is_the_same_one() {
+    let bundle = bundle(&READ.replace("permit", "@label(\"pii\") @count(\"tree:reads\") permit"));
+    let marked = with(&chain([root()]), &[(0, Change::Label("pii".into()))]);
+    let decision = decide_in(&bundle, &marked, &read(&bundle));
+    let (_, after) = remember(decision, &marked, at(60), &MemoryLimits::default(), 0);
+    let after = after.expect("the tree's changes");
+    let same: Vec<_> = marked.memories().zip(after.memories()).map(|(one, other)| Arc::ptr_eq(one, other)).collect();
+    assert_eq!(same, [true, false, true]);
+}
+
+#[test]
 fn decision_without_effects_changes_nothing() {
     let bundle = bundle(READ);
     let session = chain([root()]);
