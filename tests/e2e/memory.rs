@@ -75,7 +75,8 @@ async fn decide(caller: &Direct, request: &CheckRequest) -> Decision {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn budget_of_k_allows_exactly_k_on_four_replicas() {
-    let world = World::builder().replicas(4).bundle(budget("exports", "context.session.counts[\"exports\"]")).start().await;
+    let world =
+        World::builder().replicas(4).bundle(budget("exports", "context.session.counts[\"exports\"]")).start().await;
     let callers = callers(&world).await;
     for _ in 0..20 {
         let handle = world.session().await.handle;
@@ -104,8 +105,7 @@ async fn tree_and_principal_share_one_budget() {
         ("tree:exports/1h", "context.tree.counts[\"exports/1h\"]"),
         ("principal:exports/1h", "context.principal.counts[\"exports/1h\"]"),
     ] {
-        let schema_with_principal =
-            "context: { session: Chaperone::Session, tree: Chaperone::Tree, principal: Chaperone::Principal, request: { format";
+        let schema_with_principal = "context: { session: Chaperone::Session, tree: Chaperone::Tree, principal: Chaperone::Principal, request: { format";
         let bundle = budget(counter, condition).replacing(
             "schema.cedarschema",
             "context: { session: Chaperone::Session, tree: Chaperone::Tree, request: { format",

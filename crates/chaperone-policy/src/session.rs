@@ -229,9 +229,8 @@ impl SessionFacts {
             sessions.iter().flat_map(|session| &session.labels).map(SmolStr::from).collect()
         };
         let added = |level| recall.memory(level).into_iter().flat_map(|memory| memory.labels()).cloned();
-        let labels = |labels: &mut dyn Iterator<Item = SmolStr>| {
-            Datum::Set(Arc::new(labels.map(Datum::String).collect()))
-        };
+        let labels =
+            |labels: &mut dyn Iterator<Item = SmolStr>| Datum::Set(Arc::new(labels.map(Datum::String).collect()));
         let root = sessions.last().map(std::slice::from_ref).unwrap_or_default();
         let inherited = recall.sessions().iter().flat_map(|memory| memory.labels()).cloned();
         let session = sessions.first();

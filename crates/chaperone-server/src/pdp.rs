@@ -8,7 +8,9 @@ mod round;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, MemoryLimits, Reason, Request, Timestamp};
+use chaperone_policy::{
+    Authority, Decision, DecisionId, EntityRef, HandleHash, MemoryLimits, Reason, Request, Timestamp,
+};
 use chaperone_store::StoreError;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -444,6 +446,7 @@ const fn counts_as_use(reason: Reason) -> bool {
         Reason::Permitted
         | Reason::NoPermit
         | Reason::Forbidden
+        | Reason::StepUpRequired
         | Reason::PolicyError
         | Reason::MemoryFull => true,
         Reason::SessionUnknown

@@ -46,7 +46,13 @@ pub(crate) fn writes_of(transitions: &[Transition]) -> Result<Vec<Write>, StoreE
         }
         for (key, version) in &transition.reads {
             let (text, version) = (key.to_string(), stored_number(*version));
-            writes.push(Write { transition: place, version, memory: None, shard: shard_of_memory(key, &text), key: text });
+            writes.push(Write {
+                transition: place,
+                version,
+                memory: None,
+                shard: shard_of_memory(key, &text),
+                key: text,
+            });
         }
     }
     Ok(writes)

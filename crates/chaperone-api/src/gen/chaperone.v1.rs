@@ -145,6 +145,35 @@ pub struct DeterminingPolicy {
     #[prost(string, tag = "3")]
     pub failure: ::prost::alloc::string::String,
 }
+/// An approval that a challenge asks for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StepUp {
+    /// Its name, as the policy's `@stepup` has it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The approval that waits for a person: `ApprovalService` knows it by this id, a UUIDv7.
+    #[prost(string, tag = "2")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// The action that needs it.
+    #[prost(string, tag = "3")]
+    pub action: ::prost::alloc::string::String,
+    /// What that acts on.
+    #[prost(message, optional, tag = "4")]
+    pub resource: ::core::option::Option<EntityRef>,
+    /// When the approval stops waiting.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Authentication context classes that would do (`acr`, RFC 9470), from the bundle; may be empty.
+    #[prost(string, repeated, tag = "6")]
+    pub acr_values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What would make an allow of a challenge.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Challenge {
+    /// Every one of these is needed. Ask again when they are approved.
+    #[prost(message, repeated, tag = "1")]
+    pub step_ups: ::prost::alloc::vec::Vec<StepUp>,
+}
 /// A decision and its explanation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Decision {
@@ -154,7 +183,7 @@ pub struct Decision {
     /// A UUIDv7, unique to this decision.
     #[prost(string, tag = "2")]
     pub decision_id: ::prost::alloc::string::String,
-    /// A stable code, such as `permitted`, `no_permit`, `forbidden` or `session_revoked`.
+    /// A stable code, such as `permitted`, `no_permit`, `forbidden`, `step_up_required` or `session_revoked`.
     #[prost(string, tag = "3")]
     pub code: ::prost::alloc::string::String,
     /// One sentence for the caller.
@@ -172,6 +201,9 @@ pub struct Decision {
     /// When it was decided.
     #[prost(message, optional, tag = "8")]
     pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What is asked for, where the outcome is a challenge.
+    #[prost(message, optional, tag = "9")]
+    pub challenge: ::core::option::Option<Challenge>,
 }
 /// The answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -292,6 +324,8 @@ pub enum Outcome {
     Allow = 1,
     /// The action must not go ahead.
     Deny = 2,
+    /// The action must not go ahead, but would with the approvals that `Decision.challenge` names. Not an allow.
+    Challenge = 3,
 }
 impl Outcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -303,6 +337,7 @@ impl Outcome {
             Self::Unspecified => "OUTCOME_UNSPECIFIED",
             Self::Allow => "OUTCOME_ALLOW",
             Self::Deny => "OUTCOME_DENY",
+            Self::Challenge => "OUTCOME_CHALLENGE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -311,6 +346,7 @@ impl Outcome {
             "OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
             "OUTCOME_ALLOW" => Some(Self::Allow),
             "OUTCOME_DENY" => Some(Self::Deny),
+            "OUTCOME_CHALLENGE" => Some(Self::Challenge),
             _ => None,
         }
     }
@@ -328,7 +364,7 @@ pub mod decision_service_client {
     use tonic::codegen::http::Uri;
     /// Decides actions. Served on the data plane.
     ///
-    /// Allow and deny are both successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
+    /// Allow, deny and challenge are successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
     #[derive(Debug, Clone)]
     pub struct DecisionServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -528,7 +564,7 @@ pub mod decision_service_server {
     }
     /// Decides actions. Served on the data plane.
     ///
-    /// Allow and deny are both successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
+    /// Allow, deny and challenge are successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
     #[derive(Debug)]
     pub struct DecisionServiceServer<T> {
         inner: Arc<T>,

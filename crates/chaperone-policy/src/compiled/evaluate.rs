@@ -279,8 +279,7 @@ impl Program {
         }
         let parts = part.parts().iter().filter(|(.., needs)| needs.is_none_or(|needs| declares(frame, needs)));
         let parts = parts.map(|(name, part, _)| (*name, Datum::Record(Arc::new(self.part(*part, frame)))));
-        let fields =
-            part.state().iter().filter_map(|(name, field)| Some((*name, state(frame, *field)?.clone())));
+        let fields = part.state().iter().filter_map(|(name, field)| Some((*name, state(frame, *field)?.clone())));
         // Every name is one of the schema's, so that every symbol is known.
         let known = |(name, value): (&str, Datum)| Some((self.symbols.find(name)?, value));
         match part {

@@ -137,9 +137,9 @@ impl Scratch {
             values: OnceCell::new(),
             age: since(|session| session.opened_at),
             idle: since(|session| session.last_used_at),
-            risk: Datum::Long(question.chain.map_or(0, |chain| {
-                chain.recall().risk(question.risk_decay_per_hour, question.now)
-            })),
+            risk: Datum::Long(
+                question.chain.map_or(0, |chain| chain.recall().risk(question.risk_decay_per_hour, question.now)),
+            ),
             memos: [const { Cell::new(0) }; MEMOS],
         }
     }

@@ -179,9 +179,7 @@ impl Part {
                 ("counts", Part::Counts(Level::Session), None),
                 ("sets", Part::Sets(Level::Session), None),
             ],
-            Self::Tree => {
-                &[("counts", Part::Counts(Level::Tree), None), ("sets", Part::Sets(Level::Tree), None)]
-            }
+            Self::Tree => &[("counts", Part::Counts(Level::Tree), None), ("sets", Part::Sets(Level::Tree), None)],
             Self::Principal => {
                 &[("counts", Part::Counts(Level::Principal), None), ("sets", Part::Sets(Level::Principal), None)]
             }

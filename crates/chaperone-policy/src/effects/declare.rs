@@ -54,7 +54,9 @@ pub(crate) fn declare<'a>(
                         if !matches!(ty, Type::Entity(_) | Type::String | Type::Long | Type::Ip) {
                             return Err("entities, strings, numbers and addresses can be remembered".to_owned());
                         }
-                        layout.add_set(*level, set, ty).map_err(|_| format!("`{set}` has members of another type elsewhere"))
+                        layout
+                            .add_set(*level, set, ty)
+                            .map_err(|_| format!("`{set}` has members of another type elsewhere"))
                     });
                     ("remember", declared)
                 }
@@ -124,9 +126,9 @@ fn covers(constraint: &ActionConstraint, action: &Action) -> bool {
     match constraint {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => **uid == action.uid,
-        ActionConstraint::In(groups) => groups.iter().any(|group| {
-            **group == action.uid || action.groups.contains(&Uid::new(convert::entity_ref(group)))
-        }),
+        ActionConstraint::In(groups) => groups
+            .iter()
+            .any(|group| **group == action.uid || action.groups.contains(&Uid::new(convert::entity_ref(group)))),
         #[allow(unreachable_patterns, reason = "Cedar has another constraint with a feature that others may turn on")]
         _ => false,
     }

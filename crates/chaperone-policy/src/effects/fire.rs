@@ -73,11 +73,7 @@ fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> 
     }
 }
 
-fn attribute<'a>(
-    path: &[SmolStr],
-    question: &Question<'a>,
-    schema: &CompiledSchema,
-) -> Result<&'a Datum, Failure> {
+fn attribute<'a>(path: &[SmolStr], question: &Question<'a>, schema: &CompiledSchema) -> Result<&'a Datum, Failure> {
     let (first, rest) = path.split_first().ok_or(Failure::AttributeMissing)?;
     let place = question.action.shape.place(first).ok_or(Failure::AttributeMissing)?;
     let mut found = question.request.value(place).ok_or(Failure::AttributeMissing)?;

@@ -35,7 +35,12 @@ impl MemoryLayout {
     }
 
     /// Declares a counter. `Err` has the kind that it was declared with before, when that is another.
-    pub(super) fn add_counter(&mut self, level: Level, name: &MemoryName, kind: CounterKind) -> Result<(), CounterKind> {
+    pub(super) fn add_counter(
+        &mut self,
+        level: Level,
+        name: &MemoryName,
+        kind: CounterKind,
+    ) -> Result<(), CounterKind> {
         let (_, known) = self.level_mut(level).counters.entry(name.as_str().into()).or_insert((name.clone(), kind));
         if *known == kind { Ok(()) } else { Err(*known) }
     }

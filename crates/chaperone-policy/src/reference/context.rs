@@ -52,7 +52,9 @@ fn remembered(question: &Question<'_>, schema: &CompiledSchema, level: Level) ->
         let amount = memory.and_then(|memory| memory.count(name, question.now)).unwrap_or(Amount::Whole(0));
         let value = match (kind, amount) {
             (CounterKind::Whole, amount) => Value::from(amount.to_whole_up()),
-            (CounterKind::Decimal, amount) => plain::value(&Plain::Decimal(Amount::Decimal(amount.to_decimal()).to_smolstr()))?,
+            (CounterKind::Decimal, amount) => {
+                plain::value(&Plain::Decimal(Amount::Decimal(amount.to_decimal()).to_smolstr()))?
+            }
         };
         Ok((SmolStr::from(name.as_str()), value))
     });

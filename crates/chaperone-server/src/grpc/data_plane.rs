@@ -145,7 +145,15 @@ mod tests {
         let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
         let recorder = Recorder::new(metrics, DecisionSpans::disabled(), clock.clone());
         let default_deadline = Duration::from_secs(10);
-        let pdp = Arc::new(Pdp::new(clock, replica, recorder, Evaluator::Compiled, MemoryLimits::default(), 1, default_deadline));
+        let pdp = Arc::new(Pdp::new(
+            clock,
+            replica,
+            recorder,
+            Evaluator::Compiled,
+            MemoryLimits::default(),
+            1,
+            default_deadline,
+        ));
         DataPlane {
             checks: ExtAuthz::new(pdp),
             routes: Routes::default().prepare(),

@@ -106,6 +106,7 @@ impl ReplyEncoder {
         let outcome = match decision.outcome {
             Outcome::Allow => api::Outcome::Allow,
             Outcome::Deny => api::Outcome::Deny,
+            Outcome::Challenge => api::Outcome::Challenge,
         };
         let mut uuid = uuid::Uuid::encode_buffer();
         number(1, u64::from(outcome as u32), written);
@@ -175,7 +176,7 @@ mod tests {
                 if allow { (Outcome::Allow, Reason::Permitted) } else { (Outcome::Deny, Reason::Forbidden) };
             Answer {
                 id: DecisionId::new(Uuid::from_u128(id)),
-                decision: Decision { outcome, reason, policies, detail, effects: Vec::new() },
+                decision: Decision { outcome, reason, policies, detail, effects: Vec::new(), step_ups: Vec::new() },
                 principal: None,
                 session: None,
                 bundle: BundleNumber::new(bundle),
@@ -201,6 +202,7 @@ mod tests {
             session_id: String::new(),
             bundle_number: answer.bundle.get(),
             decided_at: Some(convert::timestamp_to_api(answer.at)),
+            challenge: None,
         }
     }
 

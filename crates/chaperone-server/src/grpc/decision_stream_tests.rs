@@ -29,7 +29,8 @@ where
     let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
     let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
     let recorder = Recorder::new(metrics, DecisionSpans::disabled(), clock.clone());
-    let pdp = Pdp::new(clock, replica, recorder, Evaluator::Compiled, MemoryLimits::default(), 1, Duration::from_secs(10));
+    let pdp =
+        Pdp::new(clock, replica, recorder, Evaluator::Compiled, MemoryLimits::default(), 1, Duration::from_secs(10));
     let call = Call::of(&tonic::Request::new(()));
     let questions = Streaming::new_request(QuestionDecoder, body, None, Some(BYTES_MAX));
     Answers::new(Arc::new(pdp), Shutdown::default(), call, questions)

@@ -140,6 +140,7 @@ fn denied_codes(reason: Reason, traffic: Traffic) -> (Code, u16) {
         Reason::Permitted
         | Reason::NoPermit
         | Reason::Forbidden
+        | Reason::StepUpRequired
         | Reason::PolicyError
         | Reason::SessionExpired
         | Reason::SessionIdle

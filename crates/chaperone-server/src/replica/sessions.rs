@@ -230,12 +230,7 @@ impl SessionCache {
 
     /// Keeps what was loaded, unless one of its sessions changed since the load began: then what was loaded is good for the check
     /// that asked for it, which began before the change was applied here, and for no later one.
-    pub fn insert(
-        &self,
-        handle: HandleHash,
-        loaded: impl Into<LoadedChain>,
-        ticket: LoadTicket,
-    ) -> Arc<CachedChain> {
+    pub fn insert(&self, handle: HandleHash, loaded: impl Into<LoadedChain>, ticket: LoadTicket) -> Arc<CachedChain> {
         let cached = Arc::new(CachedChain::new(handle, loaded.into()));
         let mut index = self.index();
         if cached.sessions.iter().any(|session| index.changes.has_changed(session.id, ticket)) {

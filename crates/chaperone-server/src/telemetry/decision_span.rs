@@ -103,7 +103,7 @@ impl DecisionSpans {
 impl Exported {
     fn samples(&self, parent: Option<&ParentContext>, fields: &DecisionFields<'_>) -> bool {
         match (fields.result, parent) {
-            (SpanResult::Decided(Outcome::Deny, _) | SpanResult::NotDecided(_), _) => true,
+            (SpanResult::Decided(Outcome::Deny | Outcome::Challenge, _) | SpanResult::NotDecided(_), _) => true,
             (SpanResult::Decided(Outcome::Allow, _), Some(parent)) => parent.is_sampled(),
             (SpanResult::Decided(Outcome::Allow, _), None) => share(fields.decision_id) < self.sample_ratio,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chaperone_api::chaperone::v1::{ActionRequest, Decision, Outcome};
 use serde::Serialize;
 
-use crate::cli::output::{BAD, GOOD, Table, paint, plain};
+use crate::cli::output::{BAD, GOOD, Table, WARN, paint, plain};
 use crate::cli::parse::show_entity_ref;
 
 /// A decision in JSON output.
@@ -58,6 +58,7 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
     let (style, name) = match decision.outcome() {
         Outcome::Allow => (GOOD, "ALLOW"),
         Outcome::Deny | Outcome::Unspecified => (BAD, "DENY"),
+        Outcome::Challenge => (WARN, "CHALLENGE"),
     };
     let action = asked.map(|asked| plain(&asked.action)).unwrap_or_default();
     let resource = asked.and_then(|asked| asked.resource.as_ref()).map(|resource| plain(&show_entity_ref(resource)));
@@ -94,6 +95,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Allow => "allow",
         Outcome::Deny => "deny",
+        Outcome::Challenge => "challenge",
         Outcome::Unspecified => "unknown",
     }
 }
