@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use store::{AppliedMigrations, migrate};
 
+use crate::admin::approvals::Approvals;
 use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
@@ -66,6 +67,7 @@ struct Parts {
     pdp: Arc<Pdp>,
     replica: Arc<Replica>,
     sessions: Sessions,
+    approvals: Approvals,
     bundles: Bundles,
     entities: Entities,
     clock: Clock,
@@ -119,6 +121,7 @@ impl Server {
             pdp,
             replica: Arc::clone(&replica),
             sessions: Sessions::new(Arc::clone(&replica), clock.clone(), session_limits),
+            approvals: Approvals::new(Arc::clone(&replica), clock.clone(), MemoryLimits::default()),
             bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
             entities: Entities::new(Arc::clone(&replica), clock.clone()),
             clock: clock.clone(),
