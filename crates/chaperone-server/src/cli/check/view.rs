@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaperone_api::chaperone::v1::{ActionRequest, Decision, Outcome};
+use chaperone_api::chaperone::v1::{ActionRequest, Decision, Outcome, StepUp};
 use serde::Serialize;
 
 use crate::cli::output::{BAD, GOOD, Table, WARN, paint, plain};
@@ -19,7 +19,17 @@ pub struct DecisionJson<'a> {
     bundle_number: u64,
     decision_id: &'a str,
     decided_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    approvals: Vec<StepUpJson<'a>>,
     took_us: u64,
+}
+
+/// What a challenge asks for.
+#[derive(Debug, Serialize)]
+struct StepUpJson<'a> {
+    step_up: &'a str,
+    approval_id: &'a str,
+    expires_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,6 +58,13 @@ impl<'a> DecisionJson<'a> {
             bundle_number: decision.bundle_number,
             decision_id: &decision.decision_id,
             decided_at: decision.decided_at.map(|time| time.to_string()),
+            approvals: step_ups(decision)
+                .map(|wanted| StepUpJson {
+                    step_up: &wanted.name,
+                    approval_id: &wanted.approval_id,
+                    expires_at: wanted.expires_at.map(|time| time.to_string()),
+                })
+                .collect(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         }
     }
@@ -73,6 +90,9 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         };
         facts.fact("policy", text);
     }
+    for wanted in step_ups(decision) {
+        facts.fact("needs", format!("approval {} of {}", wanted.approval_id, plain(&wanted.name)));
+    }
     facts
         .fact("session", if decision.session_id.is_empty() { "none" } else { &decision.session_id })
         .fact("bundle", decision.bundle_number.to_string())
@@ -80,6 +100,10 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         .fact("decided", decision.decided_at.map(|time| time.to_string()).unwrap_or_default())
         .fact("took", shown_latency(took));
     format!("{} {action} {}\n{}", paint(style, name), resource.unwrap_or_default(), facts.render())
+}
+
+fn step_ups(decision: &Decision) -> impl Iterator<Item = &StepUp> {
+    decision.challenge.iter().flat_map(|challenge| &challenge.step_ups)
 }
 
 /// A short time in the unit that suits it.
