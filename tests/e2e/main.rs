@@ -8,6 +8,7 @@
     reason = "test code: a panic is the report"
 )]
 
+mod approvals;
 mod bundles;
 mod cli;
 mod commands;
