@@ -9,6 +9,7 @@
 )]
 
 mod alerts;
+mod approvals;
 mod bundles;
 mod cli;
 mod commands;

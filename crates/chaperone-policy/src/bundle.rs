@@ -72,6 +72,9 @@ impl Bundle {
         let mut policies = read_policies(source, links);
         let schema = schema.and_then(|schema| problems.keep_all(with_memory(source, schema, &mut policies)));
         let policies = compile_policies(policies, schema.as_deref(), &mut problems);
+        if let (Some(manifest), Some(policies)) = (&manifest, &policies) {
+            problems.0.extend(unused_step_ups(manifest, policies));
+        }
         let entities = match file(source, entity_text::PATH) {
             Some(text) => problems.keep_all(entity_text::parse(text, schema.as_deref())),
             None => Some(schema.as_deref().map(EntityStore::of_schema).unwrap_or_default()),
@@ -224,6 +227,16 @@ impl Problems {
         }
         self.0
     }
+}
+
+/// Settings of step-ups that no policy asks for. A name that is misspelt there would leave the real one with the defaults.
+fn unused_step_ups(manifest: &Manifest, policies: &PolicySet) -> Vec<Problem> {
+    let unused = manifest.step_ups.keys().filter(|name| policies.step_ups().all(|asked| asked != *name));
+    let problem = |name| {
+        let message = format!("`[step_up.{name}]` is for a step-up that no policy asks for");
+        Problem::of_file(manifest::PATH, "step_up_unused", message)
+    };
+    unused.map(problem).collect()
 }
 
 fn file<'a>(source: &'a BundleSource, path: &str) -> Option<&'a str> {

@@ -1,4 +1,4 @@
-//! The one function that says allow or deny.
+//! The one function that says allow, deny or challenge.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::request::{Presenter, Request};
 use crate::schema::CompiledSchema;
 use crate::scope::ScopeFit;
 use crate::session::{Life, Session, SessionChain};
+use crate::step_up::{self, Lifting};
 use crate::timestamp::Timestamp;
 use crate::value::EntityRef;
 
@@ -234,22 +235,32 @@ fn by_policies(
     if !evaluation.failures.is_empty() {
         return failed(&evaluation.failures);
     }
+    let render = |policy: &Policy| policy.reason.as_ref().map(|reason| reason.render(question.request, authority));
+    let (unlifted, mut effects, mut step_ups) = (&mut Vec::new(), Vec::new(), Vec::new());
     let (outcome, reason, determining) = match (evaluation.forbids.as_slice(), evaluation.permits.as_slice()) {
         ([], []) => (Outcome::Deny, Reason::NoPermit, [].as_slice()),
         ([], permits) => (Outcome::Allow, Reason::Permitted, permits),
-        (forbids, _) => (Outcome::Deny, Reason::Forbidden, forbids),
+        // No approval makes up for a permit that is not there.
+        (forbids, []) => (Outcome::Deny, Reason::Forbidden, forbids),
+        (forbids, permits) => match step_up::lift(forbids, schema, question, render) {
+            Lifting::Denied => (Outcome::Deny, Reason::Forbidden, forbids),
+            Lifting::Lifted(taken) => {
+                effects = taken;
+                (Outcome::Allow, Reason::Permitted, permits)
+            }
+            Lifting::Wanted(policies, wanted) => {
+                (*unlifted, step_ups) = (policies, wanted);
+                (Outcome::Challenge, Reason::StepUpRequired, unlifted.as_slice())
+            }
+        },
     };
-    let explain = |policy: &&Policy| DeterminingPolicy {
-        id: policy.id.clone(),
-        reason: policy.reason.as_ref().map(|reason| reason.render(question.request, authority)),
-        failure: None,
-    };
+    let explain = |policy: &&Policy| DeterminingPolicy { id: policy.id.clone(), reason: render(policy), failure: None };
     let policies = determining.iter().map(explain).collect();
-    match effects_of(outcome, determining, &evaluation.observers, schema, question) {
+    match effects_of(outcome, determining, &evaluation.observers, schema, question, &mut effects) {
         // What an allowed action has to leave behind cannot be: then it may not go ahead.
-        (_, Some(failure)) if outcome == Outcome::Allow => failed(&[failure]),
+        Some(failure) if outcome == Outcome::Allow => failed(&[failure]),
         // What is denied stays so, for its own reason.
-        (effects, _) => Decision { outcome, reason, policies, detail: None, effects },
+        Some(_) | None => Decision { outcome, reason, policies, detail: None, effects, step_ups },
     }
 }
 
@@ -264,29 +275,30 @@ fn failed(failures: &[(&Policy, Failure)]) -> Decision {
     Decision { policies: policies.collect(), ..Decision::deny(Reason::PolicyError) }
 }
 
-/// What a decision does: the effects of the policies that determined it, then those of the observers that see its outcome. With the
-/// first policy of which an effect has no amount or value.
+/// Adds what a decision does: the effects of the policies that determined it, then those of the observers that see its outcome.
+/// Returns the first policy of which an effect has no amount or value.
 fn effects_of<'a>(
     outcome: Outcome,
     determining: &[&'a Policy],
     observers: &[&'a Policy],
     schema: &CompiledSchema,
     question: &Question<'_>,
-) -> (Vec<Effect>, Option<(&'a Policy, Failure)>) {
+    effects: &mut Vec<Effect>,
+) -> Option<(&'a Policy, Failure)> {
     let sees = |policy: &&&Policy| match policy.annotations.observes {
         Some(Observes::Any) => true,
         Some(Observes::Allowed) => outcome == Outcome::Allow,
-        Some(Observes::Denied) => outcome == Outcome::Deny,
+        Some(Observes::Denied) => matches!(outcome, Outcome::Deny | Outcome::Challenge),
         None => false,
     };
-    let (mut effects, mut failure) = (Vec::new(), None);
+    let mut failure = None;
     for policy in determining.iter().chain(observers.iter().filter(sees)) {
         let rules = &policy.annotations.rules;
         if !rules.is_empty()
-            && let Err(error) = effects::fire(&policy.id, rules, question, schema, &mut effects)
+            && let Err(error) = effects::fire(&policy.id, rules, question, schema, effects)
         {
             failure = failure.or(Some((*policy, error)));
         }
     }
-    (effects, failure)
+    failure
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use smol_str::SmolStr;
 
 use crate::effects::Effect;
+use crate::step_up::StepUp;
 
 /// What was decided. Being unable to decide is not an outcome.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -13,6 +14,8 @@ pub enum Outcome {
     Allow,
     /// The action must not go ahead.
     Deny,
+    /// The action must not go ahead, but would with the approvals that [`Decision::step_ups`] names.
+    Challenge,
 }
 
 impl Outcome {
@@ -21,6 +24,7 @@ impl Outcome {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::Challenge => "challenge",
         }
     }
 }
@@ -34,6 +38,8 @@ pub enum Reason {
     NoPermit,
     /// A policy forbids it.
     Forbidden,
+    /// Policies forbid it until a person approves it.
+    StepUpRequired,
     /// A policy failed to evaluate; Cedar alone would have skipped it.
     PolicyError,
     /// What was presented is no session that is known.
@@ -67,6 +73,7 @@ impl Reason {
             Self::Permitted => "permitted",
             Self::NoPermit => "no_permit",
             Self::Forbidden => "forbidden",
+            Self::StepUpRequired => "step_up_required",
             Self::PolicyError => "policy_error",
             Self::SessionUnknown => "session_unknown",
             Self::SessionExpired => "session_expired",
@@ -88,6 +95,7 @@ impl Reason {
             Self::Permitted => "a policy permits this",
             Self::NoPermit => "no policy permits this",
             Self::Forbidden => "a policy forbids this",
+            Self::StepUpRequired => "this needs an approval",
             Self::PolicyError => "a policy could not be evaluated",
             Self::SessionUnknown => "the session is not known",
             Self::SessionExpired => "the session has expired",
@@ -156,16 +164,18 @@ impl fmt::Display for Failure {
 /// A decision on one action.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Decision {
-    /// The outcome; `Allow` exactly when the reason is `Permitted`.
+    /// The outcome; `Allow` exactly when the reason is `Permitted`, `Challenge` exactly when it is `StepUpRequired`.
     pub outcome: Outcome,
     /// Why.
     pub reason: Reason,
-    /// The policies that determined it: the permits of an allow, the forbids of a denial, the policies that failed.
+    /// The policies that determined it: the permits of an allow, the forbids of a denial, those of a challenge that are not lifted, the policies that failed.
     pub policies: Vec<DeterminingPolicy>,
     /// More on the reason for the caller, such as why a session was revoked.
     pub detail: Option<String>,
     /// What it does beside: nothing, for most.
     pub effects: Vec<Effect>,
+    /// What would make an allow of a challenge: every one of these. Empty for every other outcome.
+    pub step_ups: Vec<StepUp>,
 }
 
 /// A policy that determined an outcome.
@@ -182,7 +192,14 @@ pub struct DeterminingPolicy {
 impl Decision {
     /// A denial by a built-in rule.
     pub const fn deny(reason: Reason) -> Self {
-        Self { outcome: Outcome::Deny, reason, policies: Vec::new(), detail: None, effects: Vec::new() }
+        Self {
+            outcome: Outcome::Deny,
+            reason,
+            policies: Vec::new(),
+            detail: None,
+            effects: Vec::new(),
+            step_ups: Vec::new(),
+        }
     }
 
     /// The sentence for the caller: the first determining policy's reason, else the detail, else the reason's own text.

@@ -55,6 +55,11 @@ uuid_id! {
     DecisionId
 }
 
+uuid_id! {
+    /// An approval, from when it was asked for. A UUIDv7.
+    ApprovalId
+}
+
 /// The number of an uploaded bundle, from 1.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]

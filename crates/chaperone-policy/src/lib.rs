@@ -2,6 +2,7 @@
 //!
 //! Cedar's types stop at this crate's edge.
 
+mod approval;
 mod bundle;
 mod compiled;
 mod convert;
@@ -33,21 +34,26 @@ mod scope;
 mod session;
 mod shape;
 mod source;
+mod step_up;
 mod timestamp;
 mod value;
 
+pub use approval::{
+    Approval, ApprovalError, ApprovalScope, ApprovalState, AskedBy, COMMENT_BYTES_MAX, Closing, Decided, Terms,
+    USES_MAX, Verdict, Vote,
+};
 pub use bundle::{Bundle, RequestError};
 pub use decide::{Authority, decide, decide_by_cedar};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 pub use effects::{Alert, Effect, Level, Severity};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
-pub use ids::{BundleNumber, DecisionId, ParseIdError, SessionId};
+pub use ids::{ApprovalId, BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::{Manifest, RiskSettings};
 pub use memory::{
-    Amount, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, LimitReached, Memory, MemoryKey, MemoryLimits,
-    MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW,
-    SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN,
+    Amount, ApprovalGrant, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, LimitReached, Memory, MemoryKey,
+    MemoryLimits, MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, SIGNAL_ID_BYTES_MAX,
+    SIGNAL_WINDOW, SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN,
 };
 pub use problem::Problem;
 pub use remember::remember;
@@ -59,5 +65,6 @@ pub use session::{
 };
 pub use shape::{ActionShape, Field, Fields, ShapeError, Shapes, Type};
 pub use source::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, BundleSource};
+pub use step_up::{APPROVERS_MAX, AttributesDigest, ParseDigestError, StepUp, StepUpSettings};
 pub use timestamp::Timestamp;
 pub use value::{Attributes, EntityRef, Value};

@@ -1,9 +1,13 @@
 //! `bundle.toml`: what a bundle says of itself.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use smol_str::SmolStr;
 
 use crate::diagnostics::File;
 use crate::problem::Problem;
+use crate::step_up::StepUpSettings;
 
 /// The path of the manifest.
 pub(crate) const PATH: &str = "bundle.toml";
@@ -21,6 +25,9 @@ pub struct Manifest {
     /// How the risk of sessions behaves.
     #[serde(default)]
     pub risk: RiskSettings,
+    /// How the approvals of step-ups go, by their names. One that is not here has the defaults.
+    #[serde(default, rename = "step_up")]
+    pub step_ups: BTreeMap<SmolStr, StepUpSettings>,
 }
 
 /// How the risk of sessions behaves under a bundle.
@@ -33,6 +40,11 @@ pub struct RiskSettings {
 }
 
 impl Manifest {
+    /// How the approvals of a step-up go.
+    pub fn step_up(&self, name: &str) -> StepUpSettings {
+        self.step_ups.get(name).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         toml::from_str(text).map_err(|error| {
             let file = File { path: PATH, text };

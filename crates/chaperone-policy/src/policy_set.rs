@@ -137,6 +137,11 @@ impl PolicySet {
             || self.policies.iter().any(|policy| policy.annotations.read(attribute))
     }
 
+    /// The names of the step-ups that they ask for.
+    pub(crate) fn step_ups(&self) -> impl Iterator<Item = &SmolStr> {
+        self.policies.iter().filter_map(|policy| policy.annotations.step_up.as_ref())
+    }
+
     /// Evaluates those whose scope the request satisfies.
     pub(crate) fn evaluate(&self, question: &Question<'_>) -> Evaluation<'_> {
         let scratch = Scratch::new(question);

@@ -19,6 +19,8 @@ use crate::tls::RELOAD_INTERVAL;
 pub struct Caller {
     /// `token`, the client's SPIFFE ID or DNS name, or `local` where a loopback address asks for nothing.
     pub name: Arc<str>,
+    /// Whether that is a name of its own: a certificate's. A token, or a loopback address, is anybody's who has it.
+    pub is_named: bool,
 }
 
 /// Why a caller is not let in. None of them says how near it was.
@@ -78,20 +80,20 @@ impl AdminAuth {
     /// # Errors
     /// See [`Refusal`].
     pub fn authenticate(&self, headers: &HeaderMap, peer: Option<&PeerInfo>) -> Result<Caller, Refusal> {
-        let caller = |name: &str| Ok(Caller { name: name.into() });
+        let caller = |name: &str, is_named| Ok(Caller { name: name.into(), is_named });
         if self.0.is_open {
             let is_local = peer.is_some_and(|peer| peer.remote_addr.ip().to_canonical().is_loopback());
-            return if is_local { caller("local") } else { Err(Refusal::Missing) };
+            return if is_local { caller("local", false) } else { Err(Refusal::Missing) };
         }
         // A token that is shown is judged by itself: a wrong one is not made good by a certificate.
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         if let (Some(token), Some(value)) = (&self.0.token, shown.next()) {
             let is_valid = shown.next().is_none() && bearer(value.as_bytes()).is_some_and(|text| token.is(text));
-            return if is_valid { caller("token") } else { Err(Refusal::Invalid) };
+            return if is_valid { caller("token", false) } else { Err(Refusal::Invalid) };
         }
         let identity = peer.and_then(|peer| peer.identity.as_deref());
         match identity.and_then(|identity| identity.find_in(&self.0.clients)) {
-            Some(name) => caller(name),
+            Some(name) => caller(name, true),
             None => Err(Refusal::Missing),
         }
     }

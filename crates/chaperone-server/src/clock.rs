@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use chaperone_policy::{DecisionId, SessionId, Timestamp};
+use chaperone_policy::{ApprovalId, DecisionId, SessionId, Timestamp};
 use rand::rngs::SysRng;
 use rand::{Rng as _, TryRng as _};
 use uuid::{Builder, Uuid};
@@ -164,6 +164,11 @@ impl Source {
 /// A new id of a decision that was made then.
 pub fn decision_id(at: Timestamp) -> DecisionId {
     DecisionId::new(uuid_v7(at))
+}
+
+/// A new approval's id.
+pub fn approval_id(at: Timestamp) -> ApprovalId {
+    ApprovalId::new(uuid_v7(at))
 }
 
 /// `at` as the standard library's type, for telemetry.

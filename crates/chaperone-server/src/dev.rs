@@ -138,6 +138,7 @@ fn line(event: &DecisionEvent) -> String {
     let outcome = match event.outcome {
         chaperone_policy::Outcome::Allow => LineOutcome::Allow,
         chaperone_policy::Outcome::Deny => LineOutcome::Deny,
+        chaperone_policy::Outcome::Challenge => LineOutcome::Challenge,
     };
     let session_id = event.session.map(|id| id.to_string()).unwrap_or_default();
     decision_line(&DecisionLine {

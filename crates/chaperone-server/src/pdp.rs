@@ -1,5 +1,6 @@
 //! The use case: find the session, decide, record. Sees neither protobuf nor SQL.
 
+mod challenge;
 mod committer;
 mod judge;
 mod question;
@@ -9,12 +10,13 @@ mod token_reuse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, Reason, Request, Timestamp};
+use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, Outcome, Reason, Request, Timestamp};
 use chaperone_store::StoreError;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use self::committer::{Committer, Job, Queue, Settled};
+pub use self::challenge::Challenged;
+use self::committer::{Committer, Job, Queue};
 pub use self::judge::Judge;
 use self::judge::{Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
@@ -174,7 +176,7 @@ impl Check<'_> {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
                 Resolved::Known(subjects) => match self.judge(&subjects, *evidence, asked, self.began.at) {
                     Ok(judged) if judged.judgement.must_be_committed() => return None,
-                    outcome => outcome.map(|judged| self.answer(judged, &subjects)),
+                    outcome => outcome.map(|judged| self.answer(judged, Vec::new(), &subjects)),
                 },
                 Resolved::Unknown(_) => return None,
             },
@@ -408,24 +410,38 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         requests: &[Request],
     ) -> Result<Answer, NoDecision> {
-        let Subjects::Session(cached) = subjects else { return Ok(self.answer(judged, &subjects)) };
+        let Subjects::Session(mut cached) = subjects else { return Ok(self.answer(judged, Vec::new(), &subjects)) };
         if !judged.judgement.must_be_committed() {
-            return Ok(self.answer(judged, &Subjects::Session(cached)));
+            return Ok(self.answer(judged, Vec::new(), &Subjects::Session(cached)));
         }
-        let job = Job {
-            id: judged.id,
-            snapshot: Arc::clone(&self.snapshot),
-            handle: cached.handle(),
-            presenter: evidence.presenter(asks_for_certificate(&cached)).into_owned(),
-            cached,
-            requests: requests.to_vec(),
-        };
-        let settled = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
-        let Settled { judgement, cached, at } = settled.map_err(|_| NoDecision::Deadline)??;
-        Ok(self.answer(Judged { id: judged.id, judgement, at }, &Subjects::Session(cached)))
+        for attempt in 0.. {
+            let job = Job {
+                id: judged.id,
+                snapshot: Arc::clone(&self.snapshot),
+                handle: cached.handle(),
+                presenter: evidence.presenter(asks_for_certificate(&cached)).into_owned(),
+                cached,
+                requests: requests.to_vec(),
+            };
+            let settled = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
+            let settled = settled.map_err(|_| NoDecision::Deadline)??;
+            cached = settled.cached;
+            let mut judged = Judged { id: judged.id, judgement: settled.judgement, at: settled.at };
+            let mut challenge = Vec::new();
+            if judged.judgement.decision.outcome == Outcome::Challenge {
+                // What a commit compared needs no second look, and what was counted must not be again.
+                let may_be_old = attempt == 0 && judged.judgement.after.is_none();
+                if may_be_old && self.is_overtaken(&cached).await? {
+                    continue;
+                }
+                challenge = self.challenge(&mut judged, &cached).await?;
+            }
+            return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
+        }
+        Err(NoDecision::Internal)
     }
 
-    fn answer(&self, judged: Judged, subjects: &Subjects) -> Answer {
+    fn answer(&self, judged: Judged, challenge: Vec<Challenged>, subjects: &Subjects) -> Answer {
         let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
         let (principal, session) = match subjects {
             Subjects::Nobody(_) => (None, None),
@@ -438,7 +454,7 @@ impl Check<'_> {
                 (Some(session.principal.clone()), Some(Arc::clone(session)))
             }
         };
-        Answer { id, decision, principal, session, bundle: self.snapshot.number, at }
+        Answer { id, decision, challenge, principal, session, bundle: self.snapshot.number, at }
     }
 }
 
@@ -451,7 +467,12 @@ fn asks_for_certificate(cached: &CachedChain) -> bool {
 /// handle, tried from elsewhere, does not keep the session alive.
 const fn counts_as_use(reason: Reason) -> bool {
     match reason {
-        Reason::Permitted | Reason::NoPermit | Reason::Forbidden | Reason::PolicyError | Reason::MemoryFull => true,
+        Reason::Permitted
+        | Reason::NoPermit
+        | Reason::Forbidden
+        | Reason::StepUpRequired
+        | Reason::PolicyError
+        | Reason::MemoryFull => true,
         Reason::SessionUnknown
         | Reason::SessionExpired
         | Reason::SessionIdle

@@ -192,7 +192,7 @@ fn log(answer: &Answer, subject: &Subject<'_>) {
     }
     match answer.decision.outcome {
         Outcome::Allow => log!(debug),
-        Outcome::Deny => log!(info),
+        Outcome::Deny | Outcome::Challenge => log!(info),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use store::{AppliedMigrations, migrate};
 
+use crate::admin::approvals::Approvals;
 use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
@@ -69,6 +70,7 @@ struct Parts {
     replica: Arc<Replica>,
     sessions: Sessions,
     signals: Signals,
+    approvals: Approvals,
     bundles: Bundles,
     entities: Entities,
     clock: Clock,
@@ -131,6 +133,7 @@ impl Server {
             replica: Arc::clone(&replica),
             sessions: sessions.clone(),
             signals: Signals::new(sessions, config.memory.limits()),
+            approvals: Approvals::new(Arc::clone(&replica), clock.clone(), config.memory.limits()),
             bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
             entities: Entities::new(Arc::clone(&replica), clock.clone()),
             clock: clock.clone(),

@@ -1,6 +1,6 @@
 //! What can go wrong at the store, by what the caller can do next.
 
-use chaperone_policy::{BundleNumber, MemoryKey, SessionId};
+use chaperone_policy::{ApprovalId, BundleNumber, MemoryKey, SessionId};
 
 /// A source error of any kind.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -13,6 +13,12 @@ pub enum StoreError {
     SessionConflict {
         /// The session.
         id: SessionId,
+    },
+    /// It was answered, or answered in part, since it was loaded. Load it again.
+    #[error("approval `{id}` changed since it was loaded")]
+    ApprovalConflict {
+        /// The approval.
+        id: ApprovalId,
     },
     /// Another bundle is active than the caller expected. Look again before deciding.
     #[error("bundle {active} is active, not the expected one")]

@@ -6,7 +6,7 @@
 //!
 //! Memories change by the thousand in a second, so those of one commit share a position in each shard, up to a limit.
 
-use chaperone_policy::{EntityRef, MemoryKey, SessionId};
+use chaperone_policy::{ApprovalId, EntityRef, MemoryKey, SessionId};
 use sha2::{Digest as _, Sha256};
 
 /// How many shards the feed has. A constant of the schema: changing it needs a migration.
@@ -27,6 +27,8 @@ pub enum Changed {
     Entity(EntityRef),
     /// A memory was committed with this version.
     Memory(MemoryKey, u64),
+    /// An approval was asked for or answered.
+    Approval(ApprovalId),
 }
 
 /// Changes after a cursor.

@@ -26,5 +26,6 @@ pub use error::{BoxError, SchemaError, StoreError};
 pub use feed::{Changed, Changes, Cursor, SHARDS};
 pub use postgres::{InvalidUrl, PostgresOptions, PostgresStore};
 pub use store::{
-    BundleInfo, Committed, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+    ApprovalFilter, BundleInfo, Committed, NewBundle, OpenedApproval, RevokeTarget, SavedApproval, SessionFilter,
+    Store, StoredBundle, StoredMemory, Transition,
 };

@@ -31,6 +31,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_080_300, "20261122080300_create_entities"),
             (20_261_122_110_000, "20261122110000_add_entity_tags"),
             (20_261_122_120_000, "20261122120000_create_memories"),
+            (20_261_122_143_000, "20261122143000_create_approvals"),
         ]
     )
 }
@@ -46,6 +47,7 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_080_300, "20261122080300_create_entities"),
             (20_261_122_110_000, "20261122110000_add_entity_tags"),
             (20_261_122_120_000, "20261122120000_create_memories"),
+            (20_261_122_143_000, "20261122143000_create_approvals"),
         ]
     )
 }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use chaperone_policy::{
-    BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Memory, MemoryKey, Session, SessionId, Timestamp,
+    Approval, ApprovalId, ApprovalState, BundleNumber, BundleSource, Ended, Entity, EntityRef, HandleHash, Memory,
+    MemoryKey, Session, SessionId, Timestamp,
 };
 
 use crate::error::StoreError;
@@ -110,6 +111,33 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// committed: load the memories again.
     async fn commit_memories(&self, transitions: &[Transition], at: Timestamp) -> Result<Vec<Committed>, StoreError>;
 
+    /// Adds an approval, unless one waits at `approval.requested_at` that would answer the same challenge: for the same session,
+    /// step-up, action, resource and attributes.
+    async fn open_approval(&self, approval: &Approval) -> Result<OpenedApproval, StoreError>;
+
+    /// An approval by its id.
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError>;
+
+    /// Approvals, newest first. `before` is the last of the page before.
+    async fn approvals(
+        &self,
+        filter: &ApprovalFilter,
+        before: Option<ApprovalId>,
+        limit: u32,
+    ) -> Result<Vec<Approval>, StoreError>;
+
+    /// Replaces an approval that is stored as pending with `approval.version`; the stored one has that plus one. `granted` is written
+    /// with it, both or neither, as by [`Store::commit_memories`].
+    ///
+    /// # Errors
+    /// [`StoreError::ApprovalConflict`] when its version is another, or it was answered already. Nothing is changed.
+    async fn save_approval(
+        &self,
+        approval: &Approval,
+        granted: Option<&StoredMemory>,
+        at: Timestamp,
+    ) -> Result<SavedApproval, StoreError>;
+
     /// Where the feed ends now. Read it before loading state: what changes later is then in the feed.
     async fn feed_end(&self) -> Result<Cursor, StoreError>;
 
@@ -130,6 +158,37 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 
     /// Closes connections, after what is under way.
     async fn close(&self);
+}
+
+/// What became of an approval that was to be added.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum OpenedApproval {
+    /// It was added.
+    New,
+    /// Another waits for the same: this one. Nothing was added.
+    Waiting(Approval),
+    /// The session waits for as many as it may. Nothing was added.
+    TooMany,
+}
+
+/// What became of an approval that was to be saved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SavedApproval {
+    /// It is stored like this, and so is what it grants.
+    Done(Approval),
+    /// The memory that it grants in was changed first; nothing is stored. The memory as it is stored now.
+    MemoryConflict(StoredMemory),
+}
+
+/// Which approvals to list; every field that is set must hold.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ApprovalFilter {
+    /// In this state at this time.
+    pub state: Option<(ApprovalState, Timestamp)>,
+    /// Asked by this session.
+    pub session: Option<SessionId>,
+    /// Asked by this principal.
+    pub principal: Option<EntityRef>,
 }
 
 /// Which sessions to revoke.

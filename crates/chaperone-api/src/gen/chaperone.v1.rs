@@ -154,13 +154,42 @@ pub struct Effect {
     /// To whom.
     #[prost(enumeration = "EffectLevel", tag = "2")]
     pub level: i32,
-    /// The name of the label, counter, set or alert; empty for risk and revocations.
+    /// The name of the label, counter, set or alert, or the approval's id; empty for risk and revocations.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
     /// As the policy's annotation would write it, such as `tree:pii`, `exports/1h += 1`, `documents/1h = Document::"42"`, `+20` or
     /// `token-reuse:high`. Cut after 1,024 bytes.
     #[prost(string, tag = "4")]
     pub text: ::prost::alloc::string::String,
+}
+/// An approval that a challenge asks for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StepUp {
+    /// Its name, as the policy's `@stepup` has it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The approval that waits for a person: `ApprovalService` knows it by this id, a UUIDv7.
+    #[prost(string, tag = "2")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// The action that needs it.
+    #[prost(string, tag = "3")]
+    pub action: ::prost::alloc::string::String,
+    /// What that acts on.
+    #[prost(message, optional, tag = "4")]
+    pub resource: ::core::option::Option<EntityRef>,
+    /// When the approval stops waiting.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Authentication context classes that would do (`acr`, RFC 9470), from the bundle; may be empty.
+    #[prost(string, repeated, tag = "6")]
+    pub acr_values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What would make an allow of a challenge.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Challenge {
+    /// Every one of these is needed. Ask again when they are approved.
+    #[prost(message, repeated, tag = "1")]
+    pub step_ups: ::prost::alloc::vec::Vec<StepUp>,
 }
 /// A decision and its explanation.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -171,7 +200,7 @@ pub struct Decision {
     /// A UUIDv7, unique to this decision.
     #[prost(string, tag = "2")]
     pub decision_id: ::prost::alloc::string::String,
-    /// A stable code, such as `permitted`, `no_permit`, `forbidden` or `session_revoked`.
+    /// A stable code, such as `permitted`, `no_permit`, `forbidden`, `step_up_required` or `session_revoked`.
     #[prost(string, tag = "3")]
     pub code: ::prost::alloc::string::String,
     /// One sentence for the caller.
@@ -193,6 +222,9 @@ pub struct Decision {
     /// denial without effects. A denial also lists those that there was no room for.
     #[prost(message, repeated, tag = "9")]
     pub effects: ::prost::alloc::vec::Vec<Effect>,
+    /// What is asked for, where the outcome is a challenge.
+    #[prost(message, optional, tag = "10")]
+    pub challenge: ::core::option::Option<Challenge>,
 }
 /// The answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -313,6 +345,8 @@ pub enum Outcome {
     Allow = 1,
     /// The action must not go ahead.
     Deny = 2,
+    /// The action must not go ahead, but would with the approvals that `Decision.challenge` names. Not an allow.
+    Challenge = 3,
 }
 impl Outcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -324,6 +358,7 @@ impl Outcome {
             Self::Unspecified => "OUTCOME_UNSPECIFIED",
             Self::Allow => "OUTCOME_ALLOW",
             Self::Deny => "OUTCOME_DENY",
+            Self::Challenge => "OUTCOME_CHALLENGE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -332,6 +367,7 @@ impl Outcome {
             "OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
             "OUTCOME_ALLOW" => Some(Self::Allow),
             "OUTCOME_DENY" => Some(Self::Deny),
+            "OUTCOME_CHALLENGE" => Some(Self::Challenge),
             _ => None,
         }
     }
@@ -354,6 +390,8 @@ pub enum EffectKind {
     Revoke = 5,
     /// Raises an alert.
     Alert = 6,
+    /// Takes one use of what a person approved.
+    Approval = 7,
 }
 impl EffectKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -369,6 +407,7 @@ impl EffectKind {
             Self::Risk => "EFFECT_KIND_RISK",
             Self::Revoke => "EFFECT_KIND_REVOKE",
             Self::Alert => "EFFECT_KIND_ALERT",
+            Self::Approval => "EFFECT_KIND_APPROVAL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -381,6 +420,7 @@ impl EffectKind {
             "EFFECT_KIND_RISK" => Some(Self::Risk),
             "EFFECT_KIND_REVOKE" => Some(Self::Revoke),
             "EFFECT_KIND_ALERT" => Some(Self::Alert),
+            "EFFECT_KIND_APPROVAL" => Some(Self::Approval),
             _ => None,
         }
     }
@@ -435,7 +475,7 @@ pub mod decision_service_client {
     use tonic::codegen::http::Uri;
     /// Decides actions. Served on the data plane.
     ///
-    /// Allow and deny are both successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
+    /// Allow, deny and challenge are successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
     #[derive(Debug, Clone)]
     pub struct DecisionServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -635,7 +675,7 @@ pub mod decision_service_server {
     }
     /// Decides actions. Served on the data plane.
     ///
-    /// Allow and deny are both successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
+    /// Allow, deny and challenge are successful answers. Being unable to decide is a gRPC error, whose `ErrorInfo.reason` is the stable code.
     #[derive(Debug)]
     pub struct DecisionServiceServer<T> {
         inner: Arc<T>,
@@ -3536,6 +3576,1028 @@ pub mod entity_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "chaperone.v1.EntityService";
     impl<T> tonic::server::NamedService for EntityServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A person's yes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalVote {
+    /// Who.
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+    /// How the admin plane knew the caller: `token`, `local`, or the name in its certificate.
+    #[prost(string, tag = "2")]
+    pub via: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "3")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// A note; may be empty.
+    #[prost(string, tag = "4")]
+    pub comment: ::prost::alloc::string::String,
+}
+/// What is asked, and what became of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Approval {
+    /// A UUIDv7.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Where it is in its life.
+    #[prost(enumeration = "ApprovalState", tag = "2")]
+    pub state: i32,
+    /// The step-up, as the policy's `@stepup` has it.
+    #[prost(string, tag = "3")]
+    pub step_up: ::prost::alloc::string::String,
+    /// The session that asked.
+    #[prost(string, tag = "4")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its tree.
+    #[prost(string, tag = "5")]
+    pub tree_id: ::prost::alloc::string::String,
+    /// Who acts.
+    #[prost(message, optional, tag = "6")]
+    pub principal: ::core::option::Option<EntityRef>,
+    /// The person or team that answers for the session.
+    #[prost(string, tag = "7")]
+    pub owner: ::prost::alloc::string::String,
+    /// The id of the session's task; may be empty.
+    #[prost(string, tag = "8")]
+    pub task_id: ::prost::alloc::string::String,
+    /// What the task is for; may be empty.
+    #[prost(string, tag = "9")]
+    pub task_purpose: ::prost::alloc::string::String,
+    /// The action.
+    #[prost(string, tag = "10")]
+    pub action: ::prost::alloc::string::String,
+    /// What it acts on.
+    #[prost(message, optional, tag = "11")]
+    pub resource: ::core::option::Option<EntityRef>,
+    /// The attributes that the policies see. The approval is for exactly these.
+    #[prost(map = "string, message", tag = "12")]
+    pub attributes: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
+    /// SHA-256 over their canonical form, in hexadecimal.
+    #[prost(string, tag = "13")]
+    pub attributes_digest: ::prost::alloc::string::String,
+    /// The texts of the policies that ask for it.
+    #[prost(string, tag = "14")]
+    pub reason: ::prost::alloc::string::String,
+    /// The policies that ask for it.
+    #[prost(string, repeated, tag = "15")]
+    pub policies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The number of their bundle.
+    #[prost(uint64, tag = "16")]
+    pub bundle_number: u64,
+    /// The decision that asked first.
+    #[prost(string, tag = "17")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// When it was asked for.
+    #[prost(message, optional, tag = "18")]
+    pub requested_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it stops waiting.
+    #[prost(message, optional, tag = "19")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many people must say yes.
+    #[prost(uint32, tag = "20")]
+    pub approvers_needed: u32,
+    /// How long it may count at most.
+    #[prost(message, optional, tag = "21")]
+    pub max_duration: ::core::option::Option<::prost_types::Duration>,
+    /// Who said yes so far.
+    #[prost(message, repeated, tag = "22")]
+    pub votes: ::prost::alloc::vec::Vec<ApprovalVote>,
+    /// For whom it counts; of what several people said, the narrowest, as in the next two.
+    #[prost(enumeration = "ApprovalScope", tag = "23")]
+    pub scope: i32,
+    /// How many actions it lets pass, once it is approved.
+    #[prost(uint32, tag = "24")]
+    pub uses: u32,
+    /// Until when it counts, once it is approved.
+    #[prost(message, optional, tag = "25")]
+    pub granted_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who decided it: the last who said yes, or who said no or withdrew it.
+    #[prost(message, optional, tag = "26")]
+    pub decided: ::core::option::Option<ApprovalVote>,
+}
+/// Which one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalServiceGetRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+}
+/// The approval.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalServiceGetResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+}
+/// Which approvals; every field that is set must hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalFilter {
+    /// In this state.
+    #[prost(enumeration = "ApprovalState", tag = "1")]
+    pub state: i32,
+    /// Asked by this session.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Asked by this principal.
+    #[prost(message, optional, tag = "3")]
+    pub principal: ::core::option::Option<EntityRef>,
+}
+/// A page of approvals.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalServiceListRequest {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<ApprovalFilter>,
+    /// At most so many, up to 1,000; 0 means 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the response before; empty for the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of approvals.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalServiceListResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub approvals: ::prost::alloc::vec::Vec<Approval>,
+    /// For the next page; empty when this is the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// What to watch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalServiceWatchRequest {
+    /// Which; a state is compared when the change is sent.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<ApprovalFilter>,
+}
+/// A change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalServiceWatchResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+}
+/// A yes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalServiceApproveRequest {
+    /// To which.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// Who says it, where the caller has no name of its own.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+    /// A note.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+    /// How long it counts from now on; absent: as long as it may.
+    #[prost(message, optional, tag = "4")]
+    pub duration: ::core::option::Option<::prost_types::Duration>,
+    /// How many actions it lets pass, at most 1,000; 0 means 1.
+    #[prost(uint32, tag = "5")]
+    pub uses: u32,
+    /// For whom it counts.
+    #[prost(enumeration = "ApprovalScope", tag = "6")]
+    pub scope: i32,
+}
+/// What came of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalServiceApproveResponse {
+    /// As it is now: still pending where more people are needed.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+}
+/// A no.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalServiceDenyRequest {
+    /// To which.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// Who says it, where the caller has no name of its own.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+    /// A note.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+}
+/// What came of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalServiceDenyResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+}
+/// A withdrawal.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovalServiceCancelRequest {
+    /// Of which.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// Who withdraws it, where the caller has no name of its own.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+    /// A note.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
+}
+/// What came of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApprovalServiceCancelResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub approval: ::core::option::Option<Approval>,
+}
+/// Where an approval is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ApprovalState {
+    /// Never sent; in a filter, any state.
+    Unspecified = 0,
+    /// It waits for answers.
+    Pending = 1,
+    /// Enough people said yes.
+    Approved = 2,
+    /// A person said no.
+    Denied = 3,
+    /// It was withdrawn.
+    Cancelled = 4,
+    /// Nobody answered in time.
+    Expired = 5,
+}
+impl ApprovalState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "APPROVAL_STATE_UNSPECIFIED",
+            Self::Pending => "APPROVAL_STATE_PENDING",
+            Self::Approved => "APPROVAL_STATE_APPROVED",
+            Self::Denied => "APPROVAL_STATE_DENIED",
+            Self::Cancelled => "APPROVAL_STATE_CANCELLED",
+            Self::Expired => "APPROVAL_STATE_EXPIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "APPROVAL_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "APPROVAL_STATE_PENDING" => Some(Self::Pending),
+            "APPROVAL_STATE_APPROVED" => Some(Self::Approved),
+            "APPROVAL_STATE_DENIED" => Some(Self::Denied),
+            "APPROVAL_STATE_CANCELLED" => Some(Self::Cancelled),
+            "APPROVAL_STATE_EXPIRED" => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+/// For whom an approval counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ApprovalScope {
+    /// The session that asked.
+    Unspecified = 0,
+    /// The session that asked.
+    Session = 1,
+    /// Every session of its tree.
+    Tree = 2,
+}
+impl ApprovalScope {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "APPROVAL_SCOPE_UNSPECIFIED",
+            Self::Session => "APPROVAL_SCOPE_SESSION",
+            Self::Tree => "APPROVAL_SCOPE_TREE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "APPROVAL_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "APPROVAL_SCOPE_SESSION" => Some(Self::Session),
+            "APPROVAL_SCOPE_TREE" => Some(Self::Tree),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod approval_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Answers what challenges ask for. Served on the admin plane.
+    ///
+    /// Whoever answers is named by the admin plane's authentication: a client certificate names its holder, and `by` must be empty or the
+    /// same. A caller with the shared token, or from a loopback address without authentication, has no name of its own: it must say in `by`
+    /// for whom it speaks, and is believed.
+    #[derive(Debug, Clone)]
+    pub struct ApprovalServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ApprovalServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ApprovalServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ApprovalServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ApprovalServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Returns one approval.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceGetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.ApprovalService/Get",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "Get"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists approvals, newest first.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.ApprovalService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams approvals as they change, from now on.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalServiceWatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::ApprovalServiceWatchResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.ApprovalService/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Says yes. When enough people have, the action may go ahead within the terms. Whoever approved an approved one may say it again:
+        /// nothing changes.
+        pub async fn approve(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalServiceApproveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceApproveResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.ApprovalService/Approve",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "Approve"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says no. A later try asks anew.
+        pub async fn deny(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalServiceDenyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceDenyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.ApprovalService/Deny",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "Deny"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Withdraws the question, for whatever reason.
+        pub async fn cancel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovalServiceCancelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceCancelResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.ApprovalService/Cancel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "Cancel"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod approval_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ApprovalServiceServer.
+    #[async_trait]
+    pub trait ApprovalService: std::marker::Send + std::marker::Sync + 'static {
+        /// Returns one approval.
+        async fn get(
+            &self,
+            request: tonic::Request<super::ApprovalServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceGetResponse>,
+            tonic::Status,
+        >;
+        /// Lists approvals, newest first.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ApprovalServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceListResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::ApprovalServiceWatchResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams approvals as they change, from now on.
+        async fn watch(
+            &self,
+            request: tonic::Request<super::ApprovalServiceWatchRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
+        /// Says yes. When enough people have, the action may go ahead within the terms. Whoever approved an approved one may say it again:
+        /// nothing changes.
+        async fn approve(
+            &self,
+            request: tonic::Request<super::ApprovalServiceApproveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceApproveResponse>,
+            tonic::Status,
+        >;
+        /// Says no. A later try asks anew.
+        async fn deny(
+            &self,
+            request: tonic::Request<super::ApprovalServiceDenyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceDenyResponse>,
+            tonic::Status,
+        >;
+        /// Withdraws the question, for whatever reason.
+        async fn cancel(
+            &self,
+            request: tonic::Request<super::ApprovalServiceCancelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovalServiceCancelResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Answers what challenges ask for. Served on the admin plane.
+    ///
+    /// Whoever answers is named by the admin plane's authentication: a client certificate names its holder, and `by` must be empty or the
+    /// same. A caller with the shared token, or from a loopback address without authentication, has no name of its own: it must say in `by`
+    /// for whom it speaks, and is believed.
+    #[derive(Debug)]
+    pub struct ApprovalServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ApprovalServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ApprovalServiceServer<T>
+    where
+        T: ApprovalService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/chaperone.v1.ApprovalService/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ApprovalServiceGetRequest>
+                    for GetSvc<T> {
+                        type Response = super::ApprovalServiceGetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalServiceGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.ApprovalService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ApprovalServiceListRequest>
+                    for ListSvc<T> {
+                        type Response = super::ApprovalServiceListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.ApprovalService/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::ServerStreamingService<
+                        super::ApprovalServiceWatchRequest,
+                    > for WatchSvc<T> {
+                        type Response = super::ApprovalServiceWatchResponse;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalServiceWatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.ApprovalService/Approve" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ApprovalServiceApproveRequest>
+                    for ApproveSvc<T> {
+                        type Response = super::ApprovalServiceApproveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalServiceApproveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::approve(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.ApprovalService/Deny" => {
+                    #[allow(non_camel_case_types)]
+                    struct DenySvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ApprovalServiceDenyRequest>
+                    for DenySvc<T> {
+                        type Response = super::ApprovalServiceDenyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalServiceDenyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::deny(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DenySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.ApprovalService/Cancel" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelSvc<T: ApprovalService>(pub Arc<T>);
+                    impl<
+                        T: ApprovalService,
+                    > tonic::server::UnaryService<super::ApprovalServiceCancelRequest>
+                    for CancelSvc<T> {
+                        type Response = super::ApprovalServiceCancelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovalServiceCancelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ApprovalService>::cancel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ApprovalServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "chaperone.v1.ApprovalService";
+    impl<T> tonic::server::NamedService for ApprovalServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

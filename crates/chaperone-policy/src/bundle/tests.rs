@@ -57,7 +57,7 @@ fn every_problem_of_every_file_is_reported_at_once() {
         permit (principal, action, resource);\n\
         @id(\"a\") permit (principal == ?principal, action, resource);\n";
     let second = "@id(\"b\") permit (principal, action, resource) when { oops };\n";
-    let third = "@id(\"c\")\n@reason(\"{who}\")\n@label(\"p i\")\nforbid (principal is Person, action, resource);\n\
+    let third = "@id(\"c\")\n@reason(\"{who}\")\n@stepup(\"two words\")\nforbid (principal is Person, action, resource);\n\
         @id(\"c\")\nforbid (principal, action, resource is Document) when { resource.owner.size };\n\
         @id(\"not valid\") permit (principal, action, resource);\n";
     let entities = "[\n  { \"uid\": { \"type\": \"Agent\", \"id\": \"a\" }, \"attrs\": { \"age\": 3 }, \"parents\": [] },\n  \
@@ -76,7 +76,7 @@ fn every_problem_of_every_file_is_reported_at_once() {
         "policies/main.cedar:5:1 policy_template",
         "policies/second.cedar:1:54 policy_syntax",
         "policies/third.cedar:2:1 reason_placeholder",
-        "policies/third.cedar:3:9 annotation_syntax",
+        "policies/third.cedar:3:10 annotation_syntax",
         "policies/third.cedar:4:22 policy_type",
         "policies/third.cedar:5:1 policy_id_duplicate",
         "policies/third.cedar:6:57 policy_type",

@@ -13,8 +13,6 @@ use crate::problem::Problem;
 const NAME_CHARS_MAX: usize = 64;
 /// How many items one annotation has at most: every decision that the policy determines does all of them.
 const ITEMS_MAX: usize = 32;
-/// What none of this version's decisions could keep: a policy that relies on it must not be accepted without it.
-const UNSUPPORTED: [&str; 1] = ["stepup"];
 /// Every annotation of this family.
 const FAMILY: [&str; 8] = ["stepup", "label", "count", "remember", "risk", "revoke", "alert", "observe"];
 
@@ -23,35 +21,39 @@ const FAMILY: [&str; 8] = ["stepup", "label", "count", "remember", "risk", "revo
 pub(crate) struct Annotations {
     /// Takes no part in decisions, and sees those of these outcomes.
     pub(crate) observes: Option<Observes>,
+    /// The approval that lifts it, where it forbids.
+    pub(crate) step_up: Option<SmolStr>,
     /// In the order of the annotations' names, then as written.
     pub(crate) rules: Vec<Rule>,
 }
 
 impl Annotations {
-    /// Whether something is taken from this attribute of requests.
+    /// Whether something is taken from this attribute of requests. An approval is for all of them.
     pub(crate) fn read(&self, attribute: &str) -> bool {
-        self.rules.iter().any(|rule| match rule {
-            Rule::Count(.., Source::Attribute(path)) | Rule::Remember(.., Source::Attribute(path)) => {
-                path.first().is_some_and(|name| name == attribute)
-            }
-            Rule::Count(..)
-            | Rule::Remember(..)
-            | Rule::Label(..)
-            | Rule::Risk(_)
-            | Rule::Revoke(_)
-            | Rule::Alert(..) => false,
-        })
+        self.step_up.is_some()
+            || self.rules.iter().any(|rule| match rule {
+                Rule::Count(.., Source::Attribute(path)) | Rule::Remember(.., Source::Attribute(path)) => {
+                    path.first().is_some_and(|name| name == attribute)
+                }
+                Rule::Count(..)
+                | Rule::Remember(..)
+                | Rule::Label(..)
+                | Rule::Risk(_)
+                | Rule::Revoke(_)
+                | Rule::Alert(..) => false,
+            })
     }
 }
 
 impl Annotations {
-    /// Whether they change a memory of this level.
+    /// Whether they change a memory of this level. What lifts a forbid is used up in its session or tree.
     pub(crate) fn change(&self, level: Level) -> bool {
-        self.rules.iter().any(|rule| match rule {
-            Rule::Label(of, _) | Rule::Count(of, ..) | Rule::Remember(of, ..) => *of == level,
-            Rule::Risk(_) => level == Level::Session,
-            Rule::Revoke(_) | Rule::Alert(..) => false,
-        })
+        (self.step_up.is_some() && level != Level::Principal)
+            || self.rules.iter().any(|rule| match rule {
+                Rule::Label(of, _) | Rule::Count(of, ..) | Rule::Remember(of, ..) => *of == level,
+                Rule::Risk(_) => level == Level::Session,
+                Rule::Revoke(_) | Rule::Alert(..) => false,
+            })
     }
 }
 
@@ -100,11 +102,10 @@ fn problem(
     annotation: &Annotation,
     found: &Malformed<'_>,
 ) -> Problem {
-    let code = if UNSUPPORTED.contains(&key.as_ref()) { "annotation_unsupported" } else { "annotation_syntax" };
     let loc = annotation.loc.as_ref().or(policy.loc());
     let problem = match loc.and_then(|loc| place(file, loc, &annotation.val, found.part)) {
-        Some((offset, length)) => file.problem(offset, length, code, &found.message),
-        None => file.problem_at(loc, code, &found.message),
+        Some((offset, length)) => file.problem(offset, length, "annotation_syntax", &found.message),
+        None => file.problem_at(loc, "annotation_syntax", &found.message),
     };
     problem.with_help(help(key.as_ref()))
 }
@@ -123,6 +124,7 @@ fn place(file: File<'_>, loc: &Loc, text: &str, part: &str) -> Option<(usize, us
 
 fn help(name: &str) -> &'static str {
     match name {
+        "stepup" => "write `@stepup(\"data-protection\")`, one name, on a `forbid`",
         "label" => {
             "write `@label(\"pii\")`, or `@label(\"tree:pii\")` for the whole tree; several are separated by commas"
         }
@@ -153,6 +155,13 @@ fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: Ced
                 "any" => Observes::Any,
                 _ => return Err(malformed("this is no outcome")),
             });
+            return Ok(());
+        }
+        "stepup" => {
+            if effect != CedarEffect::Forbid {
+                return Err(malformed("`@stepup` is for a `forbid`: an approval lifts what forbids"));
+            }
+            annotations.step_up = Some(self::name(text)?);
             return Ok(());
         }
         "revoke" if effect != CedarEffect::Forbid => return Err(malformed("`@revoke` is for a `forbid`")),

@@ -8,11 +8,13 @@ use smol_str::SmolStr;
 use super::amount::Amount;
 use super::canonical::canonical;
 use super::counter::{CountError, Counter};
+use super::grant::ApprovalGrant;
 use super::limits::MemoryLimits;
 use super::name::MemoryName;
 use super::risk::Risk;
 use super::set::RememberedSet;
 use super::{Memory, Used};
+use crate::ids::ApprovalId;
 use crate::timestamp::Timestamp;
 use crate::value::Value;
 
@@ -27,6 +29,10 @@ pub enum Change {
     Remember(MemoryName, Value),
     /// Moves the risk, between 0 and 100.
     Risk(i8),
+    /// Notes what a person approved. A person's doing, not a decision's.
+    Grant(ApprovalId, Box<ApprovalGrant>),
+    /// Takes one use of what a person approved.
+    UseGrant(ApprovalId),
 }
 
 /// Why a change is not made. The memory is as it was.
@@ -35,7 +41,7 @@ pub enum ChangeError {
     /// The memory holds as many as it may. A person raises the limit or uses fewer names.
     #[error("no room for {what} `{name}`: at most {limit} are remembered")]
     Full {
-        /// `label`, `counter`, `set`, `signal`; or `value`, when it is the set of that name which is full.
+        /// `label`, `counter`, `set`, `signal`, `approval`; or `value`, when it is the set of that name which is full.
         what: &'static str,
         /// Of what was to be added, or of the set.
         name: SmolStr,
@@ -49,6 +55,12 @@ pub enum ChangeError {
         name: MemoryName,
         /// In bytes of JSON.
         limit: usize,
+    },
+    /// What a person approved is not there, over, or used up.
+    #[error("approval `{approval}` has no use left")]
+    GrantSpent {
+        /// The approval's.
+        approval: ApprovalId,
     },
     /// What was spent is not given back.
     #[error("counter `{name}` cannot count a negative amount")]
@@ -80,6 +92,8 @@ impl Memory {
             Change::Label(label) => self.label(label, limits),
             Change::Count(name, amount) => self.add(name, *amount, now, limits),
             Change::Remember(name, value) => self.remember(name, value, now, limits),
+            Change::Grant(approval, grant) => self.grant(*approval, grant, now, limits),
+            Change::UseGrant(approval) => self.use_grant(*approval, now),
             Change::Risk(points) => {
                 let risk = self.risk.unwrap_or(Risk::none(now)).moved(*points, risk_decay_per_hour, now);
                 self.risk = Some(risk).filter(|risk| !risk.is_none());

@@ -21,6 +21,8 @@ pub struct MemoryLimits {
     pub sets: usize,
     /// How many values in each set.
     pub values_per_set: usize,
+    /// How many approvals that are neither used up nor over.
+    pub grants: usize,
     /// How long one value of a set is, in bytes of its JSON, in the form in which it is remembered. Not above 512: longer ones could
     /// nest deeper than a JSON reader goes, and what cannot be read back denies for ever.
     pub value_bytes: usize,
@@ -28,6 +30,6 @@ pub struct MemoryLimits {
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { labels: 64, counters: 64, sets: 16, values_per_set: 1024, value_bytes: 256 }
+        Self { labels: 64, counters: 64, sets: 16, values_per_set: 1024, grants: 64, value_bytes: 256 }
     }
 }

@@ -1,4 +1,4 @@
-//! What Chaperone remembers of a session, of its tree and of its principal: labels, counters, sets, risk.
+//! What Chaperone remembers of a session, of its tree and of its principal: labels, counters, sets, risk; and what people approved for it.
 //!
 //! Plain data and pure functions: who stores it, and how two that change it at once are told apart, is the store's matter.
 //!
@@ -6,11 +6,12 @@
 //!
 //! | part | bytes in memory | bytes of JSON |
 //! | --- | --- | --- |
-//! | a memory of nothing | 128 | 2 |
+//! | a memory of nothing | 152 | 2 |
 //! | a label | 24; the first 280, with room for 11 | its text and 3 |
 //! | a counter over life | 72; the first 808, with room for 11 | its name, 13 and the digits |
 //! | a counter over a window | 16 for each granule more: 1 KiB at 61, 2 KiB at 66 | its name, 12, and 5 and the digits for each granule: 0.4 to 1.6 KB |
 //! | a set | 64; the first 720, with room for 11 | its name and 5 |
+//! | what a person approved | 160; the first 1.8 KB, with room for 11 | some 300 |
 //! | a remembered value | 56, twice that after growing | its JSON and 20: some 70 for an entity |
 //! | a signal's event id | as a remembered text: 56 | its text and 33 |
 
@@ -18,6 +19,7 @@ mod amount;
 mod canonical;
 mod change;
 mod counter;
+mod grant;
 mod key;
 mod limits;
 mod name;
@@ -34,14 +36,17 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use smol_str::SmolStr;
 
 pub use self::amount::Amount;
+pub(crate) use self::canonical::datetime_text;
 pub use self::change::{Change, ChangeError};
 pub use self::counter::{CountError, Counter};
+pub use self::grant::ApprovalGrant;
 pub use self::key::{MemoryKey, ParseMemoryKeyError};
 pub use self::limits::{CLOCK_SKEW_MAX, MemoryLimits};
 pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN};
 use self::risk::Risk;
 pub use self::set::{LimitReached, RememberedSet};
 pub use self::signal::{SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX};
+use crate::ids::ApprovalId;
 use crate::timestamp::Timestamp;
 
 /// What is remembered of one session, tree or principal. The default is nothing.
@@ -65,6 +70,9 @@ pub struct Memory {
     /// The event ids of signals. Few memories have any, so that the others only pay for a pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signals: Option<Box<RememberedSet>>,
+    /// By the approval that gave each. None is stored with no use left.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    grants: BTreeMap<ApprovalId, ApprovalGrant>,
     /// When a decision or a signal first and last changed this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used: Option<Used>,

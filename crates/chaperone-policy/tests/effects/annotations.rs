@@ -77,12 +77,6 @@ fn what_means_nothing_is_refused_where_it_stands() {
 }
 
 #[test]
-fn step_up_is_not_supported_yet() {
-    let found = problems_of(&[("@stepup(\"data\")", "forbid")]);
-    assert_eq!((found.len(), found[0].column, found[0].code), (1, 10, "annotation_unsupported"));
-}
-
-#[test]
 fn help_shows_how_it_is_written() {
     let cases = [
         ("@label(\"?\")", "@label(\"tree:pii\")"),
@@ -92,6 +86,7 @@ fn help_shows_how_it_is_written() {
         ("@alert(\"?\")", "@alert(\"token-reuse:high\")"),
         ("@observe(\"?\")", "@observe(\"deny\")"),
         ("@revoke(\"?\")", "on a `forbid`"),
+        ("@stepup(\"?\")", "@stepup(\"data-protection\")"),
     ];
     let found = problems_of(&cases.map(|(annotation, _)| (annotation, "permit")));
     for ((annotation, help), problem) in cases.into_iter().zip(found) {

@@ -1,5 +1,6 @@
-//! The use cases of the admin plane: sessions, bundles, entities. They see neither protobuf nor SQL.
+//! The use cases of the admin plane: sessions, bundles, entities, approvals. They see neither protobuf nor SQL.
 
+pub mod approvals;
 pub mod bundles;
 pub mod entities;
 pub mod memories;

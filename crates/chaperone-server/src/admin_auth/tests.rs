@@ -144,7 +144,7 @@ async fn call(plane: &Plane, path: &str, authorization: &[&str]) -> Response<Bod
     let mut request = Request::builder().uri(path).body(()).expect("a valid request");
     *request.headers_mut() = headers(authorization);
     request.extensions_mut().insert(peer("127.0.0.1", None));
-    request.extensions_mut().insert(Caller { name: "forged".into() });
+    request.extensions_mut().insert(Caller { name: "forged".into(), is_named: true });
     plane.auth.layer(tower::service_fn(echo)).oneshot(request).await.expect("infallible")
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chaperone_api::chaperone::v1::approval_service_client::ApprovalServiceClient;
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::entity_service_client::EntityServiceClient;
 use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
@@ -198,6 +199,17 @@ impl Link {
     pub fn sessions_without_deadline(&self) -> SessionServiceClient<Transport> {
         let credentials = Credentials { deadline: None, ..self.credentials.clone() };
         SessionServiceClient::with_interceptor(self.channel.clone(), credentials)
+    }
+
+    /// The approval service.
+    pub fn approvals(&self) -> ApprovalServiceClient<Transport> {
+        ApprovalServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+    }
+
+    /// The approval service for a stream that goes on until someone ends it.
+    pub fn approvals_without_deadline(&self) -> ApprovalServiceClient<Transport> {
+        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
+        ApprovalServiceClient::with_interceptor(self.channel.clone(), credentials)
     }
 
     /// The policy service.

@@ -93,6 +93,8 @@ pub enum LineOutcome {
     Allow,
     /// It must not.
     Deny,
+    /// It must not until a person approves it.
+    Challenge,
     /// There was no decision, so it does not go ahead either.
     NoDecision,
 }
@@ -177,6 +179,7 @@ pub fn decision_line(line: &DecisionLine<'_>) -> String {
     let (style, outcome) = match line.outcome {
         LineOutcome::Allow => (GOOD, "ALLOW"),
         LineOutcome::Deny => (BAD, "DENY"),
+        LineOutcome::Challenge => (WARN, "ASK"),
         LineOutcome::NoDecision => (WARN, "NONE"),
     };
     let columns = [

@@ -5,6 +5,7 @@
 
 #![expect(clippy::doc_markdown, reason = "an argument's documentation is its help text, which would show backticks")]
 
+mod approval;
 mod bundle;
 mod check;
 mod completions;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::approval::ApprovalCommand;
 use self::bundle::BundleCommand;
 use self::check::CheckArgs;
 use self::completions::CompletionsArgs;
@@ -75,6 +77,9 @@ enum Command {
     /// Open, follow and end sessions
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Answer what challenges ask people for
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// Keep entities beside those of the bundle
     #[command(subcommand)]
     Entity(EntityCommand),
@@ -146,6 +151,7 @@ impl Cli {
             }
             Command::Bundle(command) => return block_on(One, command.run()),
             Command::Session(command) => block_on(One, command.run())?,
+            Command::Approval(command) => block_on(One, command.run())?,
             Command::Entity(command) => block_on(One, command.run())?,
             Command::Check(args) => return block_on(One, args.run()),
             Command::Completions(args) => args.run()?,

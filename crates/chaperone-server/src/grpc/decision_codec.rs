@@ -8,7 +8,7 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::{convert, decision_effects};
-use crate::pdp::Answer;
+use crate::pdp::{Answer, Challenged};
 
 /// What is answered.
 #[derive(Debug)]
@@ -106,6 +106,7 @@ impl ReplyEncoder {
         let outcome = match decision.outcome {
             Outcome::Allow => api::Outcome::Allow,
             Outcome::Deny => api::Outcome::Deny,
+            Outcome::Challenge => api::Outcome::Challenge,
         };
         let mut uuid = uuid::Uuid::encode_buffer();
         number(1, u64::from(outcome as u32), written);
@@ -130,10 +131,26 @@ impl ReplyEncoder {
         for effect in &decision.effects {
             decision_effects::write(9, effect, written);
         }
+        if !answer.challenge.is_empty() {
+            prost::encoding::message::encode(10, &challenge(&answer.challenge), written);
+        }
         encode_key(field, WireType::LengthDelimited, buffer);
         encode_varint(written.len() as u64, buffer);
         buffer.put_slice(written);
     }
+}
+
+/// What a challenge asks for. Few answers have one.
+fn challenge(challenge: &[Challenged]) -> api::Challenge {
+    let step_up = |wanted: &Challenged| api::StepUp {
+        name: wanted.step_up.clone(),
+        approval_id: wanted.approval.to_string(),
+        action: wanted.action.to_string(),
+        resource: Some(convert::entity_ref_to_api(&wanted.resource)),
+        expires_at: Some(convert::timestamp_to_api(wanted.expires_at)),
+        acr_values: wanted.acr_values.clone(),
+    };
+    api::Challenge { step_ups: challenge.iter().map(step_up).collect() }
 }
 
 /// A number; zero is not written.
@@ -161,8 +178,8 @@ pub(super) fn text_length(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use chaperone_policy::{
-        Alert, Amount, BundleNumber, Change, Decision, DecisionId, DeterminingPolicy, Effect, Level, MemoryName,
-        Reason, Severity, Timestamp, Value,
+        Alert, Amount, ApprovalId, BundleNumber, Change, Decision, DecisionId, DeterminingPolicy, Effect, EntityRef,
+        Level, MemoryName, Reason, Severity, Timestamp, Value,
     };
     use proptest::prelude::*;
     use prost::Message as _;
@@ -199,20 +216,34 @@ mod tests {
         let policy = ("[a-z]{1,20}", proptest::option::of("\\PC{0,200}"), failure);
         let policy = policy.prop_map(|(id, reason, failure)| DeterminingPolicy { id: id.into(), reason, failure });
         let policies = proptest::collection::vec(policy, 0..4);
-        let decision = (any::<bool>(), policies, proptest::option::of("\\PC{0,40}"), effects());
-        (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(|(decision, id, bundle, at)| {
-            let (allow, policies, detail, effects) = decision;
-            let (outcome, reason) =
-                if allow { (Outcome::Allow, Reason::Permitted) } else { (Outcome::Deny, Reason::Forbidden) };
-            Answer {
-                id: DecisionId::new(Uuid::from_u128(id)),
-                decision: Decision { outcome, reason, policies, detail, effects },
-                principal: None,
-                session: None,
-                bundle: BundleNumber::new(bundle),
-                at: Timestamp::from_micros(at),
-            }
-        })
+        let decision = (0..3_u8, policies, proptest::option::of("\\PC{0,40}"), effects());
+        (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(
+            |((outcome, policies, detail, effects), id, bundle, at)| {
+                let (outcome, reason) = match outcome {
+                    0 => (Outcome::Allow, Reason::Permitted),
+                    1 => (Outcome::Deny, Reason::Forbidden),
+                    _ => (Outcome::Challenge, Reason::StepUpRequired),
+                };
+                let wanted = Challenged {
+                    step_up: "mfa".into(),
+                    approval: ApprovalId::new(Uuid::from_u128(id)),
+                    action: EntityRef::action("read"),
+                    resource: EntityRef::new("Document", "1"),
+                    expires_at: Timestamp::from_micros(at),
+                    acr_values: vec!["mfa".to_owned()],
+                };
+                let challenge = if outcome == Outcome::Challenge { vec![wanted] } else { Vec::new() };
+                Answer {
+                    id: DecisionId::new(Uuid::from_u128(id)),
+                    decision: Decision { outcome, reason, policies, detail, effects, step_ups: Vec::new() },
+                    challenge,
+                    principal: None,
+                    session: None,
+                    bundle: BundleNumber::new(bundle),
+                    at: Timestamp::from_micros(at),
+                }
+            },
+        )
     }
 
     /// What the API says an answer is.
@@ -222,7 +253,11 @@ mod tests {
             reason: policy.reason.clone().unwrap_or_default(),
             failure: policy.failure.map(Failure::as_str).unwrap_or_default().to_owned(),
         };
-        let outcome = if answer.is_allowed() { api::Outcome::Allow } else { api::Outcome::Deny };
+        let outcome = match answer.decision.outcome {
+            Outcome::Allow => api::Outcome::Allow,
+            Outcome::Deny => api::Outcome::Deny,
+            Outcome::Challenge => api::Outcome::Challenge,
+        };
         api::Decision {
             outcome: i32::from(outcome),
             decision_id: answer.id.to_string(),
@@ -233,6 +268,7 @@ mod tests {
             bundle_number: answer.bundle.get(),
             decided_at: Some(convert::timestamp_to_api(answer.at)),
             effects: answer.decision.effects.iter().map(decision_effects::effect_to_api).collect(),
+            challenge: (!answer.challenge.is_empty()).then(|| challenge(&answer.challenge)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a decision does beside being made, as answers say it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1 as api;
@@ -17,10 +18,10 @@ pub(super) fn write(field: u32, effect: &Effect, buffer: &mut Vec<u8>) {
     // Kinds and levels are small: one byte, and one for the field.
     let numbers = [kind, level].into_iter().filter(|number| *number != 0).count() * 2;
     encode_key(field, WireType::LengthDelimited, buffer);
-    encode_varint((numbers + text_length(name) + text_length(&written)) as u64, buffer);
+    encode_varint((numbers + text_length(&name) + text_length(&written)) as u64, buffer);
     number(1, u64::from(kind), buffer);
     number(2, u64::from(level), buffer);
-    text(3, name, buffer);
+    text(3, &name, buffer);
     text(4, &written, buffer);
 }
 
@@ -30,6 +31,8 @@ fn kind(effect: &Effect) -> api::EffectKind {
         Effect::Remember(_, Change::Count(..)) => api::EffectKind::Count,
         Effect::Remember(_, Change::Remember(..)) => api::EffectKind::Remember,
         Effect::Remember(_, Change::Risk(_)) => api::EffectKind::Risk,
+        // Decisions give none; they use those that people gave.
+        Effect::Remember(_, Change::Grant(..) | Change::UseGrant(_)) => api::EffectKind::Approval,
         Effect::Revoke { .. } => api::EffectKind::Revoke,
         Effect::Alert(_) => api::EffectKind::Alert,
     }
@@ -46,12 +49,13 @@ fn level(effect: &Effect) -> api::EffectLevel {
     }
 }
 
-fn name(effect: &Effect) -> &str {
+fn name(effect: &Effect) -> Cow<'_, str> {
     match effect {
-        Effect::Remember(_, Change::Label(label)) => label,
-        Effect::Remember(_, Change::Count(name, _) | Change::Remember(name, _)) => name.as_str(),
-        Effect::Alert(alert) => &alert.name,
-        Effect::Remember(_, Change::Risk(_)) | Effect::Revoke { .. } => "",
+        Effect::Remember(_, Change::Label(label)) => label.as_str().into(),
+        Effect::Remember(_, Change::Count(name, _) | Change::Remember(name, _)) => name.as_str().into(),
+        Effect::Remember(_, Change::Grant(approval, _) | Change::UseGrant(approval)) => approval.to_string().into(),
+        Effect::Alert(alert) => alert.name.as_str().into(),
+        Effect::Remember(_, Change::Risk(_)) | Effect::Revoke { .. } => "".into(),
     }
 }
 
@@ -66,6 +70,7 @@ fn text_of(effect: &Effect) -> String {
                 Change::Count(name, amount) => write!(text, "{name} += {amount}"),
                 Change::Remember(name, value) => write!(text, "{name} = {}", value_text(value)),
                 Change::Risk(points) => write!(text, "{points:+}"),
+                Change::Grant(approval, _) | Change::UseGrant(approval) => write!(text, "{approval}"),
             };
             text
         }
@@ -112,7 +117,7 @@ pub(super) fn effect_to_api(effect: &Effect) -> api::Effect {
     api::Effect {
         kind: kind(effect).into(),
         level: level(effect).into(),
-        name: name(effect).to_owned(),
+        name: name(effect).into_owned(),
         text: text_of(effect),
     }
 }

@@ -12,15 +12,17 @@ use tonic::Code;
 use super::ext_authz::Traffic;
 use super::wire::Writer;
 use crate::no_decision::NoDecision;
-use crate::pdp::Answer;
+use crate::pdp::{Answer, Challenged};
 
+/// What whoever meets a challenge can do.
+const INSTRUCTIONS: &str = "a person other than the requester must approve each of these; then ask again, unchanged";
 /// About how many bytes an answer has.
 const USUAL_BYTES: usize = 640;
 /// `HeaderValueOption.HeaderAppendAction`: append, or overwrite, or else add.
 const APPEND_IF_EXISTS_OR_ADD: u64 = 0;
 const OVERWRITE_IF_EXISTS_OR_ADD: u64 = 2;
 
-/// A denial's body: problem details with three members of our own (RFC 9457 section 3).
+/// A denial's body: problem details with members of our own (RFC 9457 section 3).
 #[derive(Serialize)]
 struct Problem<'a> {
     title: &'a str,
@@ -29,6 +31,32 @@ struct Problem<'a> {
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    approvals: &'a [Wanted<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<&'a str>,
+}
+
+/// An approval that a challenge asks for, as a member of the problem.
+#[derive(Serialize)]
+struct Wanted<'a> {
+    step_up: &'a str,
+    approval: String,
+    action: String,
+    resource: String,
+    expires_at: String,
+}
+
+impl<'a> From<&'a Challenged> for Wanted<'a> {
+    fn from(wanted: &'a Challenged) -> Self {
+        Self {
+            step_up: &wanted.step_up,
+            approval: wanted.approval.to_string(),
+            action: wanted.action.to_string(),
+            resource: wanted.resource.to_string(),
+            expires_at: wanted.expires_at.to_string(),
+        }
+    }
 }
 
 /// Which of a response's forms says what Envoy is to do; the numbers are those of the fields in `CheckResponse`.
@@ -60,27 +88,58 @@ pub(super) fn allow(answer: &Answer, mutations: &Mutations) -> Bytes {
 pub(super) fn deny(answer: &Answer, traffic: Traffic) -> Bytes {
     let reason = answer.decision.reason;
     let (code, http) = denied_codes(reason, traffic);
+    let acr_values = acr_values(&answer.challenge).filter(|_| matches!(traffic, Traffic::Http));
+    let http = if acr_values.is_some() { 401 } else { http };
+    let approvals: Vec<Wanted<'_>> = answer.challenge.iter().map(Wanted::from).collect();
     let id = answer.id.to_string();
     let sentence = answer.decision.sentence();
     let body = match traffic {
         Traffic::Http => problem_json(&Problem {
-            title: "Denied",
+            title: if approvals.is_empty() { "Denied" } else { "Approval required" },
             status: http,
             code: reason.code(),
             reason: sentence,
             decision_id: Some(&id),
+            approvals: &approvals,
+            instructions: (!approvals.is_empty()).then_some(INSTRUCTIONS),
         }),
         // Envoy makes the body the `grpc-message`.
-        Traffic::Grpc | Traffic::Tcp => format!("{sentence} [{}, decision {id}]", reason.code()),
+        Traffic::Grpc | Traffic::Tcp => {
+            let mut text = format!("{sentence} [{}, decision {id}", reason.code());
+            approvals.iter().for_each(|wanted| text.extend([", approval ", &wanted.approval]));
+            text.push(']');
+            text
+        }
     };
     let headers = |headers: &mut Writer| {
         header(headers, "x-chaperone-decision-id", &id);
-        if http == 401 {
+        if let Some(acr_values) = &acr_values {
+            // RFC 9470 section 3.
+            let challenge = format!(
+                "Bearer realm=\"chaperone\", error=\"insufficient_user_authentication\", \
+                 error_description=\"an approval is required\", acr_values=\"{acr_values}\""
+            );
+            header(headers, "www-authenticate", &challenge);
+        } else if http == 401 {
             header(headers, "www-authenticate", "Bearer realm=\"chaperone\"");
         }
     };
     let denied = |response: &mut Writer| denied(response, http, traffic, headers, &body);
     response(code, sentence, Form::Denied, denied, |fields| metadata(fields, answer))
+}
+
+/// The authentication contexts that would do, where there are some for everything that is asked for.
+fn acr_values(challenge: &[Challenged]) -> Option<String> {
+    let mut values: Vec<&str> = Vec::new();
+    for wanted in challenge {
+        if wanted.acr_values.is_empty() {
+            return None;
+        }
+        let new = wanted.acr_values.iter().filter(|value| !values.contains(&value.as_str()));
+        let new: Vec<&str> = new.map(String::as_str).collect();
+        values.extend(new);
+    }
+    (!values.is_empty()).then(|| values.join(" "))
 }
 
 /// Stops the request because nothing could be decided.
@@ -96,6 +155,8 @@ pub(super) fn no_decision(failure: NoDecision, traffic: Traffic, on_failure: OnF
             code: failure.code(),
             reason: &sentence,
             decision_id: None,
+            approvals: &[],
+            instructions: None,
         }),
         Traffic::Grpc | Traffic::Tcp => format!("{sentence} [{}]", failure.code()),
     };
@@ -140,6 +201,7 @@ fn denied_codes(reason: Reason, traffic: Traffic) -> (Code, u16) {
         Reason::Permitted
         | Reason::NoPermit
         | Reason::Forbidden
+        | Reason::StepUpRequired
         | Reason::PolicyError
         | Reason::SessionExpired
         | Reason::SessionIdle
@@ -203,6 +265,15 @@ fn header_value_option(response: &mut Writer, number: u32, name: &str, value: &s
 
 /// What later filters and access logs see under `envoy.filters.http.ext_authz`, sorted by name.
 fn metadata(fields: &mut Writer, answer: &Answer) {
+    if !answer.challenge.is_empty() {
+        field(fields, "approvals", |value| {
+            value.message(6, |list| {
+                for wanted in &answer.challenge {
+                    list.message(1, |value| value.shown(3, wanted.approval));
+                }
+            });
+        });
+    }
     #[expect(clippy::cast_precision_loss, reason = "metadata has only doubles; bundle numbers stay far below 2^53")]
     let bundle_number = answer.bundle.get() as f64;
     field(fields, "bundle_number", |value| value.double(2, bundle_number));

@@ -15,6 +15,7 @@ fn answer(decision: Decision) -> Answer {
     Answer {
         id: DecisionId::new(uuid::Uuid::nil()),
         decision,
+        challenge: Vec::new(),
         principal: Some(EntityRef::new("Agent", "a")),
         session: None::<Arc<chaperone_policy::Session>>,
         bundle: BundleNumber::new(3),
@@ -42,6 +43,50 @@ fn http_status(response: &CheckResponse) -> i32 {
             denied.status.as_ref().expect("a status").code
         }
         other => panic!("no denial: {other:?}"),
+    }
+}
+
+fn challenged(acr_values: &[&[&str]]) -> Answer {
+    let wanted = |values: &&[&str]| Challenged {
+        step_up: "mfa".into(),
+        approval: chaperone_policy::ApprovalId::new(uuid::Uuid::nil()),
+        action: EntityRef::action("read"),
+        resource: EntityRef::new("Document", "1"),
+        expires_at: Timestamp::from_micros(0),
+        acr_values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    let decision = Decision { outcome: Outcome::Challenge, ..Decision::deny(Reason::StepUpRequired) };
+    Answer { challenge: acr_values.iter().map(wanted).collect(), ..answer(decision) }
+}
+
+#[test]
+fn challenge_is_a_denial_that_names_its_approvals() {
+    for traffic in TRAFFIC {
+        let response = read(&deny(&challenged(&[&[], &[]]), traffic));
+        assert_eq!((response.status.as_ref().expect("a status").code, http_status(&response)), (7, 403));
+        let Some(HttpResponse::DeniedResponse(denied)) = &response.http_response else { panic!("{response:?}") };
+        assert!(denied.body.contains("step_up_required") && denied.body.contains("00000000-0000"), "{}", denied.body);
+    }
+}
+
+#[test]
+fn challenge_is_one_of_rfc_9470_where_every_step_up_has_acr_values() {
+    for (acr_values, traffic, http) in [
+        (&[&["a", "b"][..], &["b", "c"]][..], Traffic::Http, 401),
+        (&[&["a"], &[]], Traffic::Http, 403),
+        (&[&["a"]], Traffic::Grpc, 403),
+    ] {
+        let response = read(&deny(&challenged(acr_values), traffic));
+        assert_eq!(http_status(&response), http);
+        assert_ne!(response.status.as_ref().expect("a status").code, 0);
+        let Some(HttpResponse::DeniedResponse(denied)) = &response.http_response else { panic!("{response:?}") };
+        let headers = denied.headers.iter().filter_map(|option| option.header.as_ref());
+        let mut challenges = headers.filter(|header| header.key == "www-authenticate").map(|header| &header.value);
+        let challenge = challenges.next();
+        assert_eq!(challenge.is_some(), http == 401);
+        assert!(challenge.is_none_or(
+            |value| value.contains("insufficient_user_authentication") && value.ends_with("acr_values=\"a b c\"")
+        ));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
+pub mod approvals;
 pub mod convert;
 pub mod data_plane;
 pub mod decision_codec;

@@ -49,7 +49,9 @@ impl From<AdminError> for Status {
 
 fn store_status(error: &StoreError) -> Status {
     match error {
-        StoreError::SessionConflict { .. } => with_reason(Code::Aborted, "contention", error.to_string()),
+        StoreError::SessionConflict { .. } | StoreError::ApprovalConflict { .. } => {
+            with_reason(Code::Aborted, "contention", error.to_string())
+        }
         StoreError::BundleConflict { .. } => {
             with_reason(Code::FailedPrecondition, "bundle_conflict", error.to_string())
         }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chaperone_policy::{
-    Amount, BundleNumber, BundleSource, Entity, EntityRef, Memory, MemoryKey, MemoryLimits, MemoryName, Outcome, Scope,
-    SessionHandle, SessionId, Task,
+    Amount, Approval, ApprovalId, BundleNumber, BundleSource, Entity, EntityRef, Memory, MemoryKey, MemoryLimits,
+    MemoryName, Outcome, Scope, SessionHandle, SessionId, Task,
 };
 use chaperone_store::{
-    BundleInfo, Changes, Cursor, EmbeddedStore, NewBundle, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+    ApprovalFilter, BundleInfo, Changes, Cursor, EmbeddedStore, NewBundle, OpenedApproval, SavedApproval,
+    SessionFilter, Store, StoredBundle, StoredMemory, Transition,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -129,6 +130,28 @@ impl Store for Faulty {
     }
     async fn memories(&self, keys: &[MemoryKey]) -> Stored<Vec<StoredMemory>> {
         self.store.memories(keys).await
+    }
+    async fn open_approval(&self, approval: &Approval) -> Stored<OpenedApproval> {
+        self.store.open_approval(approval).await
+    }
+    async fn approval(&self, id: ApprovalId) -> Stored<Option<Approval>> {
+        self.store.approval(id).await
+    }
+    async fn approvals(
+        &self,
+        filter: &ApprovalFilter,
+        before: Option<ApprovalId>,
+        limit: u32,
+    ) -> Stored<Vec<Approval>> {
+        self.store.approvals(filter, before, limit).await
+    }
+    async fn save_approval(
+        &self,
+        approval: &Approval,
+        granted: Option<&StoredMemory>,
+        at: Timestamp,
+    ) -> Stored<SavedApproval> {
+        self.store.save_approval(approval, granted, at).await
     }
     async fn feed_end(&self) -> Stored<Cursor> {
         self.store.feed_end().await

@@ -34,9 +34,11 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    /// Whether something has to be stored before this may be answered.
+    /// Whether something has to be stored before this may be answered: a challenge names an approval that can be given.
     pub(super) fn must_be_committed(&self) -> bool {
-        self.after.is_some() || self.decision.effects.iter().any(|effect| matches!(effect, Effect::Revoke { .. }))
+        self.after.is_some()
+            || self.decision.outcome == Outcome::Challenge
+            || self.decision.effects.iter().any(|effect| matches!(effect, Effect::Revoke { .. }))
     }
 }
 
@@ -77,13 +79,21 @@ impl Judge {
                 return decide(request, chain);
             }
             let mut whole: Option<Judgement> = None;
+            let mut challenged: Option<Decision> = None;
             for request in requests {
                 let before = whole.as_ref().and_then(|judged| judged.after.as_ref()).unwrap_or(chain);
                 let judged = decide(request, before);
-                if judged.decision.outcome == Outcome::Deny {
-                    // What the others would have left behind does not happen; what the denial does, does.
-                    let (decision, after) = remember(judged.decision, chain, now, &self.limits, decay);
-                    return Judgement { decision, after };
+                match judged.decision.outcome {
+                    Outcome::Allow => {}
+                    // Others are still asked: one of them may be denied, and all that need an approval are named at once.
+                    Outcome::Challenge => {
+                        challenged = Some(joined(challenged, judged.decision));
+                        continue;
+                    }
+                    Outcome::Deny => {
+                        challenged = Some(judged.decision);
+                        break;
+                    }
                 }
                 whole = Some(match whole {
                     None => judged,
@@ -92,6 +102,11 @@ impl Judge {
                         after: judged.after.or(whole.after),
                     },
                 });
+            }
+            if let Some(decision) = challenged {
+                // What the others would have left behind does not happen; what the denial or the challenge does, does.
+                let (decision, after) = remember(decision, chain, now, &self.limits, decay);
+                return Judgement { decision, after };
             }
             whole.unwrap_or_else(|| nothing_asked().into())
         })
@@ -116,22 +131,29 @@ impl Judge {
     }
 }
 
-/// All of several actions, as one: the first denial, or one allow with every policy that permitted a part of it.
+/// All of several actions, as one: the first denial; else one challenge with all that is asked for; else one allow with every policy
+/// that permitted a part of it.
 fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
-    let mut whole: Option<Decision> = None;
+    let (mut allowed, mut challenged) = (None, None);
     for decision in decisions {
-        if decision.outcome == Outcome::Deny {
-            return decision;
+        match decision.outcome {
+            Outcome::Deny => return decision,
+            Outcome::Challenge => challenged = Some(joined(challenged, decision)),
+            Outcome::Allow => allowed = Some(joined(allowed, decision)),
         }
-        whole = Some(match whole {
-            None => decision,
-            Some(whole) => both(whole, decision),
-        });
     }
-    whole.unwrap_or_else(nothing_asked)
+    challenged.or(allowed).unwrap_or_else(nothing_asked)
 }
 
-/// One allow of two.
+/// One decision of those so far and the next, of the same outcome.
+fn joined(whole: Option<Decision>, part: Decision) -> Decision {
+    match whole {
+        None => part,
+        Some(whole) => both(whole, part),
+    }
+}
+
+/// One allow of two, or one challenge.
 fn both(mut whole: Decision, part: Decision) -> Decision {
     for policy in part.policies {
         if !whole.policies.contains(&policy) {
@@ -139,6 +161,11 @@ fn both(mut whole: Decision, part: Decision) -> Decision {
         }
     }
     whole.effects.extend(part.effects);
+    for step_up in part.step_ups {
+        if !whole.step_ups.contains(&step_up) {
+            whole.step_ups.push(step_up);
+        }
+    }
     whole
 }
 
@@ -176,5 +203,12 @@ mod tests {
         let deny = Decision::deny(Reason::NoPermit);
         assert_eq!(combine([allow.clone(), deny.clone(), allow.clone()].into_iter()), deny);
         assert_eq!(combine([allow.clone(), allow.clone()].into_iter()), allow);
+        let challenge = Decision { outcome: Outcome::Challenge, ..Decision::deny(Reason::StepUpRequired) };
+        for decisions in [[&allow, &challenge], [&challenge, &allow], [&challenge, &challenge]] {
+            assert_eq!(combine(decisions.into_iter().cloned()), challenge);
+        }
+        for decisions in [[&deny, &challenge], [&challenge, &deny]] {
+            assert_eq!(combine(decisions.into_iter().cloned()), deny);
+        }
     }
 }

@@ -7,6 +7,7 @@ use chaperone_policy::{
     BundleNumber, Decision, DecisionId, EntityRef, HandleHash, Outcome, Request, Session, SessionHandle, Timestamp,
 };
 
+use super::challenge::Challenged;
 use crate::presenter::Evidence;
 
 /// Over which door a check came.
@@ -130,6 +131,8 @@ pub struct Answer {
     pub id: DecisionId,
     /// The decision.
     pub decision: Decision,
+    /// What would make an allow of a challenge; empty for every other outcome.
+    pub challenge: Vec<Challenged>,
     /// Who acts; `None` when that is not known.
     pub principal: Option<EntityRef>,
     /// The session.

@@ -145,6 +145,7 @@ impl Follower {
         self.replica.memories.clear();
         // Those who watch cannot be told what changed, but that something may have.
         let _ = self.replica.session_changes.send(None);
+        let _ = self.replica.approval_changes.send(None);
         self.load_policies(Work { bundle: true, ..Work::default() }).await?;
         self.advance(cursor);
         Ok(true)
@@ -189,6 +190,7 @@ impl Follower {
                     // Nobody watching is no error.
                     let _ = self.replica.session_changes.send(Some(id));
                 }
+                Changed::Approval(id) => _ = self.replica.approval_changes.send(Some(id)),
                 Changed::Memory(key, version) => memories.push((key, version)),
                 Changed::ActiveBundle => work.bundle = true,
                 Changed::Entity(uid) => _ = work.entities.insert(uid),

@@ -1,5 +1,6 @@
 //! What this replica holds in memory: the active bundle, entities, and the sessions it has seen, kept current by the change feed.
 
+mod approvals;
 mod entities;
 mod follower;
 mod freshness;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chaperone_policy::{Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
+use chaperone_policy::{ApprovalId, Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
 use chaperone_store::{Cursor, Store, StoreError, StoredMemory};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
@@ -63,6 +64,8 @@ pub struct Replica {
     applied: watch::Sender<Option<Cursor>>,
     /// `None` where some were missed.
     session_changes: broadcast::Sender<Option<SessionId>>,
+    /// As those.
+    approval_changes: broadcast::Sender<Option<ApprovalId>>,
 }
 
 impl Replica {
@@ -77,6 +80,7 @@ impl Replica {
             freshness: Freshness::new(limits),
             applied: watch::Sender::new(None),
             session_changes: broadcast::Sender::new(WATCH_BACKLOG),
+            approval_changes: broadcast::Sender::new(WATCH_BACKLOG),
         }
     }
 

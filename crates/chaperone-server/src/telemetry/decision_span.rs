@@ -114,7 +114,7 @@ impl Exported {
             return true;
         }
         match (fields.result, parent) {
-            (SpanResult::Decided(Outcome::Deny, _) | SpanResult::NotDecided(_), _) => true,
+            (SpanResult::Decided(Outcome::Deny | Outcome::Challenge, _) | SpanResult::NotDecided(_), _) => true,
             (SpanResult::Decided(Outcome::Allow, _), Some(parent)) => parent.is_sampled(),
             (SpanResult::Decided(Outcome::Allow, _), None) => share(fields.decision_id) < self.sample_ratio,
         }

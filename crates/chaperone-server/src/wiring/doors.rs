@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chaperone_api::FILE_DESCRIPTOR_SET;
+use chaperone_api::chaperone::v1::approval_service_server::ApprovalServiceServer;
 use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
@@ -18,6 +19,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::{Addresses, Parts, data_door};
 use crate::admin_auth::AdminAuth;
 use crate::config::ServeConfig;
+use crate::grpc::approvals::ApprovalApi;
 use crate::grpc::entities::EntityApi;
 use crate::grpc::policies::PolicyApi;
 use crate::grpc::sessions::SessionApi;
@@ -126,6 +128,7 @@ async fn serve_admin(
         }
     };
     tokio::spawn(stop_watches);
+    let approvals = ApprovalApi::new(parts.approvals, Arc::clone(&parts.replica), stop.clone());
     let sessions = SessionApi::new(parts.sessions, parts.signals, parts.replica, parts.clock, stop);
     let served = server(config.admin.max_streams)
         .load_shed(true)
@@ -133,6 +136,7 @@ async fn serve_admin(
         .timeout(config.admin.timeout)
         .layer(auth)
         .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(limit))
+        .add_service(ApprovalServiceServer::new(approvals).max_decoding_message_size(limit))
         .add_service(PolicyServiceServer::new(PolicyApi::new(parts.bundles)).max_decoding_message_size(limit))
         .add_service(EntityServiceServer::new(EntityApi::new(parts.entities)).max_decoding_message_size(limit))
         .add_service(health)
@@ -171,11 +175,12 @@ fn load_tls(files: Option<TlsFiles>, protocols: Protocols) -> anyhow::Result<Opt
 
 /// Keeps the health service and the gauges as the state is.
 async fn report(parts: Parts, mut reporter: HealthReporter) {
-    const SERVICES: [&str; 6] = [
+    const SERVICES: [&str; 7] = [
         "",
         "envoy.service.auth.v3.Authorization",
         "chaperone.v1.DecisionService",
         "chaperone.v1.SessionService",
+        "chaperone.v1.ApprovalService",
         "chaperone.v1.PolicyService",
         "chaperone.v1.EntityService",
     ];

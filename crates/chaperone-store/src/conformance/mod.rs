@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a case fails by panicking")]
 
+mod approvals;
 mod bundles;
 mod entities;
 mod feed;
@@ -74,6 +75,13 @@ macro_rules! for_each_case {
             transition_without_writes_is_done,
             feed_names_each_committed_memory,
             more_memories_than_the_limit_are_read_on_from_the_cursor,
+            approval_is_opened_once_for_a_challenge,
+            concurrent_challenges_open_one_approval,
+            expired_or_answered_approval_makes_room_for_another,
+            session_waits_for_a_limited_number_of_approvals,
+            approvals_are_listed_by_state_session_and_principal,
+            saved_approval_and_its_grant_are_stored_together,
+            one_of_concurrent_answers_wins,
             one_of_concurrent_first_commits_wins,
             concurrent_increments_all_count,
             memories_change_together_or_not_at_all,
@@ -107,6 +115,7 @@ macro_rules! export_cases {
 for_each_case!(export_cases);
 
 mod cases {
+    pub use super::approvals::*;
     pub use super::bundles::*;
     pub use super::entities::*;
     pub use super::feed::*;

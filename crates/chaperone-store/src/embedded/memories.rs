@@ -41,32 +41,46 @@ pub(super) async fn commit(
     }
     let changed = store
         .transaction(Announce::Here, move |Attempt { connection, .. }| {
-            Box::pin(async move {
-                // Nothing runs beside this transaction, so what is read here stays true.
-                let rows = stored(connection, writes.iter().map(|write| write.key.as_str())).await?;
-                let stored: BTreeMap<String, MemoryRow> =
-                    rows.into_iter().map(|row| (row.memory_key.clone(), row)).collect();
-                let (mut changed, mut refused) = (Vec::new(), BTreeSet::new());
-                for write in writes {
-                    let row = stored.get(&write.key);
-                    if row.map_or(0, |row| row.version) != write.version {
-                        refused.insert(write.transition);
-                        changed.push(row.cloned().ok_or(&write.key));
-                    }
-                }
-                let is_written = |write: &&Write| write.memory.is_some() && !refused.contains(&write.transition);
-                let writes: Vec<&Write> = writes.iter().filter(is_written).collect();
-                store_all(connection, &writes, at).await?;
-                name_all(connection, &writes, at).await?;
-                Ok(changed)
-            })
+            Box::pin(async move { write_all(connection, writes, at).await })
         })
         .await?;
-    let changed = changed
-        .into_iter()
-        .map(|row| row.map_or_else(|key| loaded_key(key).map(nothing_of), StoredMemory::try_from))
-        .collect::<Result<_, _>>()?;
     Ok(outcomes(transitions, changed))
+}
+
+/// Writes one memory within a transaction. Returns the memory as it is stored where that is not the version that was read; nothing is
+/// written then.
+pub(super) async fn commit_one(
+    connection: &mut SqliteConnection,
+    memory: &StoredMemory,
+    at: Timestamp,
+) -> Result<Option<StoredMemory>, Failure> {
+    let writes = writes_of(&[Transition { writes: vec![memory.clone()], reads: Vec::new() }])?;
+    Ok(write_all(connection, &writes, at).await?.pop())
+}
+
+/// Writes all of each transition whose memories are all at the versions that were read, and names them in the feed. Returns the
+/// memories of the others that are not.
+async fn write_all(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+    at: Timestamp,
+) -> Result<Vec<StoredMemory>, Failure> {
+    // Nothing runs beside this transaction, so what is read here stays true.
+    let rows = stored(connection, writes.iter().map(|write| write.key.as_str())).await?;
+    let stored: BTreeMap<String, MemoryRow> = rows.into_iter().map(|row| (row.memory_key.clone(), row)).collect();
+    let (mut changed, mut refused) = (Vec::new(), BTreeSet::new());
+    for write in writes {
+        let row = stored.get(&write.key);
+        if row.map_or(0, |row| row.version) != write.version {
+            refused.insert(write.transition);
+            changed.push(row.cloned().map_or_else(|| loaded_key(&write.key).map(nothing_of), StoredMemory::try_from)?);
+        }
+    }
+    let is_written = |write: &&Write| write.memory.is_some() && !refused.contains(&write.transition);
+    let writes: Vec<&Write> = writes.iter().filter(is_written).collect();
+    store_all(connection, &writes, at).await?;
+    name_all(connection, &writes, at).await?;
+    Ok(changed)
 }
 
 async fn stored(

@@ -73,6 +73,19 @@ pub(super) async fn commit(
     Ok(outcomes(transitions, changed))
 }
 
+/// Writes one memory within a transaction whose locks come after: the row, then its shard of the feed. Returns the memory as it is
+/// stored where that is not the version that was read; nothing is written then.
+pub(super) async fn commit_one(
+    connection: &mut PgConnection,
+    memory: &StoredMemory,
+    at: Timestamp,
+) -> Result<Option<StoredMemory>, Failure> {
+    let writes = writes_of(&[Transition { writes: vec![memory.clone()], reads: Vec::new() }])?;
+    make_lockable(connection, &writes.iter().map(|write| write.key.as_str()).collect::<Vec<_>>(), at, false).await?;
+    let changed = write(connection, &writes, at, false).await?;
+    Ok(changed.into_iter().find_map(stored_now).transpose()?)
+}
+
 /// A memory that another changed first: its key, and its version and text, if it has a row. Without a key: a notification was sent.
 type Changed = (Option<String>, Option<i64>, Option<String>);
 

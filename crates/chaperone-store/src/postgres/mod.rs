@@ -1,5 +1,6 @@
 //! The store on Postgres 14 to 18.
 
+mod approvals;
 mod bundles;
 mod entities;
 mod feed;
@@ -16,7 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaperone_policy::{BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp};
+use chaperone_policy::{
+    Approval, ApprovalId, BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp,
+};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::AbortHandle;
@@ -26,7 +29,8 @@ use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
 use crate::store::{
-    BundleInfo, Committed, NewBundle, RevokeTarget, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+    ApprovalFilter, BundleInfo, Committed, NewBundle, OpenedApproval, RevokeTarget, SavedApproval, SessionFilter,
+    Store, StoredBundle, StoredMemory, Transition,
 };
 use crate::wake::Wake;
 
@@ -221,6 +225,32 @@ impl Store for PostgresStore {
 
     async fn commit_memories(&self, transitions: &[Transition], at: Timestamp) -> Result<Vec<Committed>, StoreError> {
         memories::commit(self, transitions, at).await
+    }
+
+    async fn open_approval(&self, approval: &Approval) -> Result<OpenedApproval, StoreError> {
+        approvals::open(self, approval).await
+    }
+
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+        approvals::by_id(self, id).await
+    }
+
+    async fn approvals(
+        &self,
+        filter: &ApprovalFilter,
+        before: Option<ApprovalId>,
+        limit: u32,
+    ) -> Result<Vec<Approval>, StoreError> {
+        approvals::list(self, filter, before, limit).await
+    }
+
+    async fn save_approval(
+        &self,
+        approval: &Approval,
+        granted: Option<&StoredMemory>,
+        at: Timestamp,
+    ) -> Result<SavedApproval, StoreError> {
+        approvals::save(self, approval, granted, at).await
     }
 
     async fn feed_end(&self) -> Result<Cursor, StoreError> {

@@ -40,6 +40,7 @@ impl ChangeRow {
             Changed::Session(id) => ("session", id.to_string()),
             Changed::ActiveBundle => ("active_bundle", String::new()),
             Changed::Entity(uid) => ("entity", to_json(TABLE, "entity", uid)?),
+            Changed::Approval(id) => ("approval", id.to_string()),
             Changed::Memory(key, version) => return Self::of_memories(position, &[(&key.to_string(), *version)]),
         };
         Ok(Self { position, kind: kind.to_owned(), key })
@@ -57,6 +58,9 @@ impl ChangeRow {
         let changed = match self.kind.as_str() {
             "session" => {
                 self.key.parse().map(Changed::Session).map_err(|error| corrupt(TABLE, self.position, error))?
+            }
+            "approval" => {
+                self.key.parse().map(Changed::Approval).map_err(|error| corrupt(TABLE, self.position, error))?
             }
             "active_bundle" => Changed::ActiveBundle,
             "entity" => Changed::Entity(from_json::<EntityRef>(TABLE, &self.position.to_string(), &self.key)?),

@@ -1,11 +1,13 @@
 //! Rows as both databases return them, and their way to and from the domain.
 
+mod approvals;
 mod bundles;
 mod changes;
 mod entities;
 mod memories;
 mod sessions;
 
+pub(crate) use approvals::{EXPIRED, PENDING, PENDING_MAX, challenge_of, loaded_approval, state_of, stored_approval};
 pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
 pub(crate) use changes::{ChangeRow, MEMORIES_MAX};
 pub(crate) use entities::{EntityRow, latest_by_identity};

@@ -7,7 +7,8 @@ use super::{NOON, at_s, name};
 use crate::timestamp::Timestamp;
 use crate::value::{EntityRef, Value};
 
-const FEW: MemoryLimits = MemoryLimits { labels: 1, counters: 1, sets: 1, values_per_set: 1, value_bytes: 64 };
+const FEW: MemoryLimits =
+    MemoryLimits { labels: 1, counters: 1, sets: 1, values_per_set: 1, grants: 1, value_bytes: 64 };
 
 fn label(text: &str) -> Change {
     Change::Label(text.into())
@@ -161,7 +162,7 @@ proptest! {
     /// nothing; labels only grow; and no limit is passed.
     #[test]
     fn memory_is_a_function_of_its_changes(changes in changes(), decay in 0..100_u32) {
-        let limits = MemoryLimits { labels: 3, counters: 3, sets: 3, values_per_set: 3, value_bytes: 64 };
+        let limits = MemoryLimits { labels: 3, counters: 3, sets: 3, values_per_set: 3, grants: 3, value_bytes: 64 };
         let mut memory = Memory::default();
         let mut twin = Memory::default();
         for (change, now) in changes {

@@ -141,7 +141,7 @@ impl CheckArgs {
 fn verdict(decision: &Decision) -> Result<Verdict, Failure> {
     match Outcome::try_from(decision.outcome) {
         Ok(Outcome::Allow) => Ok(Verdict::Yes),
-        Ok(Outcome::Deny) => Ok(Verdict::No),
+        Ok(Outcome::Deny | Outcome::Challenge) => Ok(Verdict::No),
         Ok(Outcome::Unspecified) | Err(_) => Err(Failure::Input(format!(
             "the server answered with the outcome {}, which this version of chaperone does not know; do not go ahead",
             decision.outcome
@@ -155,10 +155,12 @@ mod tests {
 
     #[test]
     fn unknown_outcome_is_no_allow() {
-        for outcome in [0, 3, -1] {
+        for outcome in [0, 4, -1] {
             assert!(verdict(&Decision { outcome, ..Decision::default() }).is_err(), "{outcome}");
         }
         assert_eq!(verdict(&Decision { outcome: 1, ..Decision::default() }).expect("known"), Verdict::Yes);
-        assert_eq!(verdict(&Decision { outcome: 2, ..Decision::default() }).expect("known"), Verdict::No);
+        for outcome in [2, 3] {
+            assert_eq!(verdict(&Decision { outcome, ..Decision::default() }).expect("known"), Verdict::No);
+        }
     }
 }

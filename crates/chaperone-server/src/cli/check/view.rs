@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chaperone_api::chaperone::v1::{ActionRequest, Decision, Effect, EffectKind, EffectLevel, Outcome};
+use chaperone_api::chaperone::v1::{ActionRequest, Decision, Effect, EffectKind, EffectLevel, Outcome, StepUp};
 use serde::Serialize;
 
-use crate::cli::output::{BAD, GOOD, Table, paint, plain};
+use crate::cli::output::{BAD, GOOD, Table, WARN, paint, plain};
 use crate::cli::parse::show_entity_ref;
 
 /// A decision in JSON output.
@@ -20,7 +20,17 @@ pub struct DecisionJson<'a> {
     bundle_number: u64,
     decision_id: &'a str,
     decided_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    approvals: Vec<StepUpJson<'a>>,
     took_us: u64,
+}
+
+/// What a challenge asks for.
+#[derive(Debug, Serialize)]
+struct StepUpJson<'a> {
+    step_up: &'a str,
+    approval_id: &'a str,
+    expires_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +80,13 @@ impl<'a> DecisionJson<'a> {
             bundle_number: decision.bundle_number,
             decision_id: &decision.decision_id,
             decided_at: decision.decided_at.map(|time| time.to_string()),
+            approvals: step_ups(decision)
+                .map(|wanted| StepUpJson {
+                    step_up: &wanted.name,
+                    approval_id: &wanted.approval_id,
+                    expires_at: wanted.expires_at.map(|time| time.to_string()),
+                })
+                .collect(),
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         }
     }
@@ -80,6 +97,7 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
     let (style, name) = match decision.outcome() {
         Outcome::Allow => (GOOD, "ALLOW"),
         Outcome::Deny | Outcome::Unspecified => (BAD, "DENY"),
+        Outcome::Challenge => (WARN, "CHALLENGE"),
     };
     let action = asked.map(|asked| plain(&asked.action)).unwrap_or_default();
     let resource = asked.and_then(|asked| asked.resource.as_ref()).map(|resource| plain(&show_entity_ref(resource)));
@@ -97,6 +115,9 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
     for effect in &decision.effects {
         facts.fact("effect", format!("{} {}", kind_name(effect.kind()), effect.text));
     }
+    for wanted in step_ups(decision) {
+        facts.fact("needs", format!("approval {} of {}", wanted.approval_id, plain(&wanted.name)));
+    }
     facts
         .fact("session", if decision.session_id.is_empty() { "none" } else { &decision.session_id })
         .fact("bundle", decision.bundle_number.to_string())
@@ -104,6 +125,10 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         .fact("decided", decision.decided_at.map(|time| time.to_string()).unwrap_or_default())
         .fact("took", shown_latency(took));
     format!("{} {action} {}\n{}", paint(style, name), resource.unwrap_or_default(), facts.render())
+}
+
+fn step_ups(decision: &Decision) -> impl Iterator<Item = &StepUp> {
+    decision.challenge.iter().flat_map(|challenge| &challenge.step_ups)
 }
 
 /// A short time in the unit that suits it.
@@ -119,6 +144,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Allow => "allow",
         Outcome::Deny => "deny",
+        Outcome::Challenge => "challenge",
         Outcome::Unspecified => "unknown",
     }
 }
@@ -131,6 +157,7 @@ fn kind_name(kind: EffectKind) -> &'static str {
         EffectKind::Risk => "risk",
         EffectKind::Revoke => "revoke",
         EffectKind::Alert => "alert",
+        EffectKind::Approval => "approval",
         EffectKind::Unspecified => "unknown",
     }
 }

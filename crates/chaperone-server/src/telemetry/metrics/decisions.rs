@@ -11,7 +11,7 @@ use opentelemetry::metrics::Meter;
 const PROTOCOLS: [&str; 3] = ["ext_authz", "grpc", "other"];
 
 /// Every reason, in the order of [`position`].
-const REASONS: [Reason; 15] = [
+const REASONS: [Reason; 16] = [
     Reason::Permitted,
     Reason::NoPermit,
     Reason::Forbidden,
@@ -27,6 +27,7 @@ const REASONS: [Reason; 15] = [
     Reason::Unauthenticated,
     Reason::Undecodable,
     Reason::MemoryFull,
+    Reason::StepUpRequired,
 ];
 
 /// Exhaustive, so that a new reason must get a place.
@@ -47,6 +48,7 @@ const fn position(reason: Reason) -> usize {
         Reason::Unauthenticated => 12,
         Reason::Undecodable => 13,
         Reason::MemoryFull => 14,
+        Reason::StepUpRequired => 15,
     }
 }
 
@@ -55,7 +57,7 @@ const fn position(reason: Reason) -> usize {
 pub(super) struct DecisionCounts([[AtomicU64; REASONS.len()]; PROTOCOLS.len()]);
 
 impl DecisionCounts {
-    /// Counts one. The reason determines the outcome: only what is permitted is allowed.
+    /// Counts one. The reason determines the outcome: only what is permitted is allowed, and only what needs a step-up is a challenge.
     pub(super) fn add(&self, outcome: Outcome, reason: Reason, protocol: &str) {
         debug_assert_eq!(outcome, outcome_of(reason), "{reason}");
         let row = PROTOCOLS.iter().position(|name| *name == protocol).unwrap_or(PROTOCOLS.len() - 1);
@@ -90,7 +92,11 @@ fn attributes(protocol: &'static str, reason: Reason) -> [KeyValue; 3] {
 }
 
 fn outcome_of(reason: Reason) -> Outcome {
-    if reason == Reason::Permitted { Outcome::Allow } else { Outcome::Deny }
+    match reason {
+        Reason::Permitted => Outcome::Allow,
+        Reason::StepUpRequired => Outcome::Challenge,
+        _ => Outcome::Deny,
+    }
 }
 
 #[cfg(test)]
