@@ -84,6 +84,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         session_id: SESSION.to_owned(),
         bundle_number: 7,
         decided_at: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),
+        challenge: None,
     }
 }
 
