@@ -260,7 +260,7 @@ fn by_policies(
         // What an allowed action has to leave behind cannot be: then it may not go ahead.
         Some(failure) if outcome == Outcome::Allow => failed(&[failure]),
         // What is denied stays so, for its own reason.
-        Some(_) | None => Decision { outcome, reason, policies, detail: None, effects, step_ups },
+        Some(_) | None => Decision { outcome, reason, policies, detail: None, effects, step_ups: step_ups.into() },
     }
 }
 

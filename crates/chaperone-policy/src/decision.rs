@@ -175,7 +175,7 @@ pub struct Decision {
     /// What it does beside: nothing, for most.
     pub effects: Vec<Effect>,
     /// What would make an allow of a challenge: every one of these. Empty for every other outcome.
-    pub step_ups: Vec<StepUp>,
+    pub step_ups: Box<[StepUp]>,
 }
 
 /// A policy that determined an outcome.
@@ -191,14 +191,14 @@ pub struct DeterminingPolicy {
 
 impl Decision {
     /// A denial by a built-in rule.
-    pub const fn deny(reason: Reason) -> Self {
+    pub fn deny(reason: Reason) -> Self {
         Self {
             outcome: Outcome::Deny,
             reason,
             policies: Vec::new(),
             detail: None,
             effects: Vec::new(),
-            step_ups: Vec::new(),
+            step_ups: Box::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Step-ups: what challenges, and what an approval lifts.
 
-#![expect(clippy::expect_used, reason = "a fixture that cannot be built fails the test")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a fixture that cannot be built fails the test")]
 
 mod common;
 
@@ -93,7 +93,7 @@ fn forbid_with_a_step_up_is_a_challenge_that_says_what_is_wanted() {
     assert_eq!(decision.sentence(), "Agent::\"reporter\" may not export Document::\"pii\" alone");
     let ids: Vec<_> = decision.policies.iter().map(|policy| policy.id.as_str()).collect();
     assert_eq!(ids, ["no-export", "no-pii"]);
-    let [wanted] = decision.step_ups.as_slice() else { panic!("one: {decision:?}") };
+    let [wanted] = &*decision.step_ups else { panic!("one: {decision:?}") };
     assert_eq!((wanted.name.as_str(), &wanted.resource), ("data-protection", &EntityRef::new("Document", "pii")));
     assert_eq!(wanted.attributes.len(), 1);
     assert_eq!(wanted.policies.len(), 2);

@@ -176,7 +176,7 @@ impl Check<'_> {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
                 Resolved::Known(subjects) => match self.judge(&subjects, *evidence, asked, self.began.at) {
                     Ok(judged) if judged.judgement.must_be_committed() => return None,
-                    outcome => outcome.map(|judged| self.answer(judged, Vec::new(), &subjects)),
+                    outcome => outcome.map(|judged| self.answer(judged, Box::default(), &subjects)),
                 },
                 Resolved::Unknown(_) => return None,
             },
@@ -410,9 +410,9 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         requests: &[Request],
     ) -> Result<Answer, NoDecision> {
-        let Subjects::Session(mut cached) = subjects else { return Ok(self.answer(judged, Vec::new(), &subjects)) };
+        let Subjects::Session(mut cached) = subjects else { return Ok(self.answer(judged, Box::default(), &subjects)) };
         if !judged.judgement.must_be_committed() {
-            return Ok(self.answer(judged, Vec::new(), &Subjects::Session(cached)));
+            return Ok(self.answer(judged, Box::default(), &Subjects::Session(cached)));
         }
         for attempt in 0.. {
             let job = Job {
@@ -427,21 +427,21 @@ impl Check<'_> {
             let settled = settled.map_err(|_| NoDecision::Deadline)??;
             cached = settled.cached;
             let mut judged = Judged { id: judged.id, judgement: settled.judgement, at: settled.at };
-            let mut challenge = Vec::new();
+            let mut challenge = Box::default();
             if judged.judgement.decision.outcome == Outcome::Challenge {
                 // What a commit compared needs no second look, and what was counted must not be again.
                 let may_be_old = attempt == 0 && judged.judgement.after.is_none();
                 if may_be_old && self.is_overtaken(&cached).await? {
                     continue;
                 }
-                challenge = self.challenge(&mut judged, &cached).await?;
+                challenge = self.challenge(&mut judged, &cached).await?.into();
             }
             return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
         }
         Err(NoDecision::Internal)
     }
 
-    fn answer(&self, judged: Judged, challenge: Vec<Challenged>, subjects: &Subjects) -> Answer {
+    fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
         let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
         let (principal, session) = match subjects {
             Subjects::Nobody(_) => (None, None),

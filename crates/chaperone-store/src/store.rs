@@ -166,7 +166,7 @@ pub enum OpenedApproval {
     /// It was added.
     New,
     /// Another waits for the same: this one. Nothing was added.
-    Waiting(Approval),
+    Waiting(Box<Approval>),
     /// The session waits for as many as it may. Nothing was added.
     TooMany,
 }
@@ -175,7 +175,7 @@ pub enum OpenedApproval {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SavedApproval {
     /// It is stored like this, and so is what it grants.
-    Done(Approval),
+    Done(Box<Approval>),
     /// The memory that it grants in was changed first; nothing is stored. The memory as it is stored now.
     MemoryConflict(StoredMemory),
 }

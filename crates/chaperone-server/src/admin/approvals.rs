@@ -100,7 +100,7 @@ impl Approvals {
             let approved = approval.approve(vote(answerer, now), Terms::new(yes.scope, yes.uses, duration))?;
             let granted = self.granted(&approved, now).await?;
             match self.store().save_approval(&approved, granted.as_ref(), now).await {
-                Ok(SavedApproval::Done(saved)) => return Ok(self.told(saved, &answerer.by).await),
+                Ok(SavedApproval::Done(saved)) => return Ok(self.told(*saved, &answerer.by).await),
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -118,7 +118,7 @@ impl Approvals {
             let now = self.clock.now();
             let closed = self.get(id).await?.close(closing, vote(answerer, now))?;
             match self.store().save_approval(&closed, None, now).await {
-                Ok(SavedApproval::Done(saved)) => return Ok(self.told(saved, &answerer.by).await),
+                Ok(SavedApproval::Done(saved)) => return Ok(self.told(*saved, &answerer.by).await),
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -35,8 +35,8 @@ impl ApprovalApi {
         Self { approvals, replica, stop }
     }
 
-    fn to_api(&self, approval: &Approval) -> Option<api::Approval> {
-        Some(approval_to_api(approval, self.approvals.now()))
+    fn to_api(&self, approval: &Approval) -> api::Approval {
+        approval_to_api(approval, self.approvals.now())
     }
 
     async fn close(
@@ -46,7 +46,7 @@ impl ApprovalApi {
         answerer: Result<Answerer, AdminError>,
     ) -> Result<Option<api::Approval>, AdminError> {
         let closed = self.approvals.close(approval_id(id)?, closing, &answerer?).await?;
-        Ok(self.to_api(&closed))
+        Ok(Some(self.to_api(&closed)))
     }
 }
 
@@ -59,7 +59,7 @@ impl ApprovalService for ApprovalApi {
         request: Request<api::ApprovalServiceGetRequest>,
     ) -> Result<Response<api::ApprovalServiceGetResponse>, Status> {
         let approval = self.approvals.get(approval_id(&request.into_inner().approval_id)?).await?;
-        Ok(Response::new(api::ApprovalServiceGetResponse { approval: self.to_api(&approval) }))
+        Ok(Response::new(api::ApprovalServiceGetResponse { approval: Some(self.to_api(&approval)) }))
     }
 
     async fn list(
@@ -72,7 +72,7 @@ impl ApprovalService for ApprovalApi {
         let limit = convert::read_limit(page_size);
         let mut page = self.approvals.list(&filter, convert::page_token(&request.page_token)?, limit).await?;
         let next_page_token = convert::next_page_token(&mut page, page_size, |approval| approval.id.to_string());
-        let approvals = page.iter().filter_map(|approval| self.to_api(approval)).collect();
+        let approvals = page.iter().map(|approval| self.to_api(approval)).collect();
         Ok(Response::new(api::ApprovalServiceListResponse { approvals, next_page_token }))
     }
 
@@ -120,9 +120,9 @@ impl ApprovalService for ApprovalApi {
             return Err(invalid("duration", "must be longer than zero").into());
         }
         let yes = Yes { duration, uses: NonZeroU32::new(request.uses).unwrap_or(NonZeroU32::MIN), scope };
-        let answerer = answerer(caller, request.by, request.comment)?;
+        let answerer = answerer(caller, &request.by, request.comment)?;
         let approved = self.approvals.approve(approval_id(&request.approval_id)?, &answerer, yes).await?;
-        Ok(Response::new(api::ApprovalServiceApproveResponse { approval: self.to_api(&approved) }))
+        Ok(Response::new(api::ApprovalServiceApproveResponse { approval: Some(self.to_api(&approved)) }))
     }
 
     async fn deny(
@@ -131,7 +131,7 @@ impl ApprovalService for ApprovalApi {
     ) -> Result<Response<api::ApprovalServiceDenyResponse>, Status> {
         let caller = caller(&request);
         let api::ApprovalServiceDenyRequest { approval_id, by, comment } = request.into_inner();
-        let approval = self.close(Closing::Deny, &approval_id, answerer(caller, by, comment)).await?;
+        let approval = self.close(Closing::Deny, &approval_id, answerer(caller, &by, comment)).await?;
         Ok(Response::new(api::ApprovalServiceDenyResponse { approval }))
     }
 
@@ -141,7 +141,7 @@ impl ApprovalService for ApprovalApi {
     ) -> Result<Response<api::ApprovalServiceCancelResponse>, Status> {
         let caller = caller(&request);
         let api::ApprovalServiceCancelRequest { approval_id, by, comment } = request.into_inner();
-        let approval = self.close(Closing::Cancel, &approval_id, answerer(caller, by, comment)).await?;
+        let approval = self.close(Closing::Cancel, &approval_id, answerer(caller, &by, comment)).await?;
         Ok(Response::new(api::ApprovalServiceCancelResponse { approval }))
     }
 }
@@ -151,7 +151,7 @@ fn caller<T>(request: &Request<T>) -> Option<Caller> {
 }
 
 /// Who answers: whom a certificate names, or whom a caller without a name of its own says.
-fn answerer(caller: Option<Caller>, by: String, comment: String) -> Result<Answerer, AdminError> {
+fn answerer(caller: Option<Caller>, by: &str, comment: String) -> Result<Answerer, AdminError> {
     // Without the layer that authenticates there is no caller, and nobody is believed.
     let caller = caller.ok_or_else(|| invalid("by", "the caller is not known"))?;
     let via = caller.name.to_string();
@@ -278,7 +278,7 @@ mod tests {
 
     fn by(name: &str, is_named: bool, by: &str) -> Result<(String, String), String> {
         let caller = Caller { name: name.into(), is_named };
-        answerer(Some(caller), by.to_owned(), String::new())
+        answerer(Some(caller), by, String::new())
             .map(|answerer| (answerer.by, answerer.via))
             .map_err(|error| error.to_string())
     }
@@ -292,6 +292,6 @@ mod tests {
         assert_eq!(by("token", false, " bob "), pair("bob", "token"));
         assert!(by("token", false, " ").is_err());
         assert_eq!(by("token", true, ""), pair("token", "token"), "a certificate may have this name");
-        assert!(answerer(None, "bob".into(), String::new()).is_err());
+        assert!(answerer(None, "bob", String::new()).is_err());
     }
 }

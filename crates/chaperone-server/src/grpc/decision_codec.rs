@@ -232,10 +232,10 @@ mod tests {
                     expires_at: Timestamp::from_micros(at),
                     acr_values: vec!["mfa".to_owned()],
                 };
-                let challenge = if outcome == Outcome::Challenge { vec![wanted] } else { Vec::new() };
+                let challenge = if outcome == Outcome::Challenge { [wanted].into() } else { Box::default() };
                 Answer {
                     id: DecisionId::new(Uuid::from_u128(id)),
-                    decision: Decision { outcome, reason, policies, detail, effects, step_ups: Vec::new() },
+                    decision: Decision { outcome, reason, policies, detail, effects, step_ups: Box::default() },
                     challenge,
                     principal: None,
                     session: None,

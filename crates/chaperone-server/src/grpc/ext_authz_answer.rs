@@ -106,7 +106,9 @@ pub(super) fn deny(answer: &Answer, traffic: Traffic) -> Bytes {
         // Envoy makes the body the `grpc-message`.
         Traffic::Grpc | Traffic::Tcp => {
             let mut text = format!("{sentence} [{}, decision {id}", reason.code());
-            approvals.iter().for_each(|wanted| text.extend([", approval ", &wanted.approval]));
+            for wanted in &approvals {
+                text.extend([", approval ", &wanted.approval]);
+            }
             text.push(']');
             text
         }

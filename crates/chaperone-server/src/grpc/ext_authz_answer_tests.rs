@@ -15,7 +15,7 @@ fn answer(decision: Decision) -> Answer {
     Answer {
         id: DecisionId::new(uuid::Uuid::nil()),
         decision,
-        challenge: Vec::new(),
+        challenge: Box::default(),
         principal: Some(EntityRef::new("Agent", "a")),
         session: None::<Arc<chaperone_policy::Session>>,
         bundle: BundleNumber::new(3),

@@ -10,6 +10,9 @@ use crate::clock::approval_id;
 use crate::no_decision::NoDecision;
 use crate::replica::CachedChain;
 
+/// How large an approval may be, in bytes of JSON: nobody looks at more, and it is kept.
+const APPROVAL_BYTES_MAX: usize = 64 * 1024;
+
 /// A step-up that a challenge asks for, and the approval that waits for a person.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Challenged {
@@ -30,7 +33,7 @@ pub struct Challenged {
 impl Check<'_> {
     /// Opens what a challenge asks for, or finds it where it waits already.
     ///
-    /// A session that waits for too many is denied: people cannot be worn out with more.
+    /// A session that waits for too many, or asks for more than a person can look at, is denied.
     ///
     /// # Errors
     /// When the store does not do it in time: then there is no answer that could be acted on.
@@ -43,9 +46,9 @@ impl Check<'_> {
         let mut challenged = Vec::with_capacity(judged.judgement.decision.step_ups.len());
         for wanted in &judged.judgement.decision.step_ups {
             match self.open(judged, wanted, cached).await? {
-                Some(approval) => challenged.push(approval),
-                None => {
-                    let detail = Some("the session waits for as many approvals as it may".to_owned());
+                Ok(approval) => challenged.push(approval),
+                Err(why) => {
+                    let detail = Some(why.to_owned());
                     // What the challenge did is done; it is still what determined this.
                     let decision =
                         std::mem::replace(&mut judged.judgement.decision, Decision::deny(Reason::MemoryFull));
@@ -63,11 +66,15 @@ impl Check<'_> {
         judged: &Judged,
         wanted: &StepUp,
         cached: &CachedChain,
-    ) -> Result<Option<Challenged>, NoDecision> {
+    ) -> Result<Result<Challenged, &'static str>, NoDecision> {
         let settings = self.snapshot.bundle.manifest().step_up(&wanted.name);
         let session = cached.sessions().session();
         let by = AskedBy { session, decision: judged.id, bundle: self.snapshot.number, at: judged.at };
         let approval = Arc::new(Approval::asked(approval_id(judged.at), wanted, &settings, by));
+        // What cannot be read as JSON cannot be stored either.
+        if serde_json::to_vec(&*approval).map_or(usize::MAX, |json| json.len()) > APPROVAL_BYTES_MAX {
+            return Ok(Err("this is more than a person can be asked to approve"));
+        }
         let replica = &self.pdp.replica;
         let (id, expires_at) = match self.in_time(replica.open_approval(Arc::clone(&approval))).await? {
             OpenedApproval::New => {
@@ -80,9 +87,9 @@ impl Check<'_> {
                 (approval.id, approval.expires_at)
             }
             OpenedApproval::Waiting(waiting) => (waiting.id, waiting.expires_at),
-            OpenedApproval::TooMany => return Ok(None),
+            OpenedApproval::TooMany => return Ok(Err("the session waits for as many approvals as it may")),
         };
-        Ok(Some(Challenged {
+        Ok(Ok(Challenged {
             step_up: wanted.name.to_string(),
             approval: id,
             action: wanted.action.clone(),

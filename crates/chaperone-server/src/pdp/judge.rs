@@ -161,10 +161,14 @@ fn both(mut whole: Decision, part: Decision) -> Decision {
         }
     }
     whole.effects.extend(part.effects);
-    for step_up in part.step_ups {
-        if !whole.step_ups.contains(&step_up) {
-            whole.step_ups.push(step_up);
+    if !part.step_ups.is_empty() {
+        let mut step_ups = std::mem::take(&mut whole.step_ups).into_vec();
+        for step_up in part.step_ups {
+            if !step_ups.contains(&step_up) {
+                step_ups.push(step_up);
+            }
         }
+        whole.step_ups = step_ups.into();
     }
     whole
 }

@@ -132,7 +132,7 @@ pub struct Answer {
     /// The decision.
     pub decision: Decision,
     /// What would make an allow of a challenge; empty for every other outcome.
-    pub challenge: Vec<Challenged>,
+    pub challenge: Box<[Challenged]>,
     /// Who acts; `None` when that is not known.
     pub principal: Option<EntityRef>,
     /// The session.

@@ -86,6 +86,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         bundle_number: 7,
         decided_at: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),
         effects: Vec::new(),
+        challenge: None,
     }
 }
 

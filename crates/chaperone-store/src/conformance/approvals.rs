@@ -10,7 +10,7 @@ use chaperone_policy::{
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::fixtures::*;
+use super::fixtures::{at, follow, id, stored_memory, write};
 use crate::error::StoreError;
 use crate::feed::{Changed, Cursor};
 use crate::store::{ApprovalFilter, OpenedApproval, SavedApproval, Store};
@@ -51,7 +51,7 @@ pub async fn approval_is_opened_once_for_a_challenge(store: Arc<dyn Store>) {
     assert_eq!(open(&*store, &first).await, OpenedApproval::New);
     assert_eq!(store.approval(first.id).await.expect("it answers"), Some(first.clone()));
     assert_eq!(store.approval(approval_id(2)).await.expect("it answers"), None);
-    assert_eq!(open(&*store, &asked(2, "a")).await, OpenedApproval::Waiting(first.clone()));
+    assert_eq!(open(&*store, &asked(2, "a")).await, OpenedApproval::Waiting(Box::new(first.clone())));
     let others = [
         asked(3, "b"),
         Approval { step_up: "other".into(), ..asked(4, "a") },
@@ -154,7 +154,7 @@ pub async fn saved_approval_and_its_grant_are_stored_together(store: Arc<dyn Sto
 
     let outcome = store.save_approval(&denied(&first), Some(&write(&key, 0, "x")), at(2)).await.expect("it answers");
     let saved = Approval { version: 2, ..denied(&first) };
-    assert_eq!(outcome, SavedApproval::Done(saved.clone()));
+    assert_eq!(outcome, SavedApproval::Done(Box::new(saved.clone())));
     assert_eq!(store.approval(first.id).await.expect("it answers"), Some(saved));
     assert_eq!(stored_memory(&*store, &key).await, write(&key, 1, "x"));
     let mut wanted = [format!("{:?}", Changed::Approval(first.id)), format!("{:?}", Changed::Memory(key, 1))];

@@ -25,7 +25,7 @@ pub(super) async fn open(store: &EmbeddedStore, approval: &Approval) -> Result<O
         .read(move |Attempt { connection, .. }| Box::pin(async move { pending(connection, challenge, at).await }))
         .await?;
     if let Some(text) = waiting {
-        return Ok(OpenedApproval::Waiting(loaded_approval(&text)?));
+        return Ok(OpenedApproval::Waiting(Box::new(loaded_approval(&text)?)));
     }
     let text = &stored_approval(approval)?;
     let opened = store
@@ -34,7 +34,7 @@ pub(super) async fn open(store: &EmbeddedStore, approval: &Approval) -> Result<O
                 // Nothing runs beside this transaction.
                 let reserved = reserve(connection, shard_of_tree(approval.session), 1).await?;
                 if let Some(text) = pending(connection, challenge, at).await? {
-                    return Ok(OpenedApproval::Waiting(loaded_approval(&text)?));
+                    return Ok(OpenedApproval::Waiting(Box::new(loaded_approval(&text)?)));
                 }
                 if count_pending(connection, approval, at).await? >= PENDING_MAX {
                     return Ok(OpenedApproval::TooMany);
@@ -210,7 +210,7 @@ pub(super) async fn save(
                     return Err(StoreError::ApprovalConflict { id: approval.id }.into());
                 }
                 reserved.append(connection, &[Changed::Approval(approval.id)], at).await?;
-                Ok(SavedApproval::Done(saved.clone()))
+                Ok(SavedApproval::Done(Box::new(saved.clone())))
             })
         })
         .await

@@ -27,7 +27,7 @@ pub(super) async fn open(store: &PostgresStore, approval: &Approval) -> Result<O
         })
         .await?;
     if let Some(text) = waiting {
-        return Ok(OpenedApproval::Waiting(loaded_approval(&text)?));
+        return Ok(OpenedApproval::Waiting(Box::new(loaded_approval(&text)?)));
     }
     let text = &stored_approval(approval)?;
     let opened = store
@@ -36,7 +36,7 @@ pub(super) async fn open(store: &PostgresStore, approval: &Approval) -> Result<O
                 // One after the other for each session: the shard stays locked.
                 let reserved = reserve(connection, shard_of_tree(approval.session), 1).await?;
                 if let Some(text) = pending(connection, challenge, at).await? {
-                    return Ok(OpenedApproval::Waiting(loaded_approval(&text)?));
+                    return Ok(OpenedApproval::Waiting(Box::new(loaded_approval(&text)?)));
                 }
                 if count_pending(connection, approval, at).await? >= PENDING_MAX {
                     return Ok(OpenedApproval::TooMany);
@@ -208,7 +208,7 @@ pub(super) async fn save(
                     return Err(StoreError::ApprovalConflict { id: approval.id }.into());
                 }
                 reserved.append(connection, &[Changed::Approval(approval.id)], at).await?;
-                Ok(SavedApproval::Done(saved.clone()))
+                Ok(SavedApproval::Done(Box::new(saved.clone())))
             })
         })
         .await

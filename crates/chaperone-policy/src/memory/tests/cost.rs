@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::super::counter::{Granule, Sums};
-use super::super::{Amount, Change, Counter, Memory, MemoryLimits, MemoryName, RememberedSet, WINDOW_MAX};
+use super::super::{
+    Amount, ApprovalGrant, Change, Counter, Memory, MemoryLimits, MemoryName, RememberedSet, WINDOW_MAX,
+};
 use super::{NOON, name};
+use crate::ids::ApprovalId;
 use crate::timestamp::Timestamp;
 use crate::value::{EntityRef, Value};
 
@@ -82,6 +85,24 @@ fn remembered_value_costs_as_documented() {
     let before = json_bytes(&set);
     assert!(set.add(&Value::Bool(true), None, NOON, 1_024).is_err());
     assert_eq!(json_bytes(&set), before);
+}
+
+#[test]
+fn grant_costs_as_documented() {
+    let grant = ApprovalGrant {
+        step_up: "data-protection".into(),
+        action: EntityRef::action("export"),
+        resource: EntityRef::new("Document", "42"),
+        digest: "ab".repeat(32).parse().expect("a digest"),
+        until: NOON,
+        uses: std::num::NonZeroU32::MIN,
+    };
+    let mut memory = Memory::default();
+    let change = Change::Grant(ApprovalId::new(uuid::Uuid::nil()), Box::new(grant));
+    memory.apply(&change, NOON, &MemoryLimits::default(), 0).expect("has room");
+    println!("grant {} bytes, {} bytes of JSON", size_of::<(ApprovalId, ApprovalGrant)>(), json_bytes(&memory));
+    assert!(size_of::<(ApprovalId, ApprovalGrant)>() <= 184);
+    assert!(json_bytes(&memory) <= 320);
 }
 
 #[test]
