@@ -47,7 +47,7 @@ proptest! {
             let in_window = |length: Duration| allowed.iter().filter(|at| **at >= now.minus(length)).count();
             match decision.outcome {
                 Outcome::Allow => prop_assert!(in_window(*window) < *most),
-                Outcome::Deny => {
+                Outcome::Deny | Outcome::Challenge => {
                     prop_assert_eq!(decision.reason, Reason::Forbidden);
                     // Never forbidden for what is older than the window and its error.
                     let error = (*window / 60).max(Duration::from_secs(1));

@@ -7,7 +7,8 @@ use chaperone_policy::{Amount, Change, MemoryLimits, Outcome, Reason, Session, S
 use crate::common::session_id;
 use crate::fixture::*;
 
-const LIMITS: MemoryLimits = MemoryLimits { labels: 1, counters: 1, sets: 1, values_per_set: 1, value_bytes: 256 };
+const LIMITS: MemoryLimits =
+    MemoryLimits { labels: 1, counters: 1, sets: 1, values_per_set: 1, grants: 1, value_bytes: 256 };
 
 #[test]
 fn label_that_is_there_changes_nothing() {

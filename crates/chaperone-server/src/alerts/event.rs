@@ -117,6 +117,7 @@ pub(super) mod tests {
         Answer {
             id: DecisionId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)),
             decision: Decision::deny(Reason::Forbidden),
+            challenge: Box::default(),
             principal: Some(EntityRef::new("Chaperone::Workload", "spiffe://example.org/ci")),
             session: None,
             bundle: BundleNumber::new(7),

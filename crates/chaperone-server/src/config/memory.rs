@@ -48,6 +48,16 @@ pub struct MemoryConfig {
         value_parser = at_most(16_384)
     )]
     pub values: usize,
+    /// Approvals of one session or tree at most that are neither used up nor over, up to 1024
+    #[arg(
+        id = "memory-approvals-max",
+        long,
+        env = "CHAPERONE_MEMORY_APPROVALS_MAX",
+        value_name = "APPROVALS",
+        default_value = "64",
+        value_parser = at_most(1_024)
+    )]
+    pub approvals: usize,
     /// Length of one remembered value at most, as JSON, up to 512
     #[arg(
         id = "memory-value-bytes-max",
@@ -68,6 +78,7 @@ impl MemoryConfig {
             counters: self.counters,
             sets: self.sets,
             values_per_set: self.values,
+            grants: self.approvals,
             value_bytes: self.value_bytes,
         }
     }
@@ -93,9 +104,14 @@ mod tests {
 
     #[test]
     fn limits_have_ranges() {
-        for (option, max) in
-            [("labels", 1_024), ("counters", 1_024), ("sets", 256), ("values", 16_384), ("value-bytes", 512)]
-        {
+        for (option, max) in [
+            ("labels", 1_024),
+            ("counters", 1_024),
+            ("sets", 256),
+            ("values", 16_384),
+            ("approvals", 1_024),
+            ("value-bytes", 512),
+        ] {
             let parse = |value: usize| {
                 ServeConfig::try_parse_from(["chaperone".to_owned(), format!("--memory-{option}-max={value}")])
             };

@@ -287,7 +287,9 @@ fn tell(recorder: &Recorder, waiting: Waiting, settled: Settled) {
         let session = Arc::clone(cached.sessions().session());
         let principal = Some(session.principal.clone());
         let decision = judgement.decision;
-        let unheard = Answer { id, decision, principal, session: Some(session), bundle: snapshot.number, at };
+        let challenge = Box::default();
+        let session = Some(session);
+        let unheard = Answer { id, decision, challenge, principal, session, bundle: snapshot.number, at };
         recorder.unheard(&unheard, &requests);
     }
 }
