@@ -86,6 +86,14 @@ fn check_exits_1_for_a_denial_and_says_so_in_json() {
 }
 
 #[test]
+fn check_exits_1_for_a_challenge() {
+    let fakes = Fakes::start();
+    let output = run(&check(&fakes.url, "Document::\"asks\"", &[]));
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).starts_with("CHALLENGE"), "{}", stdout(&output));
+}
+
+#[test]
 fn check_exits_2_when_there_is_no_decision() {
     let fakes = Fakes::start();
     let stale = run(&check(&fakes.url, "Document::\"stale\"", &[]));

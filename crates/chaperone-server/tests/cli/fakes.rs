@@ -122,7 +122,8 @@ impl DecisionService for Fake {
         self.0.lock().expect("no panic").checks.push(request);
         let decision = match resource.id.as_str() {
             "secret" => decision(Outcome::Deny.into(), "forbidden", "no-secrets", "secrets stay here"),
-            "unknown-outcome" => decision(3, "challenge", "p", "r"),
+            "asks" => decision(Outcome::Challenge.into(), "step_up_required", "p", "r"),
+            "unknown-outcome" => decision(4, "other", "p", "r"),
             "slow" => std::future::pending().await,
             "stale" => {
                 let details = ErrorDetails::with_error_info("STALE", "chaperone", [] as [(String, String); 0]);
