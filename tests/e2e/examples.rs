@@ -146,3 +146,38 @@ async fn agent_sends_only_to_whom_it_knew() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_after_personal_data_needs_an_approval() {
+    let example = Example::start("export-after-personal-data", "Agent").await;
+    let handle = example.session().await.handle;
+    for (action, resource, code) in [
+        ("read", ("Document", "prices"), "permitted"),
+        ("send", ("Address", "client@example.org"), "permitted"),
+        ("read", ("Document", "customers"), "permitted"),
+        ("send", ("Address", "client@example.org"), "step_up_required"),
+        ("read", ("Document", "prices"), "permitted"),
+    ] {
+        assert_eq!(example.check(&handle, action, resource, None).await, code, "{action} {resource:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_after_web_content_needs_an_approval_or_ends() {
+    let example = Example::start("write-after-web-content", "Agent").await;
+    let parent = example.session().await;
+    let child = example.admin.open(admin::child_of(&parent.session)).await;
+    let write = async |handle: &str| example.check(handle, "write", ("Document", "1"), None).await;
+    assert_eq!(write(&parent.handle).await, "permitted");
+    assert_eq!(example.check(&child.handle, "browse", ("Page", "news"), None).await, "permitted");
+    assert_eq!(write(&parent.handle).await, "step_up_required");
+    assert_eq!(write(&child.handle).await, "step_up_required");
+    for _ in 0..2 {
+        assert_eq!(example.check(&parent.handle, "browse", ("Page", "news"), None).await, "permitted");
+    }
+    // The parent has read two pages, its child one.
+    assert_eq!(write(&parent.handle).await, "step_up_required");
+    assert_eq!(example.check(&parent.handle, "browse", ("Page", "more"), None).await, "permitted");
+    assert_eq!(write(&parent.handle).await, "forbidden");
+    assert_eq!(write(&child.handle).await, "forbidden");
+}

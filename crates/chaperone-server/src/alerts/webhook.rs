@@ -108,8 +108,10 @@ impl WebhookTask {
         let lost = match tokio::time::timeout_at(deadline, &mut self.task).await {
             Ok(lost) => lost.unwrap_or_else(|_| self.room.taken()),
             Err(_) => {
+                // Counted first: what is aborted gives its places back.
+                let lost = self.room.taken();
                 self.task.abort();
-                self.room.taken()
+                lost
             }
         };
         if lost > 0 {
