@@ -62,12 +62,12 @@ fn is_allowed(decision: &Decision) -> bool {
     decision.code == "permitted"
 }
 
-/// Asks until there is a decision: contention is an answer that may be asked for again.
+/// Asks until there is a decision: contention, and a busy machine's stale state, are answers that may be asked for again.
 async fn decide(caller: &Direct, request: &CheckRequest) -> Decision {
     loop {
         match caller.check(request.clone()).await {
             Ok(decision) => return decision,
-            Err(status) if matches!(status.code(), Code::Aborted | Code::DeadlineExceeded) => {}
+            Err(status) if matches!(status.code(), Code::Aborted | Code::DeadlineExceeded | Code::Unavailable) => {}
             Err(status) => panic!("no decision: {status:?}"),
         }
     }
