@@ -32,8 +32,7 @@ pub struct Bundle {
     schema: Arc<CompiledSchema>,
     schema_digest: [u8; 32],
     policies: PolicySet,
-    /// At which levels its policies change what is remembered.
-    remembers: [bool; 3],
+    remembers_principals: bool,
     entities: EntityStore,
     mapping: Mapping,
 }
@@ -93,8 +92,8 @@ impl Bundle {
             (true, Some(manifest), Some(schema), Some(policies), Some(entities), Some(mut mapping)) => {
                 mapping.keep_reads(|attribute| policies.read(attribute, schema.symbols()));
                 let schema_digest = digest(source, schema.memory());
-                let remembers = Level::ALL.map(|level| policies.remembers(level));
-                Ok(Self { manifest, schema, schema_digest, policies, remembers, entities, mapping })
+                let remembers_principals = policies.remembers(Level::Principal);
+                Ok(Self { manifest, schema, schema_digest, policies, remembers_principals, entities, mapping })
             }
             _ => Err(problems.in_order()),
         }
@@ -160,14 +159,9 @@ impl Bundle {
         Ok(request)
     }
 
-    /// Whether its policies change what is remembered at this level.
-    pub fn remembers(&self, level: Level) -> bool {
-        let [session, tree, principal] = self.remembers;
-        match level {
-            Level::Session => session,
-            Level::Tree => tree,
-            Level::Principal => principal,
-        }
+    /// Whether its policies change what is remembered of principals.
+    pub const fn remembers_principals(&self) -> bool {
+        self.remembers_principals
     }
 
     /// Whether attributes beside those that its policies read must be known to decide on this authority.

@@ -53,7 +53,7 @@ pub use manifest::{Manifest, RiskSettings};
 pub use memory::{
     Amount, ApprovalGrant, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, LimitReached, Memory, MemoryKey,
     MemoryLimits, MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, SIGNAL_ID_BYTES_MAX,
-    SIGNAL_WINDOW, SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN,
+    SIGNAL_WINDOW, SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN, is_name,
 };
 pub use problem::Problem;
 pub use remember::remember;

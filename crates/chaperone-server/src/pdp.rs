@@ -10,6 +10,7 @@ mod token_reuse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaperone_policy::mapping::Undecodable;
 use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, Outcome, Reason, Request, Timestamp};
 use chaperone_store::StoreError;
 use futures_util::future::join_all;
@@ -376,28 +377,20 @@ impl Check<'_> {
     ) -> Result<Judged, NoDecision> {
         let id = decision_id(at);
         let Pdp { judge, .. } = self.pdp;
-        let authority = match subjects {
-            Subjects::Nobody(reason) => return Ok(Judged { id, judgement: Decision::deny(*reason).into(), at }),
-            Subjects::Peer(principal) => Authority::Principal(principal),
-            Subjects::Session(cached) => Authority::Session(cached.sessions()),
-        };
-        let requests = match guarded(|| asked.read(|| self.snapshot.bundle.needs(authority)).map(drop))? {
-            Ok(()) => asked.actions(),
-            Err(undecodable) => {
-                let detail = Some(undecodable.message);
-                let decision = Decision { detail, ..Decision::deny(Reason::Undecodable) };
-                return Ok(Judged { id, judgement: decision.into(), at });
-            }
-        };
+        let read = move |authority| guarded(move || asked.read(|| self.snapshot.bundle.needs(authority)));
         let judgement = match subjects {
             Subjects::Nobody(reason) => Decision::deny(*reason).into(),
-            Subjects::Peer(principal) => {
-                judge.peer(id, &self.snapshot, principal, &evidence.presenter(false), requests, at)?
-            }
-            Subjects::Session(cached) => {
-                let presenter = evidence.presenter(asks_for_certificate(cached));
-                judge.session(id, &self.snapshot, &cached.recalled().chain, &presenter, requests, at)?
-            }
+            Subjects::Peer(principal) => match read(Authority::Principal(principal))? {
+                Ok(requests) => judge.peer(id, &self.snapshot, principal, &evidence.presenter(false), requests, at)?,
+                Err(undecodable) => denied(undecodable),
+            },
+            Subjects::Session(cached) => match read(Authority::Session(cached.sessions()))? {
+                Ok(requests) => {
+                    let presenter = evidence.presenter(asks_for_certificate(cached));
+                    judge.session(id, &self.snapshot, &cached.recalled().chain, &presenter, requests, at)?
+                }
+                Err(undecodable) => denied(undecodable),
+            },
         };
         Ok(Judged { id, judgement, at })
     }
@@ -456,6 +449,11 @@ impl Check<'_> {
         };
         Answer { id, decision, challenge, principal, session, bundle: self.snapshot.number, at }
     }
+}
+
+/// What cannot be read in one way is not guessed.
+fn denied(undecodable: Undecodable) -> Judgement {
+    Decision { detail: Some(undecodable.message), ..Decision::deny(Reason::Undecodable) }.into()
 }
 
 /// Whether the session is bound to a certificate, which is then looked at.

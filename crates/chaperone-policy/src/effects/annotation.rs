@@ -6,11 +6,9 @@ use smol_str::SmolStr;
 
 use super::{Level, Observes, Rule, Severity, Source};
 use crate::diagnostics::File;
-use crate::memory::MemoryName;
+use crate::memory::{MemoryName, ParseMemoryNameError, is_name};
 use crate::problem::Problem;
 
-/// How long a label and an alert's name may be, in characters, all of which are ASCII.
-const NAME_CHARS_MAX: usize = 64;
 /// How many items one annotation has at most: every decision that the policy determines does all of them.
 const ITEMS_MAX: usize = 32;
 /// Every annotation of this family.
@@ -205,14 +203,10 @@ fn label(item: &str) -> Parsed<'_, Rule> {
 }
 
 fn name(text: &str) -> Parsed<'_, SmolStr> {
-    let is_valid = !text.is_empty()
-        && text.len() <= NAME_CHARS_MAX
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    if is_valid {
+    if is_name(text) {
         return Ok(text.into());
     }
-    let message = "a name has 1 to 64 characters, each of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`".to_owned();
-    Err(Malformed { part: text, message })
+    Err(Malformed { part: text, message: ParseMemoryNameError::Name.to_string() })
 }
 
 fn memory_name(text: &str) -> Parsed<'_, MemoryName> {

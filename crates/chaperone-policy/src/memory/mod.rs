@@ -42,7 +42,7 @@ pub use self::counter::{CountError, Counter};
 pub use self::grant::ApprovalGrant;
 pub use self::key::{MemoryKey, ParseMemoryKeyError};
 pub use self::limits::{CLOCK_SKEW_MAX, MemoryLimits};
-pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN};
+pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN, is_name};
 use self::risk::Risk;
 pub use self::set::{LimitReached, RememberedSet};
 pub use self::signal::{SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX};

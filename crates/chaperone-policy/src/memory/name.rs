@@ -45,8 +45,7 @@ impl MemoryName {
             Some((name, window)) => (name, Some(window)),
             None => (text, None),
         };
-        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(is_valid) {
+        if !is_name(name) {
             return Err(ParseMemoryNameError::Name);
         }
         let window = window.map(|window| parse_window(window).ok_or(ParseMemoryNameError::Window)).transpose()?;
@@ -62,6 +61,12 @@ impl MemoryName {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// Whether this can name a label, a counter, a set, a step-up or an alert: 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
+pub fn is_name(text: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_valid)
 }
 
 fn parse_window(text: &str) -> Option<Duration> {

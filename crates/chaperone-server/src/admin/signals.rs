@@ -2,7 +2,7 @@
 
 use chaperone_policy::{
     Change, LABELS_MAX, Memory, MemoryKey, MemoryLimits, NAME_BYTES_MAX, SIGNAL_ID_BYTES_MAX, Session, SessionId,
-    Timestamp,
+    Timestamp, is_name,
 };
 use chaperone_store::{Committed, RevokeTarget, StoreError, StoredMemory, Transition};
 
@@ -12,8 +12,6 @@ use super::{AdminError, CATCH_UP};
 
 /// How often a signal is tried again because decisions changed the same memory: they may do so all the time, and it must get through.
 const ATTEMPTS_MAX: usize = 32;
-/// How many characters a label has at most, as in policies.
-const LABEL_CHARS_MAX: usize = 64;
 /// How far a signal moves the risk at most, in points.
 const RISK_MAX: i8 = 100;
 
@@ -216,12 +214,8 @@ fn labels(field: &str, labels: &[String]) -> Result<Vec<Change>, AdminError> {
     if labels.len() > LABELS_MAX {
         return Err(AdminError::invalid(field, format!("there may be at most {LABELS_MAX}")));
     }
-    let is_valid = |label: &str| {
-        (1..=LABEL_CHARS_MAX).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-    };
     let change = |label: &String| {
-        if is_valid(label) {
+        if is_name(label) {
             return Ok(Change::Label(label.into()));
         }
         let message = "a label has 1 to 64 characters, each of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`";

@@ -15,11 +15,11 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::failure::Failure;
 use super::refusal::Refusal;
-use super::{files, parse};
+use super::{files, output, parse};
 
 /// The longest deadline that a server is told; `grpc-timeout` has eight digits, and cannot say every duration.
 const DEADLINE_MAX: Duration = Duration::from_hours(24);
@@ -233,6 +233,32 @@ impl Link {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(self.failure(&status)),
             Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Shows what comes of a watch of `things` until Ctrl-C.
+    ///
+    /// # Errors
+    /// As they come, and when the server ends the stream: changes after that would be missed in silence.
+    pub async fn follow<T>(
+        &self,
+        things: &str,
+        mut changes: Streaming<T>,
+        mut show: impl FnMut(T) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        output::note(&format!("watching {things} at {}; Ctrl-C ends this", self.url()));
+        loop {
+            let received = tokio::select! {
+                received = changes.message() => received,
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+            };
+            show(received.map_err(|status| self.failure(&status))?.ok_or_else(|| Failure::Unreachable {
+                url: self.url(),
+                cause: "the server ended the stream".to_owned(),
+                help: format!(
+                    "it may be restarting; start the watch again, and list the {things} for what changed meanwhile"
+                ),
+            })?)?;
         }
     }
 

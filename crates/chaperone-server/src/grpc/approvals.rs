@@ -1,21 +1,17 @@
 //! `chaperone.v1.ApprovalService`.
 
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::approval_service_server::ApprovalService;
 use chaperone_policy::{Approval, ApprovalId, ApprovalScope, ApprovalState, Closing, Timestamp, Vote};
 use chaperone_store::ApprovalFilter;
-use futures_util::Stream;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::convert::{self, invalid};
-use super::status::{draining, with_reason};
+use super::watch::{Watch, watch};
 use crate::admin::AdminError;
 use crate::admin::approvals::{Answerer, Approvals, Yes};
 use crate::admin_auth::Caller;
@@ -52,7 +48,7 @@ impl ApprovalApi {
 
 #[tonic::async_trait]
 impl ApprovalService for ApprovalApi {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<api::ApprovalServiceWatchResponse, Status>> + Send>>;
+    type WatchStream = Watch<api::ApprovalServiceWatchResponse>;
 
     async fn get(
         &self,
@@ -83,25 +79,16 @@ impl ApprovalService for ApprovalApi {
         let asked = request.into_inner().filter.unwrap_or_default();
         let filter = filter(asked, self.approvals.now())?;
         let changes = self.replica.watch_approvals();
-        let (approvals, stop) = (self.approvals.clone(), self.stop.clone());
-        let stream = futures_util::stream::unfold((changes, false), move |(mut changes, ended)| {
-            let (approvals, stop, filter) = (approvals.clone(), stop.clone(), filter.clone());
+        let approvals = self.approvals.clone();
+        let read = move |id| {
+            let (approvals, filter) = (approvals.clone(), filter.clone());
             async move {
-                if ended {
-                    return None;
-                }
-                let next = tokio::select! {
-                    () = stop.cancelled() => Err(draining()),
-                    next = next_change(&mut changes, &approvals, &filter) => next,
-                };
-                let ended = next.is_err();
-                Some((
-                    next.map(|approval| api::ApprovalServiceWatchResponse { approval: Some(approval) }),
-                    (changes, ended),
-                ))
+                let (approval, now) = (approvals.get(id).await?, approvals.now());
+                Ok(matches(&filter, &approval, now)
+                    .then(|| api::ApprovalServiceWatchResponse { approval: Some(approval_to_api(&approval, now)) }))
             }
-        });
-        Ok(Response::new(Box::pin(stream)))
+        };
+        Ok(Response::new(watch("approvals", changes, self.stop.clone(), read)))
     }
 
     async fn approve(
@@ -191,32 +178,10 @@ fn filter(filter: api::ApprovalFilter, now: Timestamp) -> Result<ApprovalFilter,
     })
 }
 
-async fn next_change(
-    changes: &mut Receiver<Option<ApprovalId>>,
-    approvals: &Approvals,
-    filter: &ApprovalFilter,
-) -> Result<api::Approval, Status> {
-    loop {
-        match changes.recv().await {
-            Ok(Some(id)) => {
-                let (approval, now) = (approvals.get(id).await?, approvals.now());
-                let matches = filter.state.is_none_or(|(state, _)| state == approval.state(now))
-                    && filter.session.is_none_or(|session| session == approval.session)
-                    && filter.principal.as_ref().is_none_or(|principal| *principal == approval.principal);
-                if matches {
-                    return Ok(approval_to_api(&approval, now));
-                }
-            }
-            Ok(None) => return Err(lagged("some")),
-            Err(RecvError::Lagged(missed)) => return Err(lagged(&missed.to_string())),
-            Err(RecvError::Closed) => return Err(draining()),
-        }
-    }
-}
-
-fn lagged(missed: &str) -> Status {
-    let message = format!("{missed} changes were missed; list the approvals and watch again");
-    with_reason(Code::DataLoss, "watch_lagged", message)
+fn matches(filter: &ApprovalFilter, approval: &Approval, now: Timestamp) -> bool {
+    filter.state.is_none_or(|(state, _)| state == approval.state(now))
+        && filter.session.is_none_or(|session| session == approval.session)
+        && filter.principal.as_ref().is_none_or(|principal| *principal == approval.principal)
 }
 
 fn vote_to_api(vote: &Vote) -> api::ApprovalVote {

@@ -19,4 +19,5 @@ pub mod policies;
 pub mod sessions;
 pub mod status;
 mod unary;
+mod watch;
 mod wire;

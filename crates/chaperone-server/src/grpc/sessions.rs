@@ -1,20 +1,17 @@
 //! `chaperone.v1.SessionService`.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::session_service_server::SessionService;
 use chaperone_policy::{Binding, Grant, Life, SessionId, Task};
 use chaperone_store::{RevokeTarget, SessionFilter};
-use futures_util::Stream;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::convert::{self, invalid};
 use super::memories::memory_to_api;
-use super::status::{draining, with_reason};
+use super::watch::{Watch, watch};
 use crate::admin::AdminError;
 use crate::admin::sessions::{NewScope, NewSession, SessionState, SessionView, Sessions};
 use crate::admin::signals::{Signal, SignalRevoke, SignalTarget, Signals};
@@ -46,7 +43,7 @@ impl SessionApi {
 
 #[tonic::async_trait]
 impl SessionService for SessionApi {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<api::SessionServiceWatchResponse, Status>> + Send>>;
+    type WatchStream = Watch<api::SessionServiceWatchResponse>;
 
     async fn open(
         &self,
@@ -135,25 +132,16 @@ impl SessionService for SessionApi {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let filter = self.filter(request.into_inner().filter.unwrap_or_default())?;
         let changes = self.replica.watch_sessions();
-        let (sessions, stop) = (self.sessions.clone(), self.stop.clone());
-        let stream = futures_util::stream::unfold((changes, false), move |(mut changes, ended)| {
-            let (sessions, stop, filter) = (sessions.clone(), stop.clone(), filter.clone());
+        let sessions = self.sessions.clone();
+        let read = move |id| {
+            let (sessions, filter) = (sessions.clone(), filter.clone());
             async move {
-                if ended {
-                    return None;
-                }
-                let next = tokio::select! {
-                    () = stop.cancelled() => Err(draining()),
-                    next = next_change(&mut changes, &sessions, &filter) => next,
-                };
-                let ended = next.is_err();
-                Some((
-                    next.map(|view| api::SessionServiceWatchResponse { session: Some(session_to_api(&view)) }),
-                    (changes, ended),
-                ))
+                let view = sessions.get(id).await?;
+                Ok(matches(&filter, &view)
+                    .then(|| api::SessionServiceWatchResponse { session: Some(session_to_api(&view)) }))
             }
-        });
-        Ok(Response::new(Box::pin(stream)))
+        };
+        Ok(Response::new(watch("sessions", changes, self.stop.clone(), read)))
     }
 }
 
@@ -178,31 +166,6 @@ impl SessionApi {
             life: life.map(|life| (life, self.clock.now())),
         })
     }
-}
-
-async fn next_change(
-    changes: &mut tokio::sync::broadcast::Receiver<Option<SessionId>>,
-    sessions: &Sessions,
-    filter: &SessionFilter,
-) -> Result<SessionView, Status> {
-    loop {
-        match changes.recv().await {
-            Ok(Some(id)) => {
-                let view = sessions.get(id).await?;
-                if matches(filter, &view) {
-                    return Ok(view);
-                }
-            }
-            Ok(None) => return Err(lagged("some")),
-            Err(RecvError::Lagged(missed)) => return Err(lagged(&missed.to_string())),
-            Err(RecvError::Closed) => return Err(draining()),
-        }
-    }
-}
-
-fn lagged(missed: &str) -> Status {
-    let message = format!("{missed} changes were missed; list the sessions and watch again");
-    with_reason(Code::DataLoss, "watch_lagged", message)
 }
 
 fn matches(filter: &SessionFilter, view: &SessionView) -> bool {

@@ -78,37 +78,28 @@ impl Judge {
             if let [request] = requests {
                 return decide(request, chain);
             }
-            let mut whole: Option<Judgement> = None;
-            let mut challenged: Option<Decision> = None;
+            let (mut allowed, mut refused, mut after) = (None, None, None);
             for request in requests {
-                let before = whole.as_ref().and_then(|judged| judged.after.as_ref()).unwrap_or(chain);
-                let judged = decide(request, before);
+                let judged = decide(request, after.as_ref().unwrap_or(chain));
                 match judged.decision.outcome {
-                    Outcome::Allow => {}
-                    // Others are still asked: one of them may be denied, and all that need an approval are named at once.
-                    Outcome::Challenge => {
-                        challenged = Some(joined(challenged, judged.decision));
-                        continue;
+                    Outcome::Allow => {
+                        allowed = Some(joined(allowed, judged.decision));
+                        after = judged.after.or(after);
                     }
+                    // Others are still asked: one of them may be denied, and all that need an approval are named at once.
+                    Outcome::Challenge => refused = Some(joined(refused, judged.decision)),
                     Outcome::Deny => {
-                        challenged = Some(judged.decision);
+                        refused = Some(judged.decision);
                         break;
                     }
                 }
-                whole = Some(match whole {
-                    None => judged,
-                    Some(whole) => Judgement {
-                        decision: both(whole.decision, judged.decision),
-                        after: judged.after.or(whole.after),
-                    },
-                });
             }
-            if let Some(decision) = challenged {
+            if let Some(decision) = refused {
                 // What the others would have left behind does not happen; what the denial or the challenge does, does.
                 let (decision, after) = remember(decision, chain, now, &self.limits, decay);
                 return Judgement { decision, after };
             }
-            whole.unwrap_or_else(|| nothing_asked().into())
+            Judgement { decision: allowed.unwrap_or_else(nothing_asked), after }
         })
     }
 

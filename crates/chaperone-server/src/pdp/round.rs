@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chaperone_policy::{Bundle, Level, Memory, MemoryKey, SessionChain, Timestamp};
+use chaperone_policy::{Bundle, Memory, MemoryKey, SessionChain, Timestamp};
 use chaperone_store::{StoredMemory, Transition};
 
 use super::committer::{Settled, Waiting};
@@ -16,7 +16,7 @@ fn may_change(key: &MemoryKey, bundle: &Bundle) -> bool {
     match key {
         // Signals change these.
         MemoryKey::Session(_) | MemoryKey::Tree(_) => true,
-        MemoryKey::Principal(_) => bundle.remembers(Level::Principal),
+        MemoryKey::Principal(_) => bundle.remembers_principals(),
     }
 }
 

@@ -159,24 +159,14 @@ impl WatchArgs {
         let link = self.admin.connect().await?;
         let mut approvals = link.approvals_without_deadline();
         let request = ApprovalServiceWatchRequest { filter: Some(filter) };
-        let mut changes = link.answer(approvals.watch(request)).await?;
-        output::note(&format!("watching approvals at {}; Ctrl-C ends this", link.url()));
-        loop {
-            let received = tokio::select! {
-                received = changes.message() => received,
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-            };
-            let response = received.map_err(|status| link.failure(&status))?.ok_or_else(|| Failure::Unreachable {
-                url: link.url(),
-                cause: "the server ended the stream".to_owned(),
-                help: "it may be restarting; start the watch again, and list the approvals for what changed meanwhile"
-                    .to_owned(),
-            })?;
+        let changes = link.answer(approvals.watch(request)).await?;
+        link.follow("approvals", changes, |response| {
             let approval = response.approval.unwrap_or_default();
             match self.output {
-                Format::Json => output::print_json_line(&ApprovalJson::from(&approval))?,
-                Format::Table => output::print(&view::change(&approval))?,
+                Format::Json => output::print_json_line(&ApprovalJson::from(&approval)),
+                Format::Table => output::print(&view::change(&approval)),
             }
-        }
+        })
+        .await
     }
 }

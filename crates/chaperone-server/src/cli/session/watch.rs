@@ -36,24 +36,14 @@ impl WatchArgs {
         let request = SessionServiceWatchRequest { filter: Some(self.filter.into_filter(None)?) };
         let link = self.admin.connect().await?;
         let mut sessions = link.sessions_without_deadline();
-        let mut changes = link.answer(sessions.watch(request)).await?;
-        output::note(&format!("watching sessions at {}; Ctrl-C ends this", link.url()));
-        loop {
-            let received = tokio::select! {
-                received = changes.message() => received,
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-            };
-            let response = received.map_err(|status| link.failure(&status))?.ok_or_else(|| Failure::Unreachable {
-                url: link.url(),
-                cause: "the server ended the stream".to_owned(),
-                help: "it may be restarting; start the watch again, and list the sessions for what changed meanwhile"
-                    .to_owned(),
-            })?;
+        let changes = link.answer(sessions.watch(request)).await?;
+        link.follow("sessions", changes, |response| {
             let session = response.session.unwrap_or_default();
             match self.output {
-                Format::Json => output::print_json_line(&SessionJson::from(&session))?,
-                Format::Table => output::print(&change(&session))?,
+                Format::Json => output::print_json_line(&SessionJson::from(&session)),
+                Format::Table => output::print(&change(&session)),
             }
-        }
+        })
+        .await
     }
 }
