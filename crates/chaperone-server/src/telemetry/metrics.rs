@@ -17,11 +17,12 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 pub use self::alerts::AlertCounts;
-use self::decisions::DecisionCounts;
+use self::decisions::{DecisionCounts, PROTOCOLS};
 use self::durations::{CheckDurations, DurationsCollector};
 use super::names;
 use super::otlp::ExportCounts;
 use crate::clock::Clock;
+use crate::no_decision::NoDecision;
 
 /// What the instruments belong to.
 const SCOPE: &str = "chaperone";
@@ -66,6 +67,9 @@ pub struct Metrics {
 /// The upper ends of the buckets of commits, in seconds.
 const COMMIT_ENDS_S: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 
+/// The calls to the store whose failures are counted.
+const STORE_OPERATIONS: [&str; 3] = ["session_chain", "changes", "commit_memories"];
+
 /// The last known state, read when metrics are.
 #[derive(Debug)]
 struct Gauges {
@@ -100,12 +104,11 @@ impl Metrics {
         let check_durations = Arc::new(CheckDurations::default());
         registry.register(Box::new(DurationsCollector::new(Arc::clone(&check_durations))?))?;
         let counter = |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
-        let evaluator_differences =
-            counter("chaperone.evaluator.differences", "Decisions that Cedar's evaluator would have made otherwise");
-        // There from the start: an alert on its increase must not miss the first.
-        evaluator_differences.add(0, &[]);
-        Ok(Self {
-            evaluator_differences,
+        let metrics = Self {
+            evaluator_differences: counter(
+                "chaperone.evaluator.differences",
+                "Decisions that Cedar's evaluator would have made otherwise",
+            ),
             verified: counter("chaperone.evaluator.verified", "Decisions that were made again by Cedar's evaluator"),
             verify_dropped: counter(
                 "chaperone.evaluator.samples.dropped",
@@ -142,7 +145,36 @@ impl Metrics {
             check_durations,
             gauges,
             exports,
-        })
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// Makes what an alarm watches appear from the start: it must not miss the first increase.
+    fn begin_at_zero(&self) {
+        for (failure, protocol) in NoDecision::ALL.into_iter().flat_map(|failure| PROTOCOLS.map(|door| (failure, door)))
+        {
+            self.no_decisions.add(0, &[KeyValue::new("code", failure.code()), KeyValue::new("protocol", protocol)]);
+        }
+        for operation in STORE_OPERATIONS {
+            self.store_errors.add(0, &[KeyValue::new("operation", operation)]);
+        }
+        for result in ["ok", "error"] {
+            self.reloads.add(0, &[KeyValue::new("result", result)]);
+        }
+        self.shed.add(0, &[KeyValue::new("door", "data")]);
+        for counter in [
+            &self.decisions_in_grace,
+            &self.entity_changes,
+            &self.touches,
+            &self.committed_checks,
+            &self.commit_conflicts,
+            &self.verified,
+            &self.evaluator_differences,
+            &self.verify_dropped,
+        ] {
+            counter.add(0, &[]);
+        }
     }
 
     /// Counts a decision and how long it took. `protocol` is the door, such as `ext_authz`.
@@ -340,6 +372,23 @@ mod tests {
             ("chaperone_check_duration_seconds_count", 5.0),
         ] {
             assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_alarm_watches_is_there_from_the_start() {
+        let text = Metrics::new("r").expect("they can be made").text().expect("it is written");
+        for series in [
+            r#"chaperone_no_decisions_total{code="stale",protocol="ext_authz"}"#,
+            r#"chaperone_no_decisions_total{code="contention",protocol="grpc"}"#,
+            r#"chaperone_store_errors_total{operation="changes"}"#,
+            r#"chaperone_bundle_reloads_total{result="error"}"#,
+            r#"chaperone_shed_total{door="data"}"#,
+            "chaperone_decisions_in_grace_total",
+            "chaperone_evaluator_differences_total",
+            r#"chaperone_alerts_dropped_total{reason="expired"}"#,
+        ] {
+            assert_eq!(value(&text, series), Some(0.0), "{series}\n{text}");
         }
     }
 

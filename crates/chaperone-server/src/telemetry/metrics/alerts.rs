@@ -20,12 +20,7 @@ pub struct AlertCounts {
 impl AlertCounts {
     pub(super) fn new(meter: &Meter) -> Self {
         let counter = |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
-        let dropped = counter("chaperone.alerts.dropped", "Alerts that did not get to the webhook, by reason");
-        // There from the start: an alarm on its increase must not miss the first.
-        for reason in DROP_REASONS {
-            dropped.add(0, &[KeyValue::new("reason", reason)]);
-        }
-        Self {
+        let counts = Self {
             raised: counter("chaperone.alerts", "Alerts that decisions raised, by name and severity"),
             suppressed: counter(
                 "chaperone.alerts.suppressed",
@@ -33,8 +28,16 @@ impl AlertCounts {
             ),
             delivered: counter("chaperone.alerts.delivered", "Alerts that the webhook took"),
             retried: counter("chaperone.alerts.retried", "Attempts to deliver an alert that failed and are made again"),
-            dropped,
+            dropped: counter("chaperone.alerts.dropped", "Alerts that did not get to the webhook, by reason"),
+        };
+        // There from the start: an alarm on its increase must not miss the first.
+        for reason in DROP_REASONS {
+            counts.dropped.add(0, &[KeyValue::new("reason", reason)]);
         }
+        for counter in [&counts.suppressed, &counts.delivered, &counts.retried] {
+            counter.add(0, &[]);
+        }
+        counts
     }
 
     /// Counts an alert of a decision.

@@ -8,7 +8,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 /// The doors that have a row; the last stands for any other.
-const PROTOCOLS: [&str; 3] = ["ext_authz", "grpc", "other"];
+pub(super) const PROTOCOLS: [&str; 3] = ["ext_authz", "grpc", "other"];
 
 /// Every reason, in the order of [`position`].
 const REASONS: [Reason; 16] = [
