@@ -14,6 +14,7 @@ mod bundles;
 mod cli;
 mod commands;
 mod configuration;
+mod dashboards;
 mod doors;
 mod embedded;
 mod entities;
