@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Decision, Outcome, Value};
+use chaperone_api::chaperone::v1::{
+    ActionRequest, ApprovalServiceApproveRequest, CheckRequest, Decision, Outcome, SessionServiceOpenRequest, Value,
+};
 use chaperone_e2e::admin::{self, entity};
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
@@ -125,6 +127,94 @@ async fn denied_approval_leaves_the_challenge_and_is_asked_for_anew() {
         assert_eq!(closed["decided"]["comment"], "not today", "{closed}");
         refused(replica, &["approve", &id, "--by", "cat"], "already");
         assert_ne!(asked(&export(&world, &handle, "42", 5).await), id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_above_the_requester_approves_and_all_of_them_must_be_live() {
+    let manifests = ["", "[step_up.data-protection]\nowner_may_approve = true\n"];
+    for (manifest, owner_may) in manifests.into_iter().zip([false, true]) {
+        let world = world(1, manifest).await;
+        let replica = &world.replicas[0];
+        let root = world
+            .open(SessionServiceOpenRequest { owner: "ann@example.com".to_owned(), ..admin::agent("planner") })
+            .await;
+        let child = SessionServiceOpenRequest { owner: "bob@example.com".to_owned(), ..admin::child_of(&root.session) };
+        let child = world.open(SessionServiceOpenRequest { principal: Some(entity("Agent", "worker")), ..child }).await;
+        let leaf = SessionServiceOpenRequest { owner: "cat@example.com".to_owned(), ..admin::child_of(&child.session) };
+        let leaf = world.open(SessionServiceOpenRequest { principal: Some(entity("Agent", "reader")), ..leaf }).await;
+        assert_eq!(world.send(Request::get("/documents/7").session(&leaf.handle)).await.status, 200);
+        let id = asked(&export(&world, &leaf.handle, "42", 5).await);
+        for by in ["reader", "Agent::\"worker\"", "PLANNER"] {
+            refused(replica, &["approve", &id, "--by", by], "may not approve");
+        }
+        for by in ["cat@example.com", "bob@example.com", "Ann@Example.com"] {
+            if owner_may {
+                done(replica, &["approve", &id, "--by", by]);
+                break;
+            }
+            refused(replica, &["approve", &id, "--by", by], "may not approve");
+        }
+        // For another export; then one above it ends.
+        let id = asked(&export(&world, &leaf.handle, "43", 5).await);
+        world.admin.revoke(&root.session.id).await;
+        refused(replica, &["approve", &id, "--by", "dan@example.com"], "and session");
+        let mut approvals = world.admin.approvals.clone();
+        let request = ApprovalServiceApproveRequest { approval_id: id, by: "dan".to_owned(), ..Default::default() };
+        let status = approvals.approve(request).await.expect_err("an ancestor has ended");
+        let has_reason = String::from_utf8_lossy(status.details()).contains("ancestor_ended");
+        assert!(status.code() == Code::FailedPrecondition && has_reason, "{status:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawn_grant_is_challenged_again_on_every_replica() {
+    let world = world(2, "").await;
+    let [one, two] = [&world.replicas[0], &world.replicas[1]];
+    let handle = reader_of_pii(&world).await;
+    let id = asked(&export(&world, &handle, "42", 5).await);
+    done(one, &["approve", &id, "--by", "bob", "--uses", "3"]);
+    assert_eq!(export(&world, &handle, "42", 5).await.status, 200);
+    let withdrawn = done(two, &["cancel", &id, "--by", "cat", "--comment", "a mistake"]);
+    assert_eq!((&withdrawn["state"], &withdrawn["withdrawn_uses"]), (&"cancelled".into(), &2.into()), "{withdrawn}");
+    assert_eq!((&withdrawn["decided"]["by"], &withdrawn["votes"][0]["by"]), (&"cat".into(), &"bob".into()));
+    assert_eq!(withdrawn["granted_until"], Json::Null);
+    // Again, it is as it is; nobody approves it any more.
+    assert_eq!(done(one, &["cancel", &id, "--by", "dan"])["decided"]["by"], "cat");
+    refused(one, &["approve", &id, "--by", "dan"], "cancelled already");
+    let table = cli::run(&[
+        "approval",
+        "show",
+        &id,
+        "--admin",
+        &format!("http://{}", one.admin),
+        "--token-file",
+        &chaperone::admin_token_file(),
+    ]);
+    assert!(table.stdout.contains("2 of 3 uses"), "{table:?}");
+    // The replica that was told asks again at once, the other when it has read the feed.
+    let request = question(&handle);
+    assert_eq!(decide(&Direct::to(two).await, request.clone()).await.outcome(), Outcome::Challenge);
+    let other = Direct::to(one).await;
+    wait::until("the withdrawal reaches the other replica", async || {
+        (decide(&other, request.clone()).await.outcome() == Outcome::Challenge).then_some(())
+    })
+    .await;
+
+    // What is used up cannot be taken back.
+    let handle = reader_of_pii(&world).await;
+    let id = asked(&export(&world, &handle, "42", 5).await);
+    done(one, &["approve", &id, "--by", "bob"]);
+    assert_eq!(export(&world, &handle, "42", 5).await.status, 200);
+    refused(one, &["cancel", &id, "--by", "cat"], "nothing is left to withdraw");
+    let mut metrics = String::new();
+    for replica in [one, two] {
+        metrics += &Request::get("/metrics").send(replica.http).await.text();
+    }
+    for series in
+        ["chaperone_approvals_total{event=\"withdrawn\"} 1", "chaperone_approvals_total{event=\"approved\"} 2"]
+    {
+        assert!(metrics.contains(series), "{series}: {metrics}");
     }
 }
 

@@ -2,22 +2,27 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Decision, Value};
-use chaperone_e2e::admin::{self, entity};
+use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Decision, Session, SessionServiceGetRequest, Value};
+use chaperone_e2e::admin::{self, Opened, entity};
 use chaperone_e2e::bundles::Bundle;
+use chaperone_e2e::chaperone::Chaperone;
 use chaperone_e2e::direct::{Direct, read};
 use chaperone_e2e::process::Signal;
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic::Code;
 
 /// How many exports a session may make.
 const BUDGET: usize = 5;
+/// How many budgets one outage meets.
+const AT_ONCE: usize = 20;
 /// How many callers there are at once.
 const CALLERS: usize = 64;
 
@@ -73,13 +78,33 @@ async fn decide(caller: &Direct, request: &CheckRequest) -> Decision {
     }
 }
 
+/// How often a budget is spent: `CHAPERONE_BUDGET_REPETITIONS`, or as often as every run does it.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is its runner's choice")]
+fn repetitions(least: usize) -> usize {
+    let asked = std::env::var("CHAPERONE_BUDGET_REPETITIONS").ok();
+    asked.map_or(least, |count| count.parse().expect("CHAPERONE_BUDGET_REPETITIONS is a number"))
+}
+
+/// How many exports the store knows of a session.
+async fn stored(world: &World, session: &Session) -> usize {
+    let request = SessionServiceGetRequest { session_id: session.id.clone() };
+    let shown = world.admin.sessions.clone().get(request).await.expect("it is shown").into_inner();
+    let memory = shown.memory.and_then(|memory| memory.session).expect("what is remembered of it");
+    let count = memory.counts.into_iter().find(|count| count.name == "exports").and_then(|count| count.amount?.kind);
+    match count {
+        None => 0,
+        Some(Kind::Long(count)) => usize::try_from(count).expect("it counts up"),
+        Some(other) => panic!("no count: {other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn budget_of_k_allows_exactly_k_on_four_replicas() {
     let world =
         World::builder().replicas(4).bundle(budget("exports", "context.session.counts[\"exports\"]")).start().await;
     let callers = callers(&world).await;
-    for _ in 0..20 {
-        let handle = world.session().await.handle;
+    for _ in 0..repetitions(20) {
+        let Opened { session, handle } = world.session().await;
         let mut checks = JoinSet::new();
         for number in 0..CALLERS {
             let (caller, request) = (callers[number % callers.len()].clone(), export(&handle));
@@ -96,6 +121,7 @@ async fn budget_of_k_allows_exactly_k_on_four_replicas() {
             })
             .await;
         }
+        assert_eq!(stored(&world, &session).await, BUDGET);
     }
 }
 
@@ -126,63 +152,108 @@ async fn tree_and_principal_share_one_budget() {
     }
 }
 
+/// The sessions of one outage, whose budgets are spent while it lasts.
+#[derive(Default)]
+struct Load {
+    sessions: Vec<Opened>,
+    /// How many exports of each were answered with an allow.
+    allowed: Vec<AtomicUsize>,
+    /// The first was.
+    begun: Notify,
+}
+
+impl Load {
+    fn new(sessions: Vec<Opened>) -> Arc<Self> {
+        let allowed = sessions.iter().map(|_| AtomicUsize::new(0)).collect();
+        Arc::new(Self { sessions, allowed, begun: Notify::new() })
+    }
+
+    fn allowed(&self) -> usize {
+        self.allowed.iter().map(|allowed| allowed.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// Asks for one export after the other, of the sessions that are asked for now, until nobody is to ask any more.
+async fn spend(caller: Direct, mut loads: watch::Receiver<Arc<Load>>, first: usize) {
+    for turn in first.. {
+        let load = Arc::clone(&loads.borrow_and_update());
+        if load.sessions.is_empty() {
+            return;
+        }
+        let place = turn % load.sessions.len();
+        match caller.check(export(&load.sessions[place].handle)).await {
+            Ok(decision) if is_allowed(&decision) => {
+                load.allowed[place].fetch_add(1, Ordering::Relaxed);
+                load.begun.notify_one();
+            }
+            Ok(decision) => assert_eq!(decision.code, "forbidden"),
+            // In an outage nothing is decided; that costs somebody their budget, and nobody gets more.
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn budget_holds_while_a_replica_is_killed_and_postgres_restarts() {
     let bundle = budget("exports", "context.session.counts[\"exports\"]");
     let mut world = World::builder().own_postgres().replicas(4).bundle(bundle).start().await;
     let callers = callers(&world).await;
-    let mut handles = Vec::new();
-    for _ in 0..50 {
-        handles.push(world.session().await.handle);
-    }
-    let allowed: Arc<Vec<AtomicUsize>> = Arc::new(handles.iter().map(|_| AtomicUsize::new(0)).collect());
-    let (asked, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let repetitions = repetitions(AT_ONCE);
+    let loads = watch::Sender::new(Load::new(vec![world.session().await]));
+    let (mut spent, mut unanswered) = (Vec::new(), 0);
     let mut clients = JoinSet::new();
     for number in 0..CALLERS {
-        let (caller, handles) = (callers[number % callers.len()].clone(), handles.clone());
-        let (allowed, asked, stop) = (Arc::clone(&allowed), Arc::clone(&asked), Arc::clone(&stop));
-        clients.spawn(async move {
-            for turn in number.. {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                let place = turn % handles.len();
-                match caller.check(export(&handles[place])).await {
-                    Ok(decision) if is_allowed(&decision) => _ = allowed[place].fetch_add(1, Ordering::Relaxed),
-                    Ok(decision) => assert_eq!(decision.code, "forbidden"),
-                    // In an outage nothing is decided; that costs somebody their budget, and nobody gets more.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-                }
-                asked.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        clients.spawn(spend(callers[number % callers.len()].clone(), loads.subscribe(), number));
     }
-    let has_asked = async |count: usize| {
-        wait::until("the load goes on", async || (asked.load(Ordering::Relaxed) >= count).then_some(())).await;
-    };
-    has_asked(200).await;
-    world.replicas[3].process().signal(Signal::Kill);
-    let count = asked.load(Ordering::Relaxed);
-    has_asked(count + 100).await;
-    world.database.server().kill();
-    world.database.server().restart();
-    // All that is left of every budget is spent, and no more.
-    wait::within(Duration::from_mins(1), "every budget is spent", async || {
-        for handle in &handles {
-            let spent = callers[0].check(export(handle)).await;
-            if !spent.is_ok_and(|decision| decision.code == "forbidden") {
-                return None;
-            }
+    for outage in 0..repetitions.div_ceil(AT_ONCE) {
+        let mut sessions = Vec::new();
+        for _ in 0..AT_ONCE.min(repetitions - outage * AT_ONCE) {
+            sessions.push(world.session().await);
         }
-        Some(())
-    })
-    .await;
-    stop.store(true, Ordering::Relaxed);
-    clients.join_all().await;
-    for (place, allowed) in allowed.iter().enumerate() {
-        let allowed = allowed.load(Ordering::Relaxed);
-        assert!(allowed <= BUDGET, "session {place} was allowed {allowed} exports");
+        let load = Load::new(sessions);
+        loads.send_replace(Arc::clone(&load));
+        // At the first allow: what is under way then may be stored without an answer, or not at all.
+        timeout(wait::PATIENCE, load.begun.notified()).await.expect("budgets are being spent");
+        // Any but the first, which is asked what became of it.
+        let killed = &mut world.replicas[1 + outage % 3];
+        killed.process().signal(Signal::Kill);
+        world.database.server().kill();
+        unanswered += load.sessions.len() * BUDGET - load.allowed();
+        world.database.server().restart();
+        let addresses = [killed.data, killed.admin, killed.http];
+        *killed = Chaperone::spawn_at(&world.database.url(), &[], addresses);
+        killed.ready().await;
+        // All that is left of every budget is spent, and no more.
+        wait::within(Duration::from_mins(1), "every budget is spent", async || {
+            for opened in &load.sessions {
+                let spent = callers[0].check(export(&opened.handle)).await;
+                if !spent.is_ok_and(|decision| decision.code == "forbidden") {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+        for (opened, allowed) in load.sessions.iter().zip(&load.allowed) {
+            let (allowed, stored) = (allowed.load(Ordering::Relaxed), stored(&world, &opened.session).await);
+            assert!(allowed <= stored, "{} was allowed {allowed} exports, and {stored} are stored", opened.session.id);
+            assert_eq!(stored, BUDGET);
+        }
+        spent.push(load);
     }
+    loads.send_replace(Arc::default());
+    clients.join_all().await;
+    // Again when nobody is answered any more.
+    let allowed: Vec<_> =
+        spent.iter().flat_map(|load| &load.allowed).map(|count| count.load(Ordering::Relaxed)).collect();
+    assert!(allowed.iter().all(|allowed| *allowed <= BUDGET), "{allowed:?}");
+    println!(
+        "{} budgets of {BUDGET}, {} outages: {unanswered} uses were open when they began, {} of {} were answered",
+        allowed.len(),
+        spent.len(),
+        allowed.iter().sum::<usize>(),
+        allowed.len() * BUDGET
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

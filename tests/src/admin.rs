@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chaperone_api::chaperone::v1::approval_service_client::ApprovalServiceClient;
 use chaperone_api::chaperone::v1::entity_service_client::EntityServiceClient;
 use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
 use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
@@ -33,6 +34,8 @@ pub struct Admin {
     pub policies: PolicyServiceClient<AdminChannel>,
     /// Entities.
     pub entities: EntityServiceClient<AdminChannel>,
+    /// Approvals.
+    pub approvals: ApprovalServiceClient<AdminChannel>,
 }
 
 /// Adds the token to every call.
@@ -62,7 +65,8 @@ impl Admin {
             // Tests send more than the server takes; the client must not be what refuses it.
             policies: PolicyServiceClient::with_interceptor(channel.clone(), token.clone())
                 .max_encoding_message_size(usize::MAX),
-            entities: EntityServiceClient::with_interceptor(channel, token),
+            entities: EntityServiceClient::with_interceptor(channel.clone(), token.clone()),
+            approvals: ApprovalServiceClient::with_interceptor(channel, token),
         }
     }
 

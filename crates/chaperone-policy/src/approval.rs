@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::ids::{ApprovalId, BundleNumber, DecisionId, SessionId};
-use crate::memory::{ApprovalGrant, MemoryKey};
+use crate::memory::{ApprovalGrant, Memory, MemoryKey};
 use crate::session::{Session, Task};
 use crate::step_up::{AttributesDigest, StepUp, StepUpSettings};
 use crate::timestamp::Timestamp;
@@ -58,7 +58,7 @@ pub struct Approval {
     pub decision: DecisionId,
     /// How many people must say yes.
     pub approvers: u32,
-    /// Whether the owner may be one of them.
+    /// Whether an owner may be one of them: the session's, or an ancestor's.
     pub owner_may_approve: bool,
     /// How long it may count, in microseconds.
     pub max_duration_us: u64,
@@ -122,6 +122,24 @@ pub struct Decided {
     pub vote: Vote,
     /// Until when what was approved counts.
     pub granted_until: Option<Timestamp>,
+    /// How many uses were taken back, where it was withdrawn after it had been approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<NonZeroU32>,
+}
+
+/// On whose behalf something is asked: who acts in a session, and who answers for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requester {
+    /// Who acts.
+    pub principal: EntityRef,
+    /// Who answers for that.
+    pub owner: String,
+}
+
+impl From<&Session> for Requester {
+    fn from(session: &Session) -> Self {
+        Self { principal: session.principal.clone(), owner: session.owner.clone() }
+    }
 }
 
 /// What an answer says.
@@ -180,8 +198,14 @@ pub enum ApprovalError {
     OwnRequest {
         /// Who tried.
         by: String,
-        /// The session's principal, or its owner.
+        /// The session's principal or its owner, or an ancestor's.
         role: &'static str,
+    },
+    /// What it granted is used up or over, so that there is nothing to withdraw.
+    #[error("what approval `{id}` granted is used up or over; nothing is left to withdraw")]
+    Spent {
+        /// The approval.
+        id: ApprovalId,
     },
     /// Several people must say yes, not one several times.
     #[error("`{by}` has approved this already; another person must")]
@@ -278,17 +302,15 @@ impl Approval {
         }
     }
 
-    /// Takes a yes. With the last that is needed it is approved: [`grant`](Self::grant) then says what for.
+    /// Takes a yes. With the last that is needed it is approved: [`grant`](Self::grant) then says what for. `ancestors` are those of the
+    /// session that asked: whoever delegated asks as well.
     ///
     /// # Errors
     /// When it does not wait any more, this person may not approve it or has, or the terms are wider than they may be.
-    pub fn approve(&self, vote: Vote, terms: Terms) -> Result<Self, ApprovalError> {
+    pub fn approve(&self, vote: Vote, terms: Terms, ancestors: &[Requester]) -> Result<Self, ApprovalError> {
         self.require_pending(vote.at)?;
-        if is_same(&vote.by, &self.principal.id) || is_same(&vote.by, &self.principal.to_string()) {
-            return Err(ApprovalError::OwnRequest { by: vote.by, role: "the session's principal" });
-        }
-        if !self.owner_may_approve && is_same(&vote.by, &self.owner) {
-            return Err(ApprovalError::OwnRequest { by: vote.by, role: "the session's owner" });
+        if let Some(role) = self.role(&vote.by, ancestors) {
+            return Err(ApprovalError::OwnRequest { by: vote.by, role });
         }
         if self.votes.iter().any(|earlier| is_same(&earlier.by, &vote.by)) {
             return Err(ApprovalError::SamePerson { by: vote.by });
@@ -304,7 +326,7 @@ impl Approval {
         approved.votes.push(vote.clone());
         if approved.votes.len() >= self.approvers as usize {
             let granted_until = Some(vote.at.plus(Duration::from_micros(terms.duration_us)));
-            approved.decided = Some(Decided { verdict: Verdict::Approved, vote, granted_until });
+            approved.decided = Some(Decided { verdict: Verdict::Approved, vote, granted_until, withdrawn: None });
         }
         Ok(approved)
     }
@@ -319,7 +341,41 @@ impl Approval {
             Closing::Deny => Verdict::Denied,
             Closing::Cancel => Verdict::Cancelled,
         };
-        Ok(Self { decided: Some(Decided { verdict, vote, granted_until: None }), ..self.clone() })
+        let decided = Some(Decided { verdict, vote, granted_until: None, withdrawn: None });
+        Ok(Self { decided, ..self.clone() })
+    }
+
+    /// Takes back what was granted: out of `memory`, where it stands. Who approved it stays known.
+    ///
+    /// # Errors
+    /// When it is not approved, or what it granted is used up or over.
+    pub fn withdraw(&self, vote: Vote, memory: &mut Memory) -> Result<Self, ApprovalError> {
+        match self.state(vote.at) {
+            ApprovalState::Approved => {}
+            state => return Err(ApprovalError::Over { id: self.id, state }),
+        }
+        let withdrawn = memory.withdraw(self.id, vote.at).ok_or(ApprovalError::Spent { id: self.id })?;
+        let verdict = Verdict::Cancelled;
+        let decided = Some(Decided { verdict, vote, granted_until: None, withdrawn: Some(withdrawn) });
+        Ok(Self { decided, ..self.clone() })
+    }
+
+    /// What somebody is to the request who may therefore not approve it; `None` for everybody else.
+    fn role(&self, by: &str, ancestors: &[Requester]) -> Option<&'static str> {
+        let acts = |principal: &EntityRef| is_same(by, &principal.id) || is_same(by, &principal.to_string());
+        if acts(&self.principal) {
+            return Some("the session's principal");
+        }
+        if ancestors.iter().any(|ancestor| acts(&ancestor.principal)) {
+            return Some("the principal of an ancestor");
+        }
+        if self.owner_may_approve {
+            return None;
+        }
+        if is_same(by, &self.owner) {
+            return Some("the session's owner");
+        }
+        ancestors.iter().any(|ancestor| is_same(by, &ancestor.owner)).then_some("the owner of an ancestor")
     }
 
     /// What it grants, and in whose memory that is to stand; `None` unless it is approved.

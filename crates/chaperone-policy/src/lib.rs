@@ -39,8 +39,8 @@ mod timestamp;
 mod value;
 
 pub use approval::{
-    Approval, ApprovalError, ApprovalScope, ApprovalState, AskedBy, COMMENT_BYTES_MAX, Closing, Decided, Terms,
-    USES_MAX, Verdict, Vote,
+    Approval, ApprovalError, ApprovalScope, ApprovalState, AskedBy, COMMENT_BYTES_MAX, Closing, Decided, Requester,
+    Terms, USES_MAX, Verdict, Vote,
 };
 pub use bundle::{Bundle, RequestError};
 pub use decide::{Authority, decide, decide_by_cedar};

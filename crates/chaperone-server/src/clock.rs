@@ -43,7 +43,7 @@ const LOOK_AGAIN_US: i64 = 1_000;
 #[derive(Debug)]
 enum Source {
     System { started: Instant },
-    Manual { wall: AtomicI64, steady: AtomicI64 },
+    Manual { started: Instant, wall: AtomicI64, steady: AtomicI64 },
 }
 
 impl Clock {
@@ -54,7 +54,8 @@ impl Clock {
 
     /// A clock for tests, which stands at `start` until it is moved.
     pub fn manual(start: Timestamp) -> Self {
-        Self::over(Source::Manual { wall: AtomicI64::new(start.as_micros()), steady: AtomicI64::new(0) })
+        let (wall, steady) = (AtomicI64::new(start.as_micros()), AtomicI64::new(0));
+        Self::over(Source::Manual { started: Instant::now(), wall, steady })
     }
 
     fn over(source: Source) -> Self {
@@ -73,12 +74,12 @@ impl Clock {
     /// The time now by both clocks, read together.
     pub fn moment(&self) -> Moment {
         let Inner { source, offset, look_at } = &*self.0;
-        let mut instant = Instant::now();
+        let mut instant = source.instant();
         let mut steady = source.steady(instant);
         if steady >= look_at.load(Ordering::Acquire) {
             // The wall clock is read first, so that a pause in between makes the offset smaller, never larger.
             let wall = source.wall();
-            instant = Instant::now();
+            instant = source.instant();
             steady = source.steady(instant);
             offset.fetch_max(wall.saturating_sub(steady), Ordering::Relaxed);
             // After the offset, so that whoever sees this does not miss that.
@@ -95,7 +96,7 @@ impl Clock {
 
     /// Moves a manual clock on. Does nothing to the machine's clock.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { wall, steady } = &self.0.source {
+        if let Source::Manual { wall, steady, .. } = &self.0.source {
             let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
             wall.fetch_add(micros, Ordering::Relaxed);
             steady.fetch_add(micros, Ordering::Relaxed);
@@ -139,6 +140,16 @@ impl Source {
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX)),
             Self::Manual { wall, .. } => wall.load(Ordering::Relaxed),
+        }
+    }
+
+    /// By the steady clock. A manual one stands still with all that is measured by it, such as how old the state is.
+    fn instant(&self) -> Instant {
+        match self {
+            Self::System { .. } => Instant::now(),
+            Self::Manual { started, steady, .. } => {
+                *started + Duration::from_micros(u64::try_from(steady.load(Ordering::Relaxed)).unwrap_or(0))
+            }
         }
     }
 

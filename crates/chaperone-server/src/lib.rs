@@ -16,6 +16,8 @@ pub mod pdp;
 pub mod presenter;
 pub mod recorder;
 pub mod replica;
+#[cfg(test)]
+mod session_model;
 pub mod shutdown;
 pub mod spiffe;
 pub mod telemetry;

@@ -11,7 +11,7 @@ use crate::alerts::{self, Alerts, Webhook};
 use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol};
-use crate::telemetry::{DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
+use crate::telemetry::{ApprovalEvent, DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
 
 /// How many decisions a slow listener may fall behind.
 const EVENTS_BACKLOG: usize = 1024;
@@ -73,6 +73,11 @@ impl Recorder {
     pub fn new(metrics: Arc<Metrics>, spans: DecisionSpans, clock: Clock) -> Self {
         let alerts = Alerts::new(Arc::clone(&metrics));
         Self { metrics, spans, alerts, clock, events: Arc::default() }
+    }
+
+    /// Counts an approval that a challenge asked for.
+    pub fn approval_asked(&self) {
+        self.metrics.approvals().became(ApprovalEvent::Asked);
     }
 
     /// With a webhook for alerts.

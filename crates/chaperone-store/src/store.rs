@@ -126,8 +126,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Approval>, StoreError>;
 
-    /// Replaces an approval that is stored as pending with `approval.version`; the stored one has that plus one. `granted` is written
-    /// with it, both or neither, as by [`Store::commit_memories`].
+    /// How many approvals wait for answers at `at`.
+    async fn approvals_waiting(&self, at: Timestamp) -> Result<u64, StoreError>;
+
+    /// Replaces an approval that is stored as pending with `approval.version`, or one that is stored as approved where it is cancelled
+    /// now; the stored one has that plus one. The memory `granted`, with what it grants or without what it granted, is written with
+    /// it, both or neither, as by [`Store::commit_memories`].
     ///
     /// # Errors
     /// [`StoreError::ApprovalConflict`] when its version is another, or it was answered already. Nothing is changed.

@@ -3676,6 +3676,9 @@ pub struct Approval {
     /// Who decided it: the last who said yes, or who said no or withdrew it.
     #[prost(message, optional, tag = "26")]
     pub decided: ::core::option::Option<ApprovalVote>,
+    /// How many uses were taken back, where it was cancelled after it had been approved; 0 otherwise.
+    #[prost(uint32, tag = "27")]
+    pub withdrawn_uses: u32,
 }
 /// Which one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4062,7 +4065,8 @@ pub mod approval_service_client {
             self.inner.server_streaming(req, path, codec).await
         }
         /// Says yes. When enough people have, the action may go ahead within the terms. Whoever approved an approved one may say it again:
-        /// nothing changes.
+        /// nothing changes. The principals of the session and of its ancestors never may, and their owners only where the step-up's settings
+        /// say so (`approver_is_requester`). The session (`session_ended`) and all its ancestors (`ancestor_ended`) must be live.
         pub async fn approve(
             &mut self,
             request: impl tonic::IntoRequest<super::ApprovalServiceApproveRequest>,
@@ -4112,7 +4116,8 @@ pub mod approval_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.ApprovalService", "Deny"));
             self.inner.unary(req, path, codec).await
         }
-        /// Withdraws the question, for whatever reason.
+        /// Withdraws the question, for whatever reason; or, of an approved one, what it granted and is not used up or over: the next check is
+        /// challenged again. To cancel what is cancelled changes nothing.
         pub async fn cancel(
             &mut self,
             request: impl tonic::IntoRequest<super::ApprovalServiceCancelRequest>,
@@ -4183,7 +4188,8 @@ pub mod approval_service_server {
             request: tonic::Request<super::ApprovalServiceWatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
         /// Says yes. When enough people have, the action may go ahead within the terms. Whoever approved an approved one may say it again:
-        /// nothing changes.
+        /// nothing changes. The principals of the session and of its ancestors never may, and their owners only where the step-up's settings
+        /// say so (`approver_is_requester`). The session (`session_ended`) and all its ancestors (`ancestor_ended`) must be live.
         async fn approve(
             &self,
             request: tonic::Request<super::ApprovalServiceApproveRequest>,
@@ -4199,7 +4205,8 @@ pub mod approval_service_server {
             tonic::Response<super::ApprovalServiceDenyResponse>,
             tonic::Status,
         >;
-        /// Withdraws the question, for whatever reason.
+        /// Withdraws the question, for whatever reason; or, of an approved one, what it granted and is not used up or over: the next check is
+        /// challenged again. To cancel what is cancelled changes nothing.
         async fn cancel(
             &self,
             request: tonic::Request<super::ApprovalServiceCancelRequest>,

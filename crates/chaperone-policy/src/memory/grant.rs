@@ -66,6 +66,11 @@ impl Memory {
         Ok(())
     }
 
+    /// Takes back what a person approved. Says how many uses it had left; `None` when it is not there, over, or used up.
+    pub fn withdraw(&mut self, approval: ApprovalId, now: Timestamp) -> Option<NonZeroU32> {
+        self.grants.remove(&approval).filter(|grant| !grant.is_over(now)).map(|grant| grant.uses)
+    }
+
     /// Takes one use of what a person approved.
     pub(super) fn use_grant(&mut self, approval: ApprovalId, now: Timestamp) -> Result<(), ChangeError> {
         let Some(grant) = self.grants.get_mut(&approval).filter(|grant| !grant.is_over(now)) else {

@@ -21,7 +21,7 @@ pub struct StepUpSettings {
     /// How many people must say yes: distinct ones.
     #[serde(deserialize_with = "approvers")]
     pub approvers: u32,
-    /// Whether the session's owner may be one of them.
+    /// Whether an owner may be one of them: the session's, or an ancestor's. Principals never may.
     pub owner_may_approve: bool,
     /// How long an approval lasts at most, and unless its approver says less.
     #[serde(deserialize_with = "duration")]

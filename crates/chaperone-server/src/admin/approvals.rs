@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chaperone_policy::{
     Approval, ApprovalError, ApprovalId, ApprovalScope, ApprovalState, COMMENT_BYTES_MAX, Change, Closing, Life,
-    MemoryLimits, NAME_BYTES_MAX, Terms, Timestamp, Vote,
+    MemoryKey, MemoryLimits, NAME_BYTES_MAX, Requester, Terms, Timestamp, Vote,
 };
 use chaperone_store::{ApprovalFilter, SavedApproval, Store, StoreError, StoredMemory};
 
@@ -14,6 +14,10 @@ use super::sessions::check_length;
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
 use crate::replica::Replica;
+use crate::telemetry::{ApprovalEvent, Metrics};
+
+/// How often a withdrawal is tried again because decisions changed the same memory: it must get through.
+const WITHDRAW_ATTEMPTS_MAX: usize = 32;
 
 /// The approval use cases.
 #[derive(Clone, Debug)]
@@ -21,6 +25,7 @@ pub struct Approvals {
     replica: Arc<Replica>,
     clock: Clock,
     limits: MemoryLimits,
+    metrics: Arc<Metrics>,
 }
 
 /// Who answers, and what they note.
@@ -47,8 +52,8 @@ pub struct Yes {
 
 impl Approvals {
     /// Over one replica's store. At most `limits.grants` approvals count in one session or tree at once.
-    pub fn new(replica: Arc<Replica>, clock: Clock, limits: MemoryLimits) -> Self {
-        Self { replica, clock, limits }
+    pub fn new(replica: Arc<Replica>, clock: Clock, limits: MemoryLimits, metrics: Arc<Metrics>) -> Self {
+        Self { replica, clock, limits, metrics }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -86,7 +91,7 @@ impl Approvals {
     /// Whose yes is already among those of an approved one is told so again, and nothing is changed.
     ///
     /// # Errors
-    /// When it does not wait any more, its session has ended, this person may not approve it, or the store fails.
+    /// When it does not wait any more, its session or an ancestor has ended, this person may not approve it, or the store fails.
     pub async fn approve(&self, id: ApprovalId, answerer: &Answerer, yes: Yes) -> Result<Approval, AdminError> {
         check_answerer(answerer)?;
         for _ in 0..CONFLICT_RETRIES {
@@ -95,12 +100,18 @@ impl Approvals {
             if approval.state(now) == ApprovalState::Approved && approval.has_vote_of(&answerer.by) {
                 return Ok(approval);
             }
-            self.require_live(&approval, now).await?;
+            let ancestors = self.live_ancestors(&approval, now).await?;
             let duration = yes.duration.unwrap_or(approval.max_duration());
-            let approved = approval.approve(vote(answerer, now), Terms::new(yes.scope, yes.uses, duration))?;
+            let terms = Terms::new(yes.scope, yes.uses, duration);
+            let approved = approval.approve(vote(answerer, now), terms, &ancestors)?;
             let granted = self.granted(&approved, now).await?;
             match self.store().save_approval(&approved, granted.as_ref(), now).await {
-                Ok(SavedApproval::Done(saved)) => return Ok(self.told(*saved, &answerer.by).await),
+                Ok(SavedApproval::Done(saved)) => {
+                    if saved.decided.is_some() {
+                        self.metrics.approvals().became(ApprovalEvent::Approved);
+                    }
+                    return Ok(self.told(*saved, &answerer.by).await);
+                }
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -108,17 +119,31 @@ impl Approvals {
         Err(AdminError::Store(StoreError::ApprovalConflict { id }))
     }
 
-    /// Takes a no, or withdraws it.
+    /// Takes a no, or withdraws it. What an approved one has granted is taken out of the memory in one transaction with that: the next
+    /// check is challenged again. One that is cancelled already stays as it is.
     ///
     /// # Errors
-    /// When it does not wait any more, or the store fails.
+    /// When it does not wait any more, and nothing of what it granted is left; or the store fails.
     pub async fn close(&self, id: ApprovalId, closing: Closing, answerer: &Answerer) -> Result<Approval, AdminError> {
         check_answerer(answerer)?;
-        for _ in 0..CONFLICT_RETRIES {
+        for _ in 0..WITHDRAW_ATTEMPTS_MAX {
             let now = self.clock.now();
-            let closed = self.get(id).await?.close(closing, vote(answerer, now))?;
-            match self.store().save_approval(&closed, None, now).await {
-                Ok(SavedApproval::Done(saved)) => return Ok(self.told(*saved, &answerer.by).await),
+            let approval = self.get(id).await?;
+            let vote = vote(answerer, now);
+            let (closed, memory, event) = match (closing, approval.state(now)) {
+                (Closing::Cancel, ApprovalState::Cancelled) => return Ok(approval),
+                (Closing::Cancel, ApprovalState::Approved) => {
+                    let (withdrawn, memory) = self.withdrawn(&approval, vote).await?;
+                    (withdrawn, Some(memory), ApprovalEvent::Withdrawn)
+                }
+                (Closing::Cancel, _) => (approval.close(closing, vote)?, None, ApprovalEvent::Cancelled),
+                (Closing::Deny, _) => (approval.close(closing, vote)?, None, ApprovalEvent::Denied),
+            };
+            match self.store().save_approval(&closed, memory.as_ref(), now).await {
+                Ok(SavedApproval::Done(saved)) => {
+                    self.metrics.approvals().became(event);
+                    return Ok(self.told(*saved, &answerer.by).await);
+                }
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -134,22 +159,44 @@ impl Approvals {
         saved
     }
 
-    async fn require_live(&self, approval: &Approval, now: Timestamp) -> Result<(), AdminError> {
+    /// Who is above the session that asked. All of them must be live, and so must it.
+    async fn live_ancestors(&self, approval: &Approval, now: Timestamp) -> Result<Vec<Requester>, AdminError> {
         let id = approval.session;
-        match self.store().session(id).await?.map(|session| session.life(now)) {
-            Some(Life::Active) => Ok(()),
-            Some(_) => {
-                Err(AdminError::Precondition { code: "session_ended", message: format!("session `{id}` has ended") })
-            }
-            None => Err(AdminError::no_session(id)),
+        let session = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
+        if session.life(now) != Life::Active {
+            let message = format!("session `{id}` has ended");
+            return Err(AdminError::Precondition { code: "session_ended", message });
         }
+        let (mut ancestors, mut next) = (Vec::new(), session.parent);
+        while let Some(above) = next {
+            let ancestor = self.store().session(above).await?.ok_or_else(|| AdminError::no_session(above))?;
+            if ancestor.life(now) != Life::Active {
+                let message = format!("session `{above}` has ended, and session `{id}` with it");
+                return Err(AdminError::Precondition { code: "ancestor_ended", message });
+            }
+            ancestors.push(Requester::from(&ancestor));
+            next = ancestor.parent;
+        }
+        Ok(ancestors)
+    }
+
+    /// An approved approval that is withdrawn, and the memory without what it granted.
+    async fn withdrawn(&self, approval: &Approval, vote: Vote) -> Result<(Approval, StoredMemory), AdminError> {
+        let (key, _) = approval.grant().ok_or(ApprovalError::Spent { id: approval.id })?;
+        let mut stored = self.memory(key).await?;
+        let withdrawn = approval.withdraw(vote, &mut stored.memory)?;
+        Ok((withdrawn, stored))
+    }
+
+    async fn memory(&self, key: MemoryKey) -> Result<StoredMemory, AdminError> {
+        let stored = self.store().memories(std::slice::from_ref(&key)).await?.pop();
+        stored.ok_or_else(|| AdminError::NotFound(format!("memory `{key}`")))
     }
 
     /// The memory with what an approval grants in it; `None` when it grants nothing yet.
     async fn granted(&self, approval: &Approval, now: Timestamp) -> Result<Option<StoredMemory>, AdminError> {
         let Some((key, grant)) = approval.grant() else { return Ok(None) };
-        let stored = self.store().memories(std::slice::from_ref(&key)).await?.pop();
-        let mut stored = stored.ok_or_else(|| AdminError::NotFound(format!("memory `{key}`")))?;
+        let mut stored = self.memory(key).await?;
         let change = Change::Grant(approval.id, Box::new(grant));
         stored
             .memory
@@ -173,7 +220,9 @@ impl From<ApprovalError> for AdminError {
     fn from(error: ApprovalError) -> Self {
         let message = error.to_string();
         match error {
-            ApprovalError::Over { .. } => Self::Precondition { code: "approval_over", message },
+            ApprovalError::Over { .. } | ApprovalError::Spent { .. } => {
+                Self::Precondition { code: "approval_over", message }
+            }
             ApprovalError::OwnRequest { .. } => Self::Precondition { code: "approver_is_requester", message },
             ApprovalError::SamePerson { .. } => Self::Precondition { code: "approver_is_the_same", message },
             ApprovalError::TooLong { .. } => Self::invalid("duration", message),

@@ -1,5 +1,7 @@
 //! What others noticed of a session or a tree: its risk, labels, its end.
 
+use std::sync::Arc;
+
 use chaperone_policy::{
     Change, LABELS_MAX, Memory, MemoryKey, MemoryLimits, NAME_BYTES_MAX, SIGNAL_ID_BYTES_MAX, Session, SessionId,
     Timestamp, is_name,
@@ -9,6 +11,7 @@ use chaperone_store::{Committed, RevokeTarget, StoreError, StoredMemory, Transit
 use super::memories::SessionMemory;
 use super::sessions::{SessionView, Sessions, check_length};
 use super::{AdminError, CATCH_UP};
+use crate::telemetry::Metrics;
 
 /// How often a signal is tried again because decisions changed the same memory: they may do so all the time, and it must get through.
 const ATTEMPTS_MAX: usize = 32;
@@ -70,6 +73,7 @@ pub struct Signalled {
 pub struct Signals {
     sessions: Sessions,
     limits: MemoryLimits,
+    metrics: Arc<Metrics>,
 }
 
 /// What a signal changes, checked.
@@ -88,8 +92,8 @@ struct Memories {
 
 impl Signals {
     /// For the sessions of one replica, whose memories hold so much.
-    pub fn new(sessions: Sessions, limits: MemoryLimits) -> Self {
-        Self { sessions, limits }
+    pub fn new(sessions: Sessions, limits: MemoryLimits, metrics: Arc<Metrics>) -> Self {
+        Self { sessions, limits, metrics }
     }
 
     /// Takes a signal: all of it at once, and each event once. Its revocation comes first, and stands even when the rest fails.
@@ -98,6 +102,16 @@ impl Signals {
     /// When a field is not as it must be, there is no such session or tree, there is no room, decisions kept changing the same memory,
     /// or the store fails. The same signal can then be sent again.
     pub async fn signal(&self, signal: &Signal, by: &str) -> Result<Signalled, AdminError> {
+        let outcome = self.take(signal, by).await;
+        self.metrics.signalled(match &outcome {
+            Ok(Signalled { duplicate: false, .. }) => "taken",
+            Ok(Signalled { duplicate: true, .. }) => "duplicate",
+            Err(_) => "failed",
+        });
+        outcome
+    }
+
+    async fn take(&self, signal: &Signal, by: &str) -> Result<Signalled, AdminError> {
         let changes = signal.check()?;
         let session = self.session(signal.target).await?;
         let mut memories = self.load(&session).await?;

@@ -30,7 +30,7 @@ impl World {
         let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
         let metrics = Arc::new(Metrics::new("test").expect("they can be made"));
         let times = FollowerTimes { poll_interval: Duration::from_millis(1), touch_interval: Duration::from_secs(1) };
-        let follower = Follower::new(Arc::clone(&replica), clock.clone(), metrics, times);
+        let follower = Follower::new(Arc::clone(&replica), clock.clone(), Arc::clone(&metrics), times);
         tokio::spawn(follower.run(CancellationToken::new()));
         let limits = SessionLimits {
             default_lifetime: Duration::from_hours(1),
@@ -47,7 +47,7 @@ impl World {
         })
         .await;
         let child = open(NewSession { parent: Some(root.id), ..NewSession::default() }).await;
-        let signals = Signals::new(sessions.clone(), MemoryLimits { labels: 2, ..MemoryLimits::default() });
+        let signals = Signals::new(sessions.clone(), MemoryLimits { labels: 2, ..MemoryLimits::default() }, metrics);
         Self { store, sessions, signals, clock, root, child }
     }
 

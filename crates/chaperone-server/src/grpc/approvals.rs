@@ -207,6 +207,7 @@ fn approval_to_api(approval: &Approval, now: Timestamp) -> api::Approval {
     });
     let attributes = approval.attributes.iter();
     let granted_until = approval.decided.as_ref().and_then(|decided| decided.granted_until);
+    let withdrawn = approval.decided.as_ref().and_then(|decided| decided.withdrawn);
     api::Approval {
         id: approval.id.to_string(),
         state: state.into(),
@@ -234,6 +235,7 @@ fn approval_to_api(approval: &Approval, now: Timestamp) -> api::Approval {
         uses: approval.terms.map_or(0, |terms| terms.uses.get()),
         granted_until: granted_until.map(convert::timestamp_to_api),
         decided: approval.decided.as_ref().map(|decided| vote_to_api(&decided.vote)),
+        withdrawn_uses: withdrawn.map_or(0, NonZeroU32::get),
     }
 }
 

@@ -78,6 +78,7 @@ impl Check<'_> {
         let replica = &self.pdp.replica;
         let (id, expires_at) = match self.in_time(replica.open_approval(Arc::clone(&approval))).await? {
             OpenedApproval::New => {
+                self.pdp.recorder.approval_asked();
                 tracing::info!(
                     approval.id = %approval.id,
                     session.id = %approval.session,

@@ -145,6 +145,9 @@ impl Store for Faulty {
     ) -> Stored<Vec<Approval>> {
         self.store.approvals(filter, before, limit).await
     }
+    async fn approvals_waiting(&self, at: Timestamp) -> Stored<u64> {
+        self.store.approvals_waiting(at).await
+    }
     async fn save_approval(
         &self,
         approval: &Approval,

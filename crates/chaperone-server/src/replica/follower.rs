@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, MemoryKey};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
@@ -105,7 +105,7 @@ impl Follower {
     /// The state counts as fresh only after all of it was applied; when a part cannot be loaded, the cursor stays, and the part is
     /// tried again until it can be, or the state is too old to decide with.
     pub(crate) async fn turn(&mut self) -> bool {
-        let began = Instant::now();
+        let began = self.clock.moment().instant;
         let outcome = match self.cursor {
             None => self.load_everything().await,
             Some(cursor) => self.follow(&cursor).await,
@@ -141,8 +141,10 @@ impl Follower {
     async fn load_everything(&mut self) -> Result<bool, StoreError> {
         // The end of the feed first: what changes while the rest is loaded is then read from the feed afterwards.
         let cursor = self.replica.store.feed_end().await?;
-        self.replica.sessions.clear();
+        // The memories before the sessions: a chain whose cells are not held any more was begun to be loaded before the sessions are
+        // cleared, and so is not kept. One that was kept would never learn of a change.
         self.replica.memories.clear();
+        self.replica.sessions.clear();
         // Those who watch cannot be told what changed, but that something may have.
         let _ = self.replica.session_changes.send(None);
         let _ = self.replica.approval_changes.send(None);
@@ -165,7 +167,7 @@ impl Follower {
                     loaded = &mut load => break loaded?,
                     () = tokio::time::sleep(self.times.poll_interval) => {}
                 }
-                let began = Instant::now();
+                let began = self.clock.moment().instant;
                 let next = self.read(&page.cursor).await?;
                 page = Page { work: page.work.and(next.work), ..next };
                 if !(page.more || has_entities || !page.work.entities.is_empty()) {

@@ -31,12 +31,23 @@ impl Upkeep {
         let mut pruned_at: Option<Instant> = None;
         while stop.run_until_cancelled(tokio::time::sleep(self.touch_interval)).await.is_some() {
             self.store_uses().await;
+            self.count_waiting().await;
             if pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_INTERVAL) {
                 pruned_at = Some(Instant::now());
                 self.prune().await;
             }
         }
         self.store_uses().await;
+    }
+
+    /// For those who watch that people answer.
+    async fn count_waiting(&self) {
+        match self.replica.store.approvals_waiting(self.clock.now()).await {
+            Ok(count) => self.metrics.approvals().waiting_are(count),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "how many approvals wait is not known");
+            }
+        }
     }
 
     async fn prune(&self) {

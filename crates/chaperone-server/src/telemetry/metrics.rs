@@ -1,6 +1,7 @@
 //! Metrics, in Prometheus text. Never by session or principal: their number has no bound.
 
 mod alerts;
+mod approvals;
 mod decisions;
 mod durations;
 
@@ -17,6 +18,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 pub use self::alerts::AlertCounts;
+pub use self::approvals::{ApprovalCounts, ApprovalEvent};
 use self::decisions::{DecisionCounts, PROTOCOLS};
 use self::durations::{CheckDurations, DurationsCollector};
 use super::names;
@@ -46,6 +48,8 @@ pub struct Metrics {
     provider: SdkMeterProvider,
     decisions: Arc<DecisionCounts>,
     alerts: AlertCounts,
+    approvals: ApprovalCounts,
+    signals: Counter<u64>,
     gauges: Arc<Gauges>,
     exports: Arc<ExportCounts>,
     check_durations: Arc<CheckDurations>,
@@ -139,6 +143,8 @@ impl Metrics {
             ),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
             alerts: AlertCounts::new(&meter),
+            approvals: ApprovalCounts::new(&meter),
+            signals: counter("chaperone.signals", "Signals from outside that this replica was sent, by result"),
             registry,
             provider,
             decisions,
@@ -241,6 +247,16 @@ impl Metrics {
     /// The counts of alerts.
     pub fn alerts(&self) -> &AlertCounts {
         &self.alerts
+    }
+
+    /// The counts of approvals.
+    pub fn approvals(&self) -> &ApprovalCounts {
+        &self.approvals
+    }
+
+    /// Counts a signal from outside: `taken`, `duplicate`, or `failed`.
+    pub fn signalled(&self, result: &'static str) {
+        self.signals.add(1, &[KeyValue::new("result", result)]);
     }
 
     /// Notes that the feed was read just now.

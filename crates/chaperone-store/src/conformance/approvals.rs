@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use chaperone_policy::{
-    Approval, ApprovalId, ApprovalState, Closing, EntityRef, MemoryKey, SessionId, Timestamp, Vote,
+    Approval, ApprovalId, ApprovalState, Closing, Decided, EntityRef, MemoryKey, SessionId, Timestamp, Verdict, Vote,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -38,6 +38,13 @@ fn asked(number: u32, document: &str) -> Approval {
 
 async fn open(store: &dyn Store, approval: &Approval) -> OpenedApproval {
     store.open_approval(approval).await.expect("it answers")
+}
+
+/// With an answer to it, whatever came before.
+fn answered(approval: &Approval, verdict: Verdict) -> Approval {
+    let vote = Vote { by: "bob".into(), via: "token".into(), at: approval.requested_at, comment: String::new() };
+    let decided = Some(Decided { verdict, vote, granted_until: None, withdrawn: None });
+    Approval { decided, ..approval.clone() }
 }
 
 fn denied(approval: &Approval) -> Approval {
@@ -131,6 +138,8 @@ pub async fn approvals_are_listed_by_state_session_and_principal(store: Arc<dyn 
         let wanted: Vec<_> = wanted.iter().map(|number| approval_id(*number)).collect();
         assert_eq!(found.iter().map(|approval| approval.id).collect::<Vec<_>>(), wanted, "{filter:?}");
     }
+    assert_eq!(store.approvals_waiting(at(1_000)).await.expect("it answers"), 3);
+    assert_eq!(store.approvals_waiting(at(1_001)).await.expect("it answers"), 2);
     let page = store.approvals(&none, Some(approval_id(3)), 1).await.expect("it answers");
     assert_eq!(page.iter().map(|approval| approval.id).collect::<Vec<_>>(), [approval_id(2)]);
 }
@@ -160,6 +169,28 @@ pub async fn saved_approval_and_its_grant_are_stored_together(store: Arc<dyn Sto
     let mut wanted = [format!("{:?}", Changed::Approval(first.id)), format!("{:?}", Changed::Memory(key, 1))];
     wanted.sort();
     assert_eq!(news(&*store, begin).await, wanted);
+}
+
+pub async fn approved_approval_can_only_be_cancelled_and_its_grant_goes_with_it(store: Arc<dyn Store>) {
+    let first = asked(1, "a");
+    open(&*store, &first).await;
+    let key = MemoryKey::Session(id(1));
+    let approved = store.save_approval(&answered(&first, Verdict::Approved), Some(&write(&key, 0, "x")), at(2)).await;
+    let Ok(SavedApproval::Done(approved)) = approved else { panic!("{approved:?}") };
+    for verdict in [Verdict::Approved, Verdict::Denied] {
+        let outcome = store.save_approval(&answered(&approved, verdict), None, at(3)).await;
+        assert!(matches!(outcome, Err(StoreError::ApprovalConflict { .. })), "{outcome:?}");
+    }
+    let cancelled = answered(&approved, Verdict::Cancelled);
+    // A use that was faster: nothing is stored.
+    let outcome = store.save_approval(&cancelled, Some(&write(&key, 0, "y")), at(3)).await.expect("it answers");
+    assert!(matches!(outcome, SavedApproval::MemoryConflict(_)), "{outcome:?}");
+    assert_eq!(store.approval(first.id).await.expect("it answers"), Some(*approved));
+    let outcome = store.save_approval(&cancelled, Some(&write(&key, 1, "y")), at(3)).await.expect("it answers");
+    assert!(matches!(outcome, SavedApproval::Done(_)), "{outcome:?}");
+    assert_eq!(stored_memory(&*store, &key).await, write(&key, 2, "y"));
+    let again = store.save_approval(&Approval { version: 3, ..cancelled }, None, at(4)).await;
+    assert!(matches!(again, Err(StoreError::ApprovalConflict { .. })), "{again:?}");
 }
 
 async fn news(store: &dyn Store, begin: Cursor) -> Vec<String> {

@@ -82,6 +82,7 @@ macro_rules! for_each_case {
             approvals_are_listed_by_state_session_and_principal,
             saved_approval_and_its_grant_are_stored_together,
             one_of_concurrent_answers_wins,
+            approved_approval_can_only_be_cancelled_and_its_grant_goes_with_it,
             one_of_concurrent_first_commits_wins,
             concurrent_increments_all_count,
             memories_change_together_or_not_at_all,

@@ -242,6 +242,10 @@ impl Store for EmbeddedStore {
         approvals::list(self, filter, before, limit).await
     }
 
+    async fn approvals_waiting(&self, at: Timestamp) -> Result<u64, StoreError> {
+        approvals::count_waiting(self, at).await
+    }
+
     async fn save_approval(
         &self,
         approval: &Approval,

@@ -120,6 +120,24 @@ pub(super) async fn by_id(store: &PostgresStore, id: ApprovalId) -> Result<Optio
     text.map(|text| loaded_approval(&text)).transpose()
 }
 
+pub(super) async fn count_waiting(store: &PostgresStore, at: Timestamp) -> Result<u64, StoreError> {
+    let count: i64 = store
+        .read("approvals_waiting", move |Attempt { connection, .. }| {
+            Box::pin(async move {
+                Ok(sqlx::query_scalar(
+                    "SELECT COUNT(*)
+                    FROM approvals
+                    WHERE state = 'pending' AND expires_at > $1",
+                )
+                .bind(StoredTime(at))
+                .fetch_one(connection)
+                .await?)
+            })
+        })
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 pub(super) async fn list(
     store: &PostgresStore,
     filter: &ApprovalFilter,
@@ -195,7 +213,8 @@ pub(super) async fn save(
                 let written = sqlx::query(
                     "UPDATE approvals
                     SET state = $3, version = $4, approval = $5
-                    WHERE approval_id = $1 AND version = $2 AND state = 'pending'",
+                    WHERE approval_id = $1 AND version = $2
+                        AND (state = 'pending' OR state = 'approved' AND $3 = 'cancelled')",
                 )
                 .bind(approval.id.as_uuid())
                 .bind(stored_number(approval.version))

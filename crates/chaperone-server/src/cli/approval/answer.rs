@@ -99,7 +99,7 @@ impl CloseArgs {
         view::print(&closed, output)
     }
 
-    /// Withdraws the question.
+    /// Withdraws the question, or what was granted.
     ///
     /// # Errors
     /// As they come.

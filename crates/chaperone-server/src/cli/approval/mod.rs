@@ -23,7 +23,7 @@ pub enum ApprovalCommand {
     Approve(ApproveArgs),
     /// Say no
     Deny(CloseArgs),
-    /// Withdraw the question
+    /// Withdraw the question, or what was granted and is not used up
     Cancel(CloseArgs),
     /// Print a line for every change, until Ctrl-C
     Watch(WatchArgs),

@@ -36,6 +36,7 @@ pub struct ApprovalJson<'a> {
     scope: Option<&'static str>,
     uses: Option<u32>,
     granted_until: Option<String>,
+    withdrawn_uses: Option<u32>,
     decided: Option<VoteJson<'a>>,
 }
 
@@ -83,6 +84,7 @@ impl<'a> From<&'a Approval> for ApprovalJson<'a> {
             scope: scope_name(approval.scope()),
             uses: Some(approval.uses).filter(|uses| *uses > 0),
             granted_until: approval.granted_until.map(|time| time.to_string()),
+            withdrawn_uses: Some(approval.withdrawn_uses).filter(|uses| *uses > 0),
             decided: approval.decided.as_ref().map(VoteJson::from),
         }
     }
@@ -149,6 +151,9 @@ fn details(approval: &Approval) -> String {
         && let Some(decided) = &approval.decided
     {
         facts.fact(state_name(approval.state()), vote_line(decided));
+    }
+    if approval.withdrawn_uses > 0 {
+        facts.fact("withdrawn", format!("{} of {} uses", approval.withdrawn_uses, approval.uses));
     }
     if approval.granted_until.is_some() {
         facts
