@@ -40,3 +40,4 @@ mod swap;
 mod tcp;
 mod traces;
 mod watch;
+mod zones;

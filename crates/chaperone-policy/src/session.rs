@@ -16,6 +16,7 @@ use crate::request::Presenter;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 use crate::value::EntityRef;
+use crate::zone::Zones;
 
 /// How deep a delegation may go; a root is at depth 0.
 pub const DELEGATION_DEPTH_MAX: u32 = 16;
@@ -25,6 +26,8 @@ pub const LABELS_MAX: usize = 32;
 pub const NAME_BYTES_MAX: usize = 256;
 /// How long a purpose may be, in bytes.
 pub const PURPOSE_BYTES_MAX: usize = 4096;
+/// How many zones a session may be bound to.
+pub const BINDING_ZONES_MAX: usize = 16;
 
 /// Bounded authority after a login: a principal, a task, a scope, an owner, an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,14 +82,22 @@ pub struct Binding {
     pub spiffe_id: Option<String>,
     /// SHA-256 of the presenter's certificate in DER (RFC 8705 section 3.1).
     pub certificate_sha256: Option<[u8; 32]>,
+    /// The names of zones: the presenter's address is in one of them.
+    pub zones: BTreeSet<String>,
 }
 
 impl Binding {
-    /// Whether `presenter` shows all that this asks for.
-    pub fn is_met_by(&self, presenter: &Presenter) -> bool {
+    /// Whether `presenter` shows all that this asks for. `zones` are the active bundle's: a name that they do not know covers nothing, and
+    /// neither does any where the presenter's address is not known.
+    pub fn is_met_by(&self, presenter: &Presenter, zones: &Zones) -> bool {
         let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id.as_deref() == presenter.spiffe_id.as_deref();
         let certificate = self.certificate_sha256.is_none() || self.certificate_sha256 == presenter.certificate_sha256;
-        spiffe_id && certificate
+        spiffe_id && certificate && (self.zones.is_empty() || self.is_met_in(presenter, zones))
+    }
+
+    fn is_met_in(&self, presenter: &Presenter, zones: &Zones) -> bool {
+        let zone = presenter.address.and_then(|address| zones.find(address));
+        zone.is_some_and(|zone| self.zones.contains(zone.as_str()))
     }
 }
 

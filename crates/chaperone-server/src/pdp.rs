@@ -381,12 +381,12 @@ impl Check<'_> {
         let judgement = match subjects {
             Subjects::Nobody(reason) => Decision::deny(*reason).into(),
             Subjects::Peer(principal) => match read(Authority::Principal(principal))? {
-                Ok(requests) => judge.peer(id, &self.snapshot, principal, &evidence.presenter(false), requests, at)?,
+                Ok(requests) => judge.peer(id, &self.snapshot, principal, &evidence.peer(), requests, at)?,
                 Err(undecodable) => denied(undecodable),
             },
             Subjects::Session(cached) => match read(Authority::Session(cached.sessions()))? {
                 Ok(requests) => {
-                    let presenter = evidence.presenter(asks_for_certificate(cached));
+                    let presenter = evidence.presenter(&cached.sessions().session().binding);
                     judge.session(id, &self.snapshot, &cached.recalled().chain, &presenter, requests, at)?
                 }
                 Err(undecodable) => denied(undecodable),
@@ -412,7 +412,7 @@ impl Check<'_> {
                 id: judged.id,
                 snapshot: Arc::clone(&self.snapshot),
                 handle: cached.handle(),
-                presenter: evidence.presenter(asks_for_certificate(&cached)).into_owned(),
+                presenter: evidence.presenter(&cached.sessions().session().binding).into_owned(),
                 cached,
                 requests: requests.to_vec(),
             };
@@ -454,11 +454,6 @@ impl Check<'_> {
 /// What cannot be read in one way is not guessed.
 fn denied(undecodable: Undecodable) -> Judgement {
     Decision { detail: Some(undecodable.message), ..Decision::deny(Reason::Undecodable) }.into()
-}
-
-/// Whether the session is bound to a certificate, which is then looked at.
-fn asks_for_certificate(cached: &CachedChain) -> bool {
-    cached.sessions().session().binding.certificate_sha256.is_some()
 }
 
 /// Whether a check with this result keeps its session from being idle: only one that got past the built-in rules, so that a stolen

@@ -101,6 +101,9 @@ pub struct Presenter {
     /// SHA-256 of the peer's certificate in DER, 32 bytes; empty when unknown (RFC 8705 section 3.1).
     #[prost(bytes = "vec", tag = "2")]
     pub certificate_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// The peer's IP address, without a port; empty when unknown, and a text that is none counts as unknown. It gives the network zone.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
 }
 /// An action to decide on.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -111,7 +114,7 @@ pub struct ActionRequest {
     /// What it acts on.
     #[prost(message, optional, tag = "2")]
     pub resource: ::core::option::Option<EntityRef>,
-    /// Attributes for `context.request`; types as the schema declares.
+    /// Attributes for `context.request`; types as the schema declares. `zone` is refused where it is the presenter's network zone.
     #[prost(map = "string, message", tag = "3")]
     pub attributes: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
 }
@@ -121,7 +124,7 @@ pub struct CheckRequest {
     /// The session's handle. Empty: the presenter acts for itself, where the mapping allows that.
     #[prost(string, tag = "1")]
     pub session_handle: ::prost::alloc::string::String,
-    /// Who presents it. Absent: the caller itself, by the certificate of its connection.
+    /// Who presents it. Absent: the caller itself, by the certificate and the address of its connection.
     #[prost(message, optional, tag = "2")]
     pub presenter: ::core::option::Option<Presenter>,
     /// The action.
@@ -985,6 +988,10 @@ pub struct Binding {
     /// SHA-256 of the presenter's certificate in DER, 32 bytes; empty for any.
     #[prost(bytes = "vec", tag = "2")]
     pub certificate_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// Names of network zones, as the mapping of the active bundle declares them: the presenter's address is in one of these; empty for any
+    /// address. At most 16. A name that the active bundle does not know covers no address.
+    #[prost(string, repeated, tag = "3")]
+    pub zones: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A session. The handle is not part of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{
-    Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, EntityRef, Grant, LABELS_MAX, Life, NAME_BYTES_MAX,
-    PURPOSE_BYTES_MAX, Scope, Session, SessionHandle, SessionId, Task, Timestamp,
+    BINDING_ZONES_MAX, Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, EntityRef, Grant, LABELS_MAX, Life,
+    NAME_BYTES_MAX, PURPOSE_BYTES_MAX, Scope, Session, SessionHandle, SessionId, Task, Timestamp, is_zone_name,
 };
 use chaperone_store::{RevokeTarget, SessionFilter, Store, StoreError};
 
@@ -218,10 +218,29 @@ impl Sessions {
         {
             return Err(AdminError::invalid("binding.spiffe_id", format!("`{id}` is not a SPIFFE ID")));
         }
+        self.check_zones(&binding.zones)?;
         if self.limits.require_binding && *binding == Binding::default() {
             return Err(AdminError::invalid("binding", "is required by this server's configuration"));
         }
         Ok(())
+    }
+
+    /// Zones, checked against the active bundle where there is one: a misspelt name would never be met.
+    fn check_zones(&self, zones: &BTreeSet<String>) -> Result<(), AdminError> {
+        let invalid = |message: String| Err(AdminError::invalid("binding.zones", message));
+        if zones.len() > BINDING_ZONES_MAX {
+            return invalid(format!("there may be at most {BINDING_ZONES_MAX}"));
+        }
+        if let Some(name) = zones.iter().find(|name| !is_zone_name(name)) {
+            return invalid(format!("`{name}` is not the name of a zone"));
+        }
+        let policies = self.replica.policies();
+        let Policies::Active(snapshot) = &**policies else { return Ok(()) };
+        let declared = snapshot.bundle.mapping().zones();
+        match zones.iter().find(|name| !declared.declares(name)) {
+            Some(name) => invalid(format!("the active bundle declares no zone `{name}`")),
+            None => Ok(()),
+        }
     }
 
     fn check_lifetime(&self, lifetime: Option<Duration>) -> Result<Duration, AdminError> {

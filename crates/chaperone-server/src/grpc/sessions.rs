@@ -196,6 +196,7 @@ fn new_session(request: api::SessionServiceOpenRequest) -> Result<NewSession, Ad
         binding: Binding {
             spiffe_id: convert::non_empty(binding.spiffe_id),
             certificate_sha256: convert::digest("binding.certificate_sha256", &binding.certificate_sha256)?,
+            zones: binding.zones.into_iter().collect(),
         },
         lifetime: convert::duration("lifetime", request.lifetime)?,
         idle_timeout: convert::duration("idle_timeout", request.idle_timeout)?,
@@ -290,6 +291,7 @@ fn session_to_api(view: &SessionView) -> api::Session {
         binding: Some(api::Binding {
             spiffe_id: session.binding.spiffe_id.clone().unwrap_or_default(),
             certificate_sha256: session.binding.certificate_sha256.map(Vec::from).unwrap_or_default(),
+            zones: session.binding.zones.iter().cloned().collect(),
         }),
         opened_at: Some(convert::timestamp_to_api(session.opened_at)),
         expires_at: Some(convert::timestamp_to_api(session.expires_at)),

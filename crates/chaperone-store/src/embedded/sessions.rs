@@ -60,13 +60,13 @@ async fn insert_one(connection: &mut SqliteConnection, session: &Session, handle
             session_id, tree_id, parent_id, depth, handle_hash, last_used_at, version,
             principal_type, principal_id, owner, task_id, task_purpose, labels, scope,
             binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us,
-            ended_act, ended_at, ended_reason, ended_by
+            ended_act, ended_at, ended_reason, ended_by, binding_zones
         )
         VALUES (
             $1, $2, $3, $4, $5, $6, $7,
             $8, $9, $10, $11, $12, $13, $14,
             $15, $16, $17, $18, $19,
-            $20, $21, $22, $23
+            $20, $21, $22, $23, $24
         )
         ON CONFLICT DO NOTHING",
     )
@@ -152,7 +152,8 @@ pub(super) async fn save(store: &EmbeddedStore, session: &Session) -> Result<Ses
                     SET version = version + 1, principal_type = $4, principal_id = $5, owner = $6, task_id = $7,
                         task_purpose = $8, labels = $9, scope = $10, binding_spiffe_id = $11,
                         binding_certificate_sha256 = $12, opened_at = $13, expires_at = $14, idle_timeout_us = $15,
-                        ended_act = $16, ended_at = $17, ended_reason = $18, ended_by = $19
+                        ended_act = $16, ended_at = $17, ended_reason = $18, ended_by = $19,
+                        binding_zones = $20
                     WHERE session_id = $1 AND tree_id = $2 AND version = $3
                     RETURNING ",
                     session_columns!()

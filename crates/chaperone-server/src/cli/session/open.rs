@@ -60,6 +60,9 @@ pub struct OpenArgs {
     /// Only a presenter with this certificate may use it: a PEM file, or sha256:HEX
     #[arg(long, value_name = "FILE|sha256:HEX", value_parser = parse::certificate_sha256)]
     bind_certificate: Option<parse::Thumbprint>,
+    /// Only a presenter whose address is in this network zone of the active bundle may use it (repeatable: in any of them)
+    #[arg(long = "bind-zone", value_name = "ZONE")]
+    bind_zones: Vec<String>,
     /// How long it lasts, such as 1h [default: the server's]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     lifetime: Option<Duration>,
@@ -97,7 +100,8 @@ impl OpenArgs {
         };
         let certificate_sha256 = self.bind_certificate.map(parse::Thumbprint::into_bytes).unwrap_or_default();
         let parent_id = self.parent.map(parse::SessionIdArg::into_id).transpose()?.unwrap_or_default();
-        let is_bound = !(self.bind_spiffe.is_empty() && certificate_sha256.is_empty());
+        let zones = self.bind_zones;
+        let is_bound = !(self.bind_spiffe.is_empty() && certificate_sha256.is_empty() && zones.is_empty());
         let link = self.admin.connect().await?;
         let request = SessionServiceOpenRequest {
             principal: self.principal,
@@ -106,7 +110,7 @@ impl OpenArgs {
             parent_id,
             scope: scope.map(|kind| Scope { kind: Some(kind) }),
             labels: self.labels,
-            binding: is_bound.then_some(Binding { spiffe_id: self.bind_spiffe, certificate_sha256 }),
+            binding: is_bound.then_some(Binding { spiffe_id: self.bind_spiffe, certificate_sha256, zones }),
             lifetime: self.lifetime.map(parse::to_wire),
             idle_timeout: self.idle_timeout.map(parse::to_wire),
         };
