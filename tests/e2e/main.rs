@@ -14,6 +14,7 @@ mod bundles;
 mod cli;
 mod commands;
 mod configuration;
+mod delegation;
 mod doors;
 mod embedded;
 mod entities;

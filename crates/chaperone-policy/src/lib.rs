@@ -2,6 +2,7 @@
 //!
 //! Cedar's types stop at this crate's edge.
 
+mod actor;
 mod approval;
 mod bundle;
 mod compiled;
@@ -39,6 +40,7 @@ mod timestamp;
 mod value;
 mod zone;
 
+pub use actor::{Actor, ActorMismatch, Delegation};
 pub use approval::{
     Approval, ApprovalError, ApprovalScope, ApprovalState, AskedBy, COMMENT_BYTES_MAX, Closing, Decided, Terms,
     USES_MAX, Verdict, Vote,

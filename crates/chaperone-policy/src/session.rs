@@ -1,12 +1,13 @@
 //! Sessions and their legal transitions, as pure functions.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr as _};
 
+use crate::actor::Delegation;
 use crate::compiled::{Datum, Uid};
 use crate::effects::Level;
 use crate::ids::SessionId;
@@ -199,6 +200,7 @@ pub struct SessionChain {
     sessions: Vec<Arc<Session>>,
     recall: Arc<Recollection>,
     facts: Arc<SessionFacts>,
+    delegation: Option<Arc<Delegation>>,
 }
 
 /// What policies read of a chain, made once and not at every decision.
@@ -224,6 +226,8 @@ pub(crate) struct SessionFacts {
     pub(crate) principal_labels: Datum,
     /// Who acts, in each session of the chain.
     pub(crate) principals: Box<[Uid]>,
+    /// Their names. Few policies read them.
+    chain: OnceLock<Datum>,
 }
 
 impl Default for SessionFacts {
@@ -258,7 +262,16 @@ impl SessionFacts {
             tree_labels: labels(&mut opened_with(root).into_iter().chain(added(Level::Tree))),
             principal_labels: labels(&mut added(Level::Principal)),
             principals: sessions.iter().map(|session| Uid::new(session.principal.clone())).collect(),
+            chain: OnceLock::new(),
         }
+    }
+
+    /// The names of those who act, in each session of the chain.
+    pub(crate) fn chain(&self) -> &Datum {
+        self.chain.get_or_init(|| {
+            let names = self.principals.iter().map(|principal| Datum::String(principal.name().to_smolstr()));
+            Datum::Set(Arc::new(names.collect()))
+        })
     }
 }
 
@@ -275,7 +288,11 @@ impl SessionChain {
         }
         let nothing = Arc::new(Memory::default());
         let memories = vec![nothing; sessions.len() + 2];
-        Self { sessions, recall: Arc::default(), facts: Arc::default() }.with_memories(memories)
+        let delegation = match sessions.as_slice() {
+            [_] => None,
+            chain => Delegation::of(chain.iter().map(|session| &session.principal)).map(Arc::new),
+        };
+        Self { sessions, recall: Arc::default(), facts: Arc::default(), delegation }.with_memories(memories)
     }
 
     /// Whose memories a decision reads and changes: each session's, itself first, then the tree's, then the principal's.
@@ -292,7 +309,8 @@ impl SessionChain {
         }
         let recall = Recollection::new(memories)?;
         let facts = SessionFacts::new(&self.sessions, &recall);
-        Some(Self { sessions: self.sessions.clone(), recall: Arc::new(recall), facts: Arc::new(facts) })
+        let (sessions, delegation) = (self.sessions.clone(), self.delegation.clone());
+        Some(Self { sessions, recall: Arc::new(recall), facts: Arc::new(facts), delegation })
     }
 
     /// What is remembered, in the order of [`memory_keys`](Self::memory_keys).
@@ -308,6 +326,11 @@ impl SessionChain {
     /// What policies read of it.
     pub(crate) fn facts(&self) -> &SessionFacts {
         &self.facts
+    }
+
+    /// Who acts for whom; `None` where nobody acts for another.
+    pub fn delegation(&self) -> Option<&Arc<Delegation>> {
+        self.delegation.as_ref()
     }
 
     /// The session itself.

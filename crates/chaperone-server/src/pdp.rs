@@ -436,18 +436,18 @@ impl Check<'_> {
 
     fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
         let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
-        let (principal, session) = match subjects {
-            Subjects::Nobody(_) => (None, None),
-            Subjects::Peer(principal) => (Some(principal.clone()), None),
+        let (principal, session, delegation) = match subjects {
+            Subjects::Nobody(_) => (None, None, None),
+            Subjects::Peer(principal) => (Some(principal.clone()), None, None),
             Subjects::Session(cached) => {
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
                 let session = cached.sessions().session();
-                (Some(session.principal.clone()), Some(Arc::clone(session)))
+                (Some(session.principal.clone()), Some(Arc::clone(session)), cached.sessions().delegation().cloned())
             }
         };
-        Answer { id, decision, challenge, principal, session, bundle: self.snapshot.number, at }
+        Answer { id, decision, challenge, principal, session, delegation, bundle: self.snapshot.number, at }
     }
 }
 

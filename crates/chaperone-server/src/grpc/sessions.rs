@@ -191,6 +191,7 @@ fn new_session(request: api::SessionServiceOpenRequest) -> Result<NewSession, Ad
         owner: convert::non_empty(request.owner),
         task: Task { id: task.id, purpose: task.purpose },
         parent: convert::non_empty(request.parent_id).map(|id| session_id("parent_id", &id)).transpose()?,
+        act: request.act.map(|act| convert::actor(&act)).transpose()?,
         scope: new_scope(request.scope)?,
         labels: request.labels,
         binding: Binding {
@@ -302,5 +303,6 @@ fn session_to_api(view: &SessionView) -> api::Session {
         ended_reason: ended.map(|ended| ended.reason.clone()).unwrap_or_default(),
         ended_by: ended.map(|ended| ended.by.clone()).unwrap_or_default(),
         version: session.version,
+        delegation: view.delegation.as_ref().map(convert::delegation_to_api),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use chaperone_api::chaperone::v1::{Binding, EntityRef, Session, SessionState};
 use serde::Serialize;
 
+use super::actor::{DelegationJson, parties};
 use crate::cli::output::{BAD, Cell, DIM, GOOD, Table, WARN, paint, plain};
 use crate::cli::parse::show_entity_ref;
 use crate::cli::time::{shown_duration, shown_time};
@@ -33,6 +34,7 @@ pub struct SessionJson<'a> {
     ended_at: Option<String>,
     ended_reason: Option<&'a str>,
     ended_by: Option<&'a str>,
+    delegation: Option<DelegationJson<'a>>,
     version: u64,
 }
 
@@ -70,6 +72,7 @@ impl<'a> From<&'a Session> for SessionJson<'a> {
             ended_at: session.ended_at.map(|time| time.to_string()),
             ended_reason: given(&session.ended_reason),
             ended_by: given(&session.ended_by),
+            delegation: session.delegation.as_ref().map(DelegationJson::from),
             version: session.version,
         }
     }
@@ -103,6 +106,7 @@ pub fn details(session: &Session) -> String {
         .fact("purpose", session.task.as_ref().map_or("", |task| &task.purpose))
         .fact("parent", &session.parent_id)
         .fact("tree", if session.tree_id == session.id { "" } else { &session.tree_id })
+        .fact("acts for", session.delegation.as_ref().map(parties).unwrap_or_default())
         .fact("labels", session.labels.join(", "))
         .fact("bound to", binding.map_or("", |binding| &binding.spiffe_id))
         .fact("bound to", thumbprint(session).map(|digits| format!("sha256:{digits}")).unwrap_or_default())
