@@ -30,7 +30,7 @@ async fn session_bound_to_a_certificate_is_of_no_use_with_another_of_the_same_na
     let world = World::start().await;
     let (first, second) = (world.pki.client(CI), world.pki.client(CI));
     let mut request = admin::agent("reader");
-    request.binding = Some(Binding { spiffe_id: String::new(), certificate_sha256: first.thumbprint() });
+    request.binding = Some(Binding { certificate_sha256: first.thumbprint(), ..Binding::default() });
     let handle = world.open(request).await.handle;
     let status_with = async |identity| {
         let config = world.pki.client_config(Some(identity));

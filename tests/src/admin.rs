@@ -135,7 +135,7 @@ pub fn scoped_to(mut request: SessionServiceOpenRequest, r#type: &str, id: &str)
 
 /// A binding to a SPIFFE ID.
 pub fn bound_to(spiffe_id: &str) -> Binding {
-    Binding { spiffe_id: spiffe_id.to_owned(), certificate_sha256: Vec::new() }
+    Binding { spiffe_id: spiffe_id.to_owned(), ..Binding::default() }
 }
 
 /// An entity's identity.

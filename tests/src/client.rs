@@ -1,13 +1,13 @@
 //! An HTTP/1.1 client that sends exactly the bytes that it is told: what a library would normalise or refuse is what the tests are about.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
@@ -22,6 +22,7 @@ pub struct Request {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     tls: Option<Arc<rustls::ClientConfig>>,
+    from: Option<Ipv4Addr>,
 }
 
 /// What came back.
@@ -69,6 +70,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             tls: None,
+            from: None,
         }
     }
 
@@ -111,11 +113,22 @@ impl Request {
         self
     }
 
+    /// Comes from this address of the machine, without TLS.
+    #[must_use]
+    pub fn from(mut self, address: Ipv4Addr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
     /// Sends it, and reads the answer. A connection that breaks is status 0.
     pub async fn send(self, address: SocketAddr) -> Response {
         let exchange = async {
             match self.tls.clone() {
-                None => self.exchange(TcpStream::connect(address).await?).await,
+                None => {
+                    let socket = TcpSocket::new_v4()?;
+                    socket.bind((self.from.unwrap_or(Ipv4Addr::UNSPECIFIED), 0).into())?;
+                    self.exchange(socket.connect(address).await?).await
+                }
                 Some(config) => self.exchange(connect_tls(address, config).await?).await,
             }
         };

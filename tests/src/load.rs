@@ -71,7 +71,7 @@ pub fn stored_session(number: u32) -> (Session, HandleHash, String) {
         task: Task { id: task.id, purpose: task.purpose },
         labels: request.labels.into_iter().collect(),
         scope: Scope::Unrestricted,
-        binding: Binding { spiffe_id: request.binding.map(|binding| binding.spiffe_id), certificate_sha256: None },
+        binding: Binding { spiffe_id: request.binding.map(|binding| binding.spiffe_id), ..Binding::default() },
         opened_at: now,
         expires_at: now.plus(STORED_FOR),
         idle_timeout: None,

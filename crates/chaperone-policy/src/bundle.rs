@@ -1,5 +1,6 @@
 //! Bundles, compiled: what one replica decides with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -18,7 +19,7 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::schema::{self, CompiledSchema};
 use crate::scope::ScopeFit;
-use crate::shape::{Shapes, check_fields};
+use crate::shape::{Shapes, ZONE, check_fields};
 use crate::source::BundleSource;
 use crate::value::{Attributes, EntityRef};
 
@@ -148,6 +149,11 @@ impl Bundle {
         }
         check_fields(&shape.attributes, &attributes, &"attributes")
             .map_err(|error| refuse(&error.path, error.message))?;
+        if !self.mapping.zones().is_empty() && shape.zone().is_some() && attributes.contains_key(ZONE) {
+            // Two sources of one fact would be one too many.
+            let message = "is the zone of the presenter's address, and not the caller's to say".to_owned();
+            return Err(refuse(&format!("attributes.{ZONE}"), message));
+        }
         let mut request = Request::of(action, resource, shape);
         for (name, value) in &attributes {
             let datum = Datum::new(value, self.schema.symbols());
@@ -157,6 +163,20 @@ impl Bundle {
             }
         }
         Ok(request)
+    }
+
+    /// Puts the zone of the presenter's address into a request that this bundle made, where it declares zones and the action has room for one
+    /// (`zone?: String` in its `request`). Where the address is in no zone, the request has none. `address` is not asked for otherwise.
+    pub fn place_zone(&self, request: &mut Request, address: impl FnOnce() -> Option<IpAddr>) {
+        let zones = self.mapping.zones();
+        if zones.is_empty() {
+            return;
+        }
+        let Some(place) = request.shape().and_then(|shape| shape.zone()) else { return };
+        match address().and_then(|address| zones.find(address)) {
+            Some(zone) => request.set(place, Datum::String(zone.clone())),
+            None => request.unset(place),
+        }
     }
 
     /// Whether its policies change what is remembered of principals.

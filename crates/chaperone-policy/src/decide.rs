@@ -115,7 +115,7 @@ fn decide_with(
     if is_suspended(principal, principals, entities) {
         return Decision::deny(Reason::PrincipalSuspended);
     }
-    if let Some(denial) = bound_elsewhere(authority, presenter) {
+    if let Some(denial) = bound_elsewhere(bundle, authority, presenter) {
         return denial;
     }
     let schema = bundle.schema();
@@ -201,9 +201,9 @@ fn is_suspended(principal: Subject<'_>, principals: &[Uid], entities: &EntitySto
 }
 
 /// The presenter does not show what the session is bound to. Ancestors are bound to presenters of their own.
-fn bound_elsewhere(authority: Authority<'_>, presenter: &Presenter) -> Option<Decision> {
+fn bound_elsewhere(bundle: &Bundle, authority: Authority<'_>, presenter: &Presenter) -> Option<Decision> {
     let session = authority.session()?;
-    (!session.binding.is_met_by(presenter)).then(|| Decision::deny(Reason::BindingMismatch))
+    (!session.binding.is_met_by(presenter, bundle.mapping().zones())).then(|| Decision::deny(Reason::BindingMismatch))
 }
 
 /// The scope of the session, or of one that it was delegated from, does not allow this by itself, or is for another schema.

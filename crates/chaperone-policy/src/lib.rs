@@ -2,6 +2,7 @@
 //!
 //! Cedar's types stop at this crate's edge.
 
+mod actor;
 mod approval;
 mod bundle;
 mod compiled;
@@ -37,7 +38,9 @@ mod source;
 mod step_up;
 mod timestamp;
 mod value;
+mod zone;
 
+pub use actor::{Actor, ActorMismatch, Delegation};
 pub use approval::{
     Approval, ApprovalError, ApprovalScope, ApprovalState, AskedBy, COMMENT_BYTES_MAX, Closing, Decided, Requester,
     Terms, USES_MAX, Verdict, Vote,
@@ -60,11 +63,12 @@ pub use remember::remember;
 pub use request::{Presenter, Request};
 pub use scope::{Grant, SCOPE_BYTES_MAX, Scope, ScopeError};
 pub use session::{
-    Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, LABELS_MAX, Life, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, Session,
-    SessionChain, Task, TransitionError,
+    BINDING_ZONES_MAX, Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, LABELS_MAX, Life, NAME_BYTES_MAX,
+    PURPOSE_BYTES_MAX, Session, SessionChain, Task, TransitionError,
 };
 pub use shape::{ActionShape, Field, Fields, ShapeError, Shapes, Type};
 pub use source::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, BundleSource};
 pub use step_up::{APPROVERS_MAX, AttributesDigest, ParseDigestError, StepUp, StepUpSettings};
 pub use timestamp::Timestamp;
 pub use value::{Attributes, EntityRef, Value};
+pub use zone::{Cidr, CidrError, RangeTaken, ZONE_NAME_BYTES_MAX, Zones, is_zone_name};

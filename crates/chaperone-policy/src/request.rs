@@ -1,6 +1,7 @@
 //! What is asked of a decision.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -56,6 +57,13 @@ impl Request {
         }
     }
 
+    /// Leaves the attribute at a place out.
+    pub(crate) fn unset(&mut self, place: usize) {
+        if let Some(slot) = self.values.get_mut(place) {
+            *slot = None;
+        }
+    }
+
     /// The attribute at a place in the shape.
     pub(crate) fn value(&self, place: usize) -> Option<&Datum> {
         self.values.get(place)?.as_ref()
@@ -69,12 +77,14 @@ pub struct Presenter<'a> {
     pub spiffe_id: Option<Cow<'a, str>>,
     /// SHA-256 of the peer's certificate in DER (RFC 8705 section 3.1).
     pub certificate_sha256: Option<[u8; 32]>,
+    /// The peer's address, where the binding asks for it.
+    pub address: Option<IpAddr>,
 }
 
 impl Presenter<'_> {
     /// The same, to be kept.
     pub fn into_owned(self) -> Presenter<'static> {
-        let Self { spiffe_id, certificate_sha256 } = self;
-        Presenter { spiffe_id: spiffe_id.map(|id| id.into_owned().into()), certificate_sha256 }
+        let Self { spiffe_id, certificate_sha256, address } = self;
+        Presenter { spiffe_id: spiffe_id.map(|id| id.into_owned().into()), certificate_sha256, address }
     }
 }

@@ -1,12 +1,13 @@
 //! Sessions and their legal transitions, as pure functions.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr as _};
 
+use crate::actor::Delegation;
 use crate::compiled::{Datum, Uid};
 use crate::effects::Level;
 use crate::ids::SessionId;
@@ -16,6 +17,7 @@ use crate::request::Presenter;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 use crate::value::EntityRef;
+use crate::zone::Zones;
 
 /// How deep a delegation may go; a root is at depth 0.
 pub const DELEGATION_DEPTH_MAX: u32 = 16;
@@ -25,6 +27,8 @@ pub const LABELS_MAX: usize = 32;
 pub const NAME_BYTES_MAX: usize = 256;
 /// How long a purpose may be, in bytes.
 pub const PURPOSE_BYTES_MAX: usize = 4096;
+/// How many zones a session may be bound to.
+pub const BINDING_ZONES_MAX: usize = 16;
 
 /// Bounded authority after a login: a principal, a task, a scope, an owner, an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,14 +83,22 @@ pub struct Binding {
     pub spiffe_id: Option<String>,
     /// SHA-256 of the presenter's certificate in DER (RFC 8705 section 3.1).
     pub certificate_sha256: Option<[u8; 32]>,
+    /// The names of zones: the presenter's address is in one of them.
+    pub zones: BTreeSet<String>,
 }
 
 impl Binding {
-    /// Whether `presenter` shows all that this asks for.
-    pub fn is_met_by(&self, presenter: &Presenter) -> bool {
+    /// Whether `presenter` shows all that this asks for. `zones` are the active bundle's: a name that they do not know covers nothing, and
+    /// neither does any where the presenter's address is not known.
+    pub fn is_met_by(&self, presenter: &Presenter, zones: &Zones) -> bool {
         let spiffe_id = self.spiffe_id.is_none() || self.spiffe_id.as_deref() == presenter.spiffe_id.as_deref();
         let certificate = self.certificate_sha256.is_none() || self.certificate_sha256 == presenter.certificate_sha256;
-        spiffe_id && certificate
+        spiffe_id && certificate && (self.zones.is_empty() || self.is_met_in(presenter, zones))
+    }
+
+    fn is_met_in(&self, presenter: &Presenter, zones: &Zones) -> bool {
+        let zone = presenter.address.and_then(|address| zones.find(address));
+        zone.is_some_and(|zone| self.zones.contains(zone.as_str()))
     }
 }
 
@@ -188,6 +200,7 @@ pub struct SessionChain {
     sessions: Vec<Arc<Session>>,
     recall: Arc<Recollection>,
     facts: Arc<SessionFacts>,
+    delegation: Option<Arc<Delegation>>,
 }
 
 /// What policies read of a chain, made once and not at every decision.
@@ -213,6 +226,8 @@ pub(crate) struct SessionFacts {
     pub(crate) principal_labels: Datum,
     /// Who acts, in each session of the chain.
     pub(crate) principals: Box<[Uid]>,
+    /// Their names. Few policies read them.
+    chain: OnceLock<Datum>,
 }
 
 impl Default for SessionFacts {
@@ -247,7 +262,16 @@ impl SessionFacts {
             tree_labels: labels(&mut opened_with(root).into_iter().chain(added(Level::Tree))),
             principal_labels: labels(&mut added(Level::Principal)),
             principals: sessions.iter().map(|session| Uid::new(session.principal.clone())).collect(),
+            chain: OnceLock::new(),
         }
+    }
+
+    /// The names of those who act, in each session of the chain.
+    pub(crate) fn chain(&self) -> &Datum {
+        self.chain.get_or_init(|| {
+            let names = self.principals.iter().map(|principal| Datum::String(principal.name().to_smolstr()));
+            Datum::Set(Arc::new(names.collect()))
+        })
     }
 }
 
@@ -264,7 +288,11 @@ impl SessionChain {
         }
         let nothing = Arc::new(Memory::default());
         let memories = vec![nothing; sessions.len() + 2];
-        Self { sessions, recall: Arc::default(), facts: Arc::default() }.with_memories(memories)
+        let delegation = match sessions.as_slice() {
+            [_] => None,
+            chain => Delegation::of(chain.iter().map(|session| &session.principal)).map(Arc::new),
+        };
+        Self { sessions, recall: Arc::default(), facts: Arc::default(), delegation }.with_memories(memories)
     }
 
     /// Whose memories a decision reads and changes: each session's, itself first, then the tree's, then the principal's.
@@ -281,7 +309,8 @@ impl SessionChain {
         }
         let recall = Recollection::new(memories)?;
         let facts = SessionFacts::new(&self.sessions, &recall);
-        Some(Self { sessions: self.sessions.clone(), recall: Arc::new(recall), facts: Arc::new(facts) })
+        let (sessions, delegation) = (self.sessions.clone(), self.delegation.clone());
+        Some(Self { sessions, recall: Arc::new(recall), facts: Arc::new(facts), delegation })
     }
 
     /// What is remembered, in the order of [`memory_keys`](Self::memory_keys).
@@ -297,6 +326,11 @@ impl SessionChain {
     /// What policies read of it.
     pub(crate) fn facts(&self) -> &SessionFacts {
         &self.facts
+    }
+
+    /// Who acts for whom; `None` where nobody acts for another.
+    pub fn delegation(&self) -> Option<&Arc<Delegation>> {
+        self.delegation.as_ref()
     }
 
     /// The session itself.

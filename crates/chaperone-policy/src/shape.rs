@@ -8,6 +8,9 @@ use smol_str::SmolStr;
 
 use crate::value::{EntityRef, Value};
 
+/// The attribute of a request that is the name of the presenter's network zone.
+pub(crate) const ZONE: &str = "zone";
+
 /// A Cedar type.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Type {
@@ -62,6 +65,12 @@ impl ActionShape {
     /// Whether it applies to principals and resources of these types.
     pub(crate) fn applies_to(&self, principal: &SmolStr, resource: &SmolStr) -> bool {
         self.principals.binary_search(principal).is_ok() && self.resources.binary_search(resource).is_ok()
+    }
+
+    /// The place of the network zone: of `zone?: String`.
+    pub(crate) fn zone(&self) -> Option<usize> {
+        let field = self.attributes.get(ZONE)?;
+        if field.required || field.ty != Type::String { None } else { self.place(ZONE) }
     }
 
     /// The place of an attribute among the others: where a request of this action has it.

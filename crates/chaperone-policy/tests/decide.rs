@@ -123,11 +123,11 @@ fn binding_is_asked_of_the_presented_session_only() {
     let bundle = bundle(READ);
     let entities = entities(&bundle);
     let spiffe_id = || Some("spiffe://example.com/reporter".to_owned());
-    let bound = Session { binding: Binding { spiffe_id: spiffe_id(), certificate_sha256: None }, ..root() };
+    let bound = Session { binding: Binding { spiffe_id: spiffe_id(), ..Binding::default() }, ..root() };
     let of = |chain: &_, presenter: &Presenter| {
         decide(&bundle, &entities, &read("1"), Authority::Session(chain), presenter, OPENED).reason
     };
-    let presenter = Presenter { spiffe_id: spiffe_id().map(Into::into), certificate_sha256: None };
+    let presenter = Presenter { spiffe_id: spiffe_id().map(Into::into), ..Presenter::default() };
     assert_eq!(of(&chain([bound.clone()]), &presenter), Reason::Permitted);
     assert_eq!(of(&chain([bound.clone()]), &Presenter::default()), Reason::BindingMismatch);
     let unbound_child = Session { binding: Binding::default(), ..child(&bound) };
@@ -199,7 +199,7 @@ fn built_in_rules_come_in_their_order() {
     let entities = bundle.entities([&suspended]).expect("valid");
     let free = bundle.entities([]).expect("valid");
     let session = Session {
-        binding: Binding { spiffe_id: Some("spiffe://example.com/x".into()), certificate_sha256: None },
+        binding: Binding { spiffe_id: Some("spiffe://example.com/x".into()), ..Binding::default() },
         scope: Scope::parse("").expect("valid"),
         ..root()
     };
@@ -284,4 +284,68 @@ fn time_before_the_session_was_opened_counts_as_zero() {
     let decision =
         decide(&bundle, &entities(&bundle), &read("1"), Authority::Session(&chain), &Presenter::default(), before);
     assert_eq!(decision.reason, Reason::Permitted);
+}
+
+#[test]
+fn session_bound_to_zones_is_presented_from_one_of_them() {
+    let zones = |text: &str| {
+        let mut source = BundleSource::default();
+        source.files.insert("schema.cedarschema".into(), SCHEMA.into());
+        source.files.insert("policies/main.cedar".into(), READ.into());
+        source.files.insert("mapping.toml".into(), format!("[zones]\n{text}"));
+        Bundle::compile(&source).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    };
+    let declared = zones("office = [\"10.0.0.0/8\", \"fd00::/8\"]\nlab = [\"10.1.0.0/16\"]\nhome = [\"192.0.2.0/24\"]");
+    let undeclared = zones("lab = [\"10.0.0.0/8\"]");
+    let binding = Binding { zones: ["office", "home"].map(str::to_owned).into(), ..Binding::default() };
+    let session = chain([Session { binding, ..root() }]);
+    let of = |bundle: &Bundle, address: Option<&str>| {
+        let address = address.map(|text| text.parse().expect("an address"));
+        let presenter = Presenter { address, ..Presenter::default() };
+        let request = bundle.request("read", EntityRef::new("Document", "1"), Attributes::new()).expect("declared");
+        decide(bundle, &entities(bundle), &request, Authority::Session(&session), &presenter, OPENED).reason
+    };
+    for (address, expected) in [
+        (Some("10.2.0.1"), Reason::Permitted),
+        (Some("::ffff:10.2.0.1"), Reason::Permitted),
+        (Some("fd00::7"), Reason::Permitted),
+        (Some("192.0.2.9"), Reason::Permitted),
+        // Nearer to another zone.
+        (Some("10.1.0.1"), Reason::BindingMismatch),
+        (Some("198.51.100.1"), Reason::BindingMismatch),
+        (None, Reason::BindingMismatch),
+    ] {
+        assert_eq!(of(&declared, address), expected, "{address:?}");
+        assert_eq!(of(&undeclared, address), Reason::BindingMismatch, "{address:?}");
+    }
+}
+
+#[test]
+fn zone_of_a_direct_caller_is_that_of_the_presenters_address() {
+    let mut source = BundleSource::default();
+    let schema = SCHEMA.replace("context: { request: {} } };", "context: { request: { zone?: String } } };");
+    source.files.insert("schema.cedarschema".into(), schema);
+    let policy = "@id(\"a\") permit (principal, action, resource) when { context.request has zone && context.request.zone == \"office\" };";
+    source.files.insert("policies/main.cedar".into(), policy.replace("action,", "action == Action::\"delete\","));
+    source.files.insert("mapping.toml".into(), "[zones]\noffice = [\"10.0.0.0/8\"]".into());
+    let bundle = Bundle::compile(&source).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let document = || EntityRef::new("Document", "1");
+    let mut request = bundle.request("delete", document(), Attributes::new()).expect("declared");
+    let chain = chain([root()]);
+    for (address, expected) in [
+        (Some([10, 0, 0, 1]), Reason::Permitted),
+        (Some([192, 0, 2, 1]), Reason::NoPermit),
+        (Some([10, 0, 0, 1]), Reason::Permitted),
+        (None, Reason::NoPermit),
+    ] {
+        bundle.place_zone(&mut request, || address.map(Into::into));
+        assert_eq!(decide_in(&bundle, &chain, &request).reason, expected, "{address:?}");
+    }
+    let said = Attributes::from([("zone".into(), Value::String("office".into()))]);
+    let refused = bundle.request("delete", document(), said.clone()).expect_err("it is not the caller's to say");
+    assert_eq!(refused.field, "attributes.zone");
+    source.files.insert("mapping.toml".into(), String::new());
+    let without = Bundle::compile(&source).expect("valid");
+    let request = without.request("delete", document(), said).expect("an attribute as any other");
+    assert_eq!(decide_in(&without, &chain, &request).reason, Reason::Permitted);
 }

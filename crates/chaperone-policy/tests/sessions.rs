@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{Binding, EndingAct, Life, Presenter, Session, SessionChain, Timestamp, TransitionError};
+use chaperone_policy::{Binding, EndingAct, Life, Presenter, Session, SessionChain, Timestamp, TransitionError, Zones};
 use common::*;
 use proptest::prelude::*;
 
@@ -79,11 +79,11 @@ proptest! {
         shown_id in prop::option::of("[ab]"), shown_certificate in prop::option::of(0_u8..2),
     ) {
         let certificate_sha256 = certificate.map(|byte| [byte; 32]);
-        let binding = Binding { spiffe_id: spiffe_id.clone(), certificate_sha256 };
-        let presenter = Presenter { spiffe_id: shown_id.as_deref().map(Into::into), certificate_sha256: shown_certificate.map(|byte| [byte; 32]) };
+        let binding = Binding { spiffe_id: spiffe_id.clone(), certificate_sha256, ..Binding::default() };
+        let presenter = Presenter { spiffe_id: shown_id.as_deref().map(Into::into), certificate_sha256: shown_certificate.map(|byte| [byte; 32]), address: None };
         let expected = (spiffe_id.is_none() || spiffe_id == shown_id)
             && (certificate.is_none() || certificate == shown_certificate);
-        prop_assert_eq!(binding.is_met_by(&presenter), expected);
+        prop_assert_eq!(binding.is_met_by(&presenter, &Zones::default()), expected);
     }
 }
 

@@ -31,7 +31,7 @@ fn chain(id: SessionId) -> SessionChain {
         task: Task { id: "task-1".to_owned(), purpose: "summarise the documents".to_owned() },
         labels: BTreeSet::new(),
         scope: Scope::Unrestricted,
-        binding: Binding { spiffe_id: Some("spiffe://example.org/agent".to_owned()), certificate_sha256: None },
+        binding: Binding { spiffe_id: Some("spiffe://example.org/agent".to_owned()), ..Binding::default() },
         opened_at: START,
         expires_at: START.plus(Duration::from_hours(1)),
         idle_timeout: Some(Duration::from_mins(10)),

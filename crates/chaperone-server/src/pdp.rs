@@ -381,12 +381,12 @@ impl Check<'_> {
         let judgement = match subjects {
             Subjects::Nobody(reason) => Decision::deny(*reason).into(),
             Subjects::Peer(principal) => match read(Authority::Principal(principal))? {
-                Ok(requests) => judge.peer(id, &self.snapshot, principal, &evidence.presenter(false), requests, at)?,
+                Ok(requests) => judge.peer(id, &self.snapshot, principal, &evidence.peer(), requests, at)?,
                 Err(undecodable) => denied(undecodable),
             },
             Subjects::Session(cached) => match read(Authority::Session(cached.sessions()))? {
                 Ok(requests) => {
-                    let presenter = evidence.presenter(asks_for_certificate(cached));
+                    let presenter = evidence.presenter(&cached.sessions().session().binding);
                     judge.session(id, &self.snapshot, &cached.recalled().chain, &presenter, requests, at)?
                 }
                 Err(undecodable) => denied(undecodable),
@@ -412,7 +412,7 @@ impl Check<'_> {
                 id: judged.id,
                 snapshot: Arc::clone(&self.snapshot),
                 handle: cached.handle(),
-                presenter: evidence.presenter(asks_for_certificate(&cached)).into_owned(),
+                presenter: evidence.presenter(&cached.sessions().session().binding).into_owned(),
                 cached,
                 requests: requests.to_vec(),
             };
@@ -436,29 +436,24 @@ impl Check<'_> {
 
     fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
         let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
-        let (principal, session) = match subjects {
-            Subjects::Nobody(_) => (None, None),
-            Subjects::Peer(principal) => (Some(principal.clone()), None),
+        let (principal, session, delegation) = match subjects {
+            Subjects::Nobody(_) => (None, None, None),
+            Subjects::Peer(principal) => (Some(principal.clone()), None, None),
             Subjects::Session(cached) => {
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
                 let session = cached.sessions().session();
-                (Some(session.principal.clone()), Some(Arc::clone(session)))
+                (Some(session.principal.clone()), Some(Arc::clone(session)), cached.sessions().delegation().cloned())
             }
         };
-        Answer { id, decision, challenge, principal, session, bundle: self.snapshot.number, at }
+        Answer { id, decision, challenge, principal, session, delegation, bundle: self.snapshot.number, at }
     }
 }
 
 /// What cannot be read in one way is not guessed.
 fn denied(undecodable: Undecodable) -> Judgement {
     Decision { detail: Some(undecodable.message), ..Decision::deny(Reason::Undecodable) }.into()
-}
-
-/// Whether the session is bound to a certificate, which is then looked at.
-fn asks_for_certificate(cached: &CachedChain) -> bool {
-    cached.sessions().session().binding.certificate_sha256.is_some()
 }
 
 /// Whether a check with this result keeps its session from being idle: only one that got past the built-in rules, so that a stolen

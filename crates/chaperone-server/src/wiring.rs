@@ -125,6 +125,7 @@ impl Server {
             default_lifetime: config.sessions.default_lifetime,
             max_lifetime: config.sessions.max_lifetime,
             require_binding: config.sessions.require_binding,
+            tree: config.sessions.tree(),
         };
         let shutdown = Shutdown::new();
         let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), session_limits);

@@ -198,6 +198,27 @@ fn session_opens_quietly_and_in_json() {
 }
 
 #[test]
+fn open_sends_zones_and_the_act_claim() {
+    let fakes = Fakes::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let claim = folder.path().join("act.json");
+    std::fs::write(&claim, r#"{"sub":"worker","act":{"sub":"planner"},"client_id":"x"}"#).expect("written");
+    let from_file = format!("@{}", claim.display());
+    let open = ["session", "open", "--quiet", "--admin", &fakes.url, "--parent", SESSION];
+    for act in [r#"{"sub":"worker","act":{"sub":"planner"}}"#, &from_file] {
+        let output = run(&[&open[..], &["--bind-zone", "office", "--bind-zone", "lab", "--act", act]].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let sent = fakes.seen().opens.pop().expect("an open");
+        assert_eq!(sent.binding.expect("a binding").zones, ["office", "lab"]);
+        let act = sent.act.expect("a claim");
+        assert_eq!((act.sub.as_str(), act.act.expect("a prior actor").sub.as_str()), ("worker", "planner"));
+    }
+    let output = run(&[&open[..], &["--act", "worker"]].concat());
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("the act claim is not as RFC 8693 has it"), "{}", stderr(&output));
+}
+
+#[test]
 fn field_that_the_server_refuses_is_named() {
     let fakes = Fakes::start();
     let open = ["session", "open", "--admin", &fakes.url, "--principal", "Robot::r2", "--owner", "ann"];

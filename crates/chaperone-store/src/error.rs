@@ -32,6 +32,12 @@ pub enum StoreError {
         /// The memory's key.
         key: MemoryKey,
     },
+    /// The tree of sessions has no room for another. Nothing was changed.
+    #[error("{limit}")]
+    TreeFull {
+        /// The limit that is reached.
+        limit: TreeLimit,
+    },
     /// There is no such thing. Nothing was changed.
     #[error("{what} does not exist")]
     NotFound {
@@ -57,6 +63,27 @@ pub enum StoreError {
     /// The database's schema is not the one that this program was built for.
     #[error("{0}")]
     Schema(SchemaError),
+}
+
+/// A limit on a tree of sessions, with what it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TreeLimit {
+    /// On the live children of one session.
+    #[error("session `{parent}` has as many live children as it may have: {max}")]
+    Children {
+        /// The session.
+        parent: SessionId,
+        /// The limit.
+        max: u32,
+    },
+    /// On the live sessions of one tree.
+    #[error("tree `{tree}` has as many live sessions as it may have: {max}")]
+    Sessions {
+        /// The tree's root.
+        tree: SessionId,
+        /// The limit.
+        max: u32,
+    },
 }
 
 /// How a database's schema differs from what this program knows.

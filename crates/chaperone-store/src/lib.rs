@@ -22,10 +22,10 @@ mod transitions;
 mod wake;
 
 pub use embedded::EmbeddedStore;
-pub use error::{BoxError, SchemaError, StoreError};
+pub use error::{BoxError, SchemaError, StoreError, TreeLimit};
 pub use feed::{Changed, Changes, Cursor, SHARDS};
 pub use postgres::{InvalidUrl, PostgresOptions, PostgresStore};
 pub use store::{
     ApprovalFilter, BundleInfo, Committed, NewBundle, OpenedApproval, RevokeTarget, SavedApproval, SessionFilter,
-    Store, StoredBundle, StoredMemory, Transition,
+    Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };

@@ -32,6 +32,8 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_110_000, "20261122110000_add_entity_tags"),
             (20_261_122_120_000, "20261122120000_create_memories"),
             (20_261_122_143_000, "20261122143000_create_approvals"),
+            (20_261_122_171_000, "20261122171000_add_binding_zones"),
+            (20_261_122_172_000, "20261122172000_index_live_children"),
         ]
     )
 }
@@ -48,6 +50,8 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_110_000, "20261122110000_add_entity_tags"),
             (20_261_122_120_000, "20261122120000_create_memories"),
             (20_261_122_143_000, "20261122143000_create_approvals"),
+            (20_261_122_171_000, "20261122171000_add_binding_zones"),
+            (20_261_122_172_000, "20261122172000_index_live_children"),
         ]
     )
 }

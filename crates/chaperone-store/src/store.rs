@@ -22,11 +22,22 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError::Schema`] when it is another.
     async fn check_schema(&self) -> Result<(), StoreError>;
 
-    /// Adds a session, known by `handle`.
+    /// Adds a session, known by `handle`, where its tree has room for another. Sessions count that neither an act nor their own or an
+    /// ancestor's end has ended at `session.opened_at`; idle ones do, for a replica may know of a use that the store does not.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when its parent does not exist.
-    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Result<(), StoreError>;
+    /// [`StoreError::NotFound`] when its parent does not exist; [`StoreError::TreeFull`] when there is no room. However many are opened at
+    /// once, by however many replicas, no limit is passed.
+    async fn open_session(&self, session: &Session, handle: &HandleHash, limits: &TreeLimits)
+    -> Result<(), StoreError>;
+
+    /// As [`Store::open_session`], without limits.
+    ///
+    /// # Errors
+    /// As [`Store::open_session`].
+    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
+        self.open_session(session, handle, &TreeLimits::NONE).await
+    }
 
     /// A session by its id.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
@@ -162,6 +173,26 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 
     /// Closes connections, after what is under way.
     async fn close(&self);
+}
+
+/// How broad a tree of sessions may be. How deep it may be, [`chaperone_policy::DELEGATION_DEPTH_MAX`] says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TreeLimits {
+    /// How many live children one session may have.
+    pub children_max: u32,
+    /// How many live sessions one tree may have, its root included.
+    pub sessions_max: u32,
+}
+
+impl TreeLimits {
+    /// As many as there may be.
+    pub const NONE: Self = Self { children_max: u32::MAX, sessions_max: u32::MAX };
+}
+
+impl Default for TreeLimits {
+    fn default() -> Self {
+        Self { children_max: 100, sessions_max: 1_000 }
+    }
 }
 
 /// What became of an approval that was to be added.

@@ -9,6 +9,29 @@ pub struct EntityRef {
     #[prost(string, tag = "2")]
     pub id: ::prost::alloc::string::String,
 }
+/// An actor, as in the `act` claim of a token (RFC 8693 section 4.1): the outermost is the current one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Actor {
+    /// A principal: its whole name (`Agent::"report-bot"`), or its id alone (`report-bot`, or a workload's SPIFFE ID).
+    #[prost(string, tag = "1")]
+    pub sub: ::prost::alloc::string::String,
+    /// Who says so; carried and compared with nothing, for sessions know no issuers.
+    #[prost(string, tag = "2")]
+    pub iss: ::prost::alloc::string::String,
+    /// Who acted before, for whom this one acts. Information only: it decides on no access.
+    #[prost(message, optional, boxed, tag = "3")]
+    pub act: ::core::option::Option<::prost::alloc::boxed::Box<Actor>>,
+}
+/// Who acts for whom, in the claims of a token (RFC 8693 section 4.1). Sessions in a row with one principal are one party.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Delegation {
+    /// For whom: the whole name of the principal of the tree's root.
+    #[prost(string, tag = "1")]
+    pub sub: ::prost::alloc::string::String,
+    /// Who acts, with those who acted before; whole names.
+    #[prost(message, optional, tag = "2")]
+    pub act: ::core::option::Option<Actor>,
+}
 /// A typed attribute value. Floats and null do not exist in Cedar, and so not here.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Value {
@@ -101,6 +124,9 @@ pub struct Presenter {
     /// SHA-256 of the peer's certificate in DER, 32 bytes; empty when unknown (RFC 8705 section 3.1).
     #[prost(bytes = "vec", tag = "2")]
     pub certificate_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// The peer's IP address, without a port; empty when unknown, and a text that is none counts as unknown. It gives the network zone.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
 }
 /// An action to decide on.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -111,7 +137,7 @@ pub struct ActionRequest {
     /// What it acts on.
     #[prost(message, optional, tag = "2")]
     pub resource: ::core::option::Option<EntityRef>,
-    /// Attributes for `context.request`; types as the schema declares.
+    /// Attributes for `context.request`; types as the schema declares. `zone` is refused where it is the presenter's network zone.
     #[prost(map = "string, message", tag = "3")]
     pub attributes: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
 }
@@ -121,7 +147,7 @@ pub struct CheckRequest {
     /// The session's handle. Empty: the presenter acts for itself, where the mapping allows that.
     #[prost(string, tag = "1")]
     pub session_handle: ::prost::alloc::string::String,
-    /// Who presents it. Absent: the caller itself, by the certificate of its connection.
+    /// Who presents it. Absent: the caller itself, by the certificate and the address of its connection.
     #[prost(message, optional, tag = "2")]
     pub presenter: ::core::option::Option<Presenter>,
     /// The action.
@@ -225,6 +251,9 @@ pub struct Decision {
     /// What is asked for, where the outcome is a challenge.
     #[prost(message, optional, tag = "10")]
     pub challenge: ::core::option::Option<Challenge>,
+    /// For whom the session's principal acts, and through whom; absent where it acts for itself.
+    #[prost(message, optional, tag = "14")]
+    pub delegation: ::core::option::Option<Delegation>,
 }
 /// The answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -985,9 +1014,13 @@ pub struct Binding {
     /// SHA-256 of the presenter's certificate in DER, 32 bytes; empty for any.
     #[prost(bytes = "vec", tag = "2")]
     pub certificate_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// Names of network zones, as the mapping of the active bundle declares them: the presenter's address is in one of these; empty for any
+    /// address. At most 16. A name that the active bundle does not know covers no address.
+    #[prost(string, repeated, tag = "3")]
+    pub zones: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A session. The handle is not part of it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Session {
     /// A UUIDv7.
     #[prost(string, tag = "1")]
@@ -1046,6 +1079,9 @@ pub struct Session {
     /// Grows by one with every change.
     #[prost(uint64, tag = "19")]
     pub version: u64,
+    /// For whom its principal acts, and through whom; absent where it acts for itself.
+    #[prost(message, optional, tag = "24")]
+    pub delegation: ::core::option::Option<Delegation>,
 }
 /// Asks for a session.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1077,9 +1113,13 @@ pub struct SessionServiceOpenRequest {
     /// How long it may stay unused; absent: for ever.
     #[prost(message, optional, tag = "9")]
     pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    /// The `act` claim of the token that it is opened for; absent for none. It has to tell of the actors that the session and its ancestors
+    /// make, in their order, and is refused otherwise. It gives nothing.
+    #[prost(message, optional, tag = "14")]
+    pub act: ::core::option::Option<Actor>,
 }
 /// The opened session.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionServiceOpenResponse {
     /// The session.
     #[prost(message, optional, tag = "1")]
@@ -1231,7 +1271,7 @@ pub struct SessionServiceRenewRequest {
     pub lifetime: ::core::option::Option<::prost_types::Duration>,
 }
 /// The renewed session.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionServiceRenewResponse {
     /// The session.
     #[prost(message, optional, tag = "1")]
@@ -1248,7 +1288,7 @@ pub struct SessionServiceCompleteRequest {
     pub reason: ::prost::alloc::string::String,
 }
 /// The completed session.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionServiceCompleteResponse {
     /// The session.
     #[prost(message, optional, tag = "1")]
@@ -1357,7 +1397,7 @@ pub struct SessionServiceWatchRequest {
     pub filter: ::core::option::Option<SessionFilter>,
 }
 /// A change.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionServiceWatchResponse {
     /// The session as it is now.
     #[prost(message, optional, tag = "1")]

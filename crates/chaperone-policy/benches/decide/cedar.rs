@@ -66,6 +66,7 @@ fn context() -> Context {
         ("age_seconds", Value::new_long(fixture::AGE_S)),
         ("idle_seconds", Value::new_long(fixture::AGE_S)),
         ("delegation_depth", Value::new_long(0)),
+        ("chain", Value::new_set([text("Agent::\"reader\"")])),
     ]);
     let tree = record([("id", text(fixture::SESSION_ID)), ("labels", labels())]);
     let request = record([

@@ -395,6 +395,7 @@ fn state<'a>(frame: &Frame<'a>, field: State) -> Option<&'a Datum> {
         State::SessionAge => &frame.scratch.age,
         State::SessionIdle => &frame.scratch.idle,
         State::DelegationDepth => &facts.depth,
+        State::DelegationChain => facts.chain(),
         State::TreeId => &facts.tree,
         State::TreeLabels => &facts.tree_labels,
         State::PrincipalLabels => &facts.principal_labels,

@@ -88,6 +88,7 @@ pub(super) enum State {
     SessionAge,
     SessionIdle,
     DelegationDepth,
+    DelegationChain,
     TreeId,
     TreeLabels,
     PrincipalLabels,
@@ -137,7 +138,8 @@ impl State {
             | Self::SessionRisk
             | Self::SessionAge
             | Self::SessionIdle
-            | Self::DelegationDepth => Declared::Session,
+            | Self::DelegationDepth
+            | Self::DelegationChain => Declared::Session,
             Self::TreeId | Self::TreeLabels => Declared::Tree,
             Self::PrincipalLabels => Declared::Principal,
         }
@@ -158,6 +160,7 @@ impl Part {
                 ("age_seconds", State::SessionAge),
                 ("idle_seconds", State::SessionIdle),
                 ("delegation_depth", State::DelegationDepth),
+                ("chain", State::DelegationChain),
             ],
             Self::Task => &[("id", State::TaskId), ("purpose", State::TaskPurpose)],
             Self::Tree => &[("id", State::TreeId), ("labels", State::TreeLabels)],

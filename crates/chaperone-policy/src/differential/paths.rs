@@ -151,6 +151,7 @@ fn session() -> Fields {
         ("age_seconds", Type::Long),
         ("idle_seconds", Type::Long),
         ("delegation_depth", Type::Long),
+        ("chain", Type::Set(Box::new(Type::String))),
     ])
 }
 

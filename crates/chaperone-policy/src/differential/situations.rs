@@ -61,7 +61,7 @@ impl Situation {
             if chance.percent(85) { memories::remembered(chance, world, &chain, now) } else { chain }
         });
         let presenter =
-            Presenter { spiffe_id: chance.percent(95).then(|| "spiffe://x/y".into()), certificate_sha256: None };
+            Presenter { spiffe_id: chance.percent(95).then(|| "spiffe://x/y".into()), ..Presenter::default() };
         Self { chain, principal, action, resource, attributes, presenter, now }
     }
 
@@ -131,7 +131,7 @@ fn session(chance: &mut Chance, compiled: &Compiled, principal: EntityRef, depth
         task: Task { id: text(chance), purpose: text(chance) },
         labels,
         scope: scope.clone(),
-        binding: Binding { spiffe_id: chance.percent(20).then(|| "spiffe://x/y".to_owned()), certificate_sha256: None },
+        binding: Binding { spiffe_id: chance.percent(20).then(|| "spiffe://x/y".to_owned()), ..Binding::default() },
         opened_at: OPENED,
         expires_at: OPENED.plus(LIFETIME),
         idle_timeout: None,

@@ -6,13 +6,14 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::host::normal_host;
 use super::http::Connection;
-use super::reading::{View, source_ip};
+use super::reading::{View, source_ip, zone};
 use super::{Needs, Undecodable};
 use crate::compiled::Datum;
 use crate::compiled::extension::IpRange;
 use crate::request::Request;
 use crate::shape::{ActionShape, Shapes};
 use crate::value::EntityRef;
+use crate::zone::Zones;
 
 /// How long a resource's id may be, in bytes.
 const RESOURCE_ID_BYTES_MAX: usize = 1024;
@@ -141,7 +142,7 @@ impl GenericAction {
                 "host" => Some(text(&view.host)),
                 "path" => Some(text(&view.path.text())),
                 "query" => Some(text(view.query.raw())),
-                _ => of_peer(view.connection, name),
+                _ => of_peer(view.connection, view.zones, name),
             })
         })
     }
@@ -153,6 +154,7 @@ impl GenericAction {
     pub(super) fn read_connection(
         &self,
         connection: &Connection<'_>,
+        zones: &Zones,
         needs: Needs,
         request: &mut Request,
     ) -> Result<(), Undecodable> {
@@ -160,7 +162,7 @@ impl GenericAction {
             Ok(match name {
                 "destination_port" => Some(Datum::Long(i64::from(destination_port(connection)?))),
                 "sni" => Some(text(&server_name(connection)?)),
-                _ => of_peer(connection, name),
+                _ => of_peer(connection, zones, name),
             })
         })
     }
@@ -185,10 +187,11 @@ fn text(value: &str) -> Datum {
 }
 
 /// What is known of whoever is at the other end; unknown things are left out.
-fn of_peer(connection: &Connection<'_>, name: &str) -> Option<Datum> {
+fn of_peer(connection: &Connection<'_>, zones: &Zones, name: &str) -> Option<Datum> {
     match name {
         "peer" if !connection.peer_spiffe_id.is_empty() => Some(text(connection.peer_spiffe_id)),
         "source_ip" => source_ip(connection).map(|address| Datum::Ip(IpRange::of(address))),
+        "zone" => zone(connection, zones).map(|name| Datum::String(name.clone())),
         _ => None,
     }
 }

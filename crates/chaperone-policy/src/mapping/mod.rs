@@ -29,6 +29,7 @@ use self::route::{RouteTable, Target};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::shape::Shapes;
+use crate::zone::Zones;
 
 /// The header that presents a session where a mapping does not say otherwise.
 const DEFAULT_HEADER: &str = "x-chaperone-session";
@@ -40,6 +41,7 @@ pub struct Mapping {
     strip: bool,
     peer: bool,
     semicolons: bool,
+    zones: Zones,
     routes: RouteTable,
     generic: Generic,
     /// What to change in requests that no route matches.
@@ -77,7 +79,7 @@ pub struct Mapped<'a> {
 enum Origin<'a> {
     Route(&'a Target, View<'a>),
     Generic(&'a GenericAction, View<'a>),
-    Connection(&'a GenericAction, &'a Connection<'a>),
+    Connection(&'a GenericAction, &'a Connection<'a>, &'a Zones),
 }
 
 /// Which attributes a decision needs.
@@ -99,7 +101,7 @@ impl Mapped<'_> {
         match &self.origin {
             Origin::Route(target, view) => target.read_attributes(view, needs, request),
             Origin::Generic(action, view) => action.read_request(view, needs, request),
-            Origin::Connection(action, connection) => action.read_connection(connection, needs, request),
+            Origin::Connection(action, connection, zones) => action.read_connection(connection, zones, needs, request),
         }
     }
 }
@@ -126,6 +128,7 @@ impl Mapping {
             strip: true,
             peer: false,
             semicolons: false,
+            zones: Zones::default(),
             routes: RouteTable::default(),
             generic: Generic::new(shapes),
             unmatched: Arc::default(),
@@ -161,12 +164,17 @@ impl Mapping {
         self.peer
     }
 
+    /// The network zones that it declares.
+    pub fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
     /// The actions of an HTTP or gRPC request, still without their attributes.
     ///
     /// # Errors
     /// When the request cannot be read in one way only: it is then denied, never guessed.
     pub fn map_http<'a>(&'a self, request: &'a HttpRequest<'a>) -> Result<Mapped<'a>, Undecodable> {
-        let view = View::of(request, self.semicolons)?;
+        let view = View::of(request, self.semicolons, &self.zones)?;
         if let Some(route) = self.routes.find(&view)? {
             let requests = vec![route.target.request(&view)?];
             let read = route.answer.read(&view)?;
@@ -187,7 +195,7 @@ impl Mapping {
     /// When the connection has no destination address and port, or its server name is not valid.
     pub fn map_tcp<'a>(&'a self, connection: &'a Connection<'a>) -> Result<Mapped<'a>, Undecodable> {
         let (action, mapped) = self.generic.tcp(connection)?;
-        let origin = Origin::Connection(action, connection);
+        let origin = Origin::Connection(action, connection, &self.zones);
         // There is no request that an answer could change.
         let answer = AnswerPlan::nothing();
         let on_failure = OnFailure::Deny;

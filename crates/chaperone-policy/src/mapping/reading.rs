@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use smol_str::SmolStr;
+
 use super::Undecodable;
 use super::host::normal_host;
 use super::http::{Connection, Headers, HttpRequest};
 use super::path::Path;
 use super::path_template::Capture;
 use super::query::Query;
+use crate::zone::Zones;
 
 /// How many headers a request may have.
 const HEADERS_MAX: usize = 1_000;
@@ -43,6 +46,7 @@ pub(super) enum RequestField {
     Scheme,
     Peer,
     SourceIp,
+    Zone,
 }
 
 impl fmt::Display for RequestField {
@@ -58,6 +62,7 @@ impl fmt::Display for RequestField {
             Self::Scheme => f.write_str("{scheme}"),
             Self::Peer => f.write_str("{peer}"),
             Self::SourceIp => f.write_str("{source_ip}"),
+            Self::Zone => f.write_str("{zone}"),
         }
     }
 }
@@ -73,11 +78,12 @@ pub(super) struct View<'a> {
     pub(super) query: Query<'a>,
     pub(super) headers: &'a Headers<'a>,
     pub(super) connection: &'a Connection<'a>,
+    pub(super) zones: &'a Zones,
 }
 
 impl<'a> View<'a> {
     /// Reads the parts that every decision depends on.
-    pub(super) fn of(request: &'a HttpRequest<'a>, semicolons: bool) -> Result<Self, Undecodable> {
+    pub(super) fn of(request: &'a HttpRequest<'a>, semicolons: bool, zones: &'a Zones) -> Result<Self, Undecodable> {
         if request.headers.len() > HEADERS_MAX {
             return Err(Undecodable::new(format!("the request has more than {HEADERS_MAX} headers")));
         }
@@ -100,7 +106,7 @@ impl<'a> View<'a> {
         };
         let query = Query::parse(query, semicolons).map_err(|error| Undecodable::new(error.to_string()))?;
         let (headers, connection) = (&request.headers, &request.connection);
-        Ok(Self { method: request.method, scheme, host, path, query, headers, connection })
+        Ok(Self { method: request.method, scheme, host, path, query, headers, connection, zones })
     }
 
     /// Reads one part.
@@ -125,8 +131,17 @@ impl<'a> View<'a> {
                 Some(address) => Reading::One(Cow::Owned(address.to_string())),
                 None => Reading::Absent,
             },
+            RequestField::Zone => match zone(self.connection, self.zones) {
+                Some(name) => Reading::One(Cow::Borrowed(name)),
+                None => Reading::Absent,
+            },
         }
     }
+}
+
+/// The zone that the peer's address is in. Where there are no zones, the address is not even read.
+pub(super) fn zone<'z>(connection: &Connection<'_>, zones: &'z Zones) -> Option<&'z SmolStr> {
+    if zones.is_empty() { None } else { zones.find(source_ip(connection)?) }
 }
 
 /// The peer's address, if it is one. An IPv4 address inside IPv6 is written as IPv4, so that one rule on ranges sees both.

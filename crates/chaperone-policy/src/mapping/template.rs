@@ -78,6 +78,11 @@ impl<F> Template<F> {
         Ok(Self { parts })
     }
 
+    /// One placeholder.
+    pub(super) fn of(field: F) -> Self {
+        Self { parts: vec![Part::Field(field)] }
+    }
+
     /// The text, if there is no placeholder in it.
     pub(super) fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {

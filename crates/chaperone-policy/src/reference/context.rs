@@ -13,7 +13,7 @@ use crate::convert::{self as plain, ConvertError};
 use crate::effects::{CounterKind, Level};
 use crate::memory::Amount;
 use crate::schema::CompiledSchema;
-use crate::session::SessionChain;
+use crate::session::{Session, SessionChain};
 use crate::value::Value as Plain;
 
 type Fields = BTreeMap<SmolStr, Value>;
@@ -103,7 +103,12 @@ fn session(chain: &SessionChain, question: &Question<'_>) -> Fields {
         (key("age_seconds"), seconds(now.since(session.opened_at))),
         (key("idle_seconds"), seconds(now.since(session.last_used_at))),
         (key("delegation_depth"), Value::from(i64::from(session.depth))),
+        (key("chain"), Value::set_of_lits(chain.iter().map(principal), None)),
     ])
+}
+
+fn principal(session: &Arc<Session>) -> Literal {
+    Literal::String(session.principal.to_smolstr())
 }
 
 fn no_session() -> Fields {
@@ -117,6 +122,7 @@ fn no_session() -> Fields {
         (key("age_seconds"), Value::from(0_i64)),
         (key("idle_seconds"), Value::from(0_i64)),
         (key("delegation_depth"), Value::from(0_i64)),
+        (key("chain"), Value::empty_set(None)),
     ])
 }
 

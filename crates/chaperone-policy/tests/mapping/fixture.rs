@@ -17,6 +17,7 @@ const SCHEMA: &str = "
         text?: String, number?: Long, flag?: Bool, address?: ipaddr, amount?: decimal, day?: datetime, span?: duration,
         tags?: Set<String>, team?: Team, nested?: {},
     } } };
+    action enter appliesTo { principal: Agent, resource: Document, context: { request: { zone?: String } } };
     namespace Docs {
         entity Dial;
         action tune appliesTo { principal: Agent, resource: Dial, context: { request: {} } };

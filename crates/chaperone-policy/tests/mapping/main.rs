@@ -13,3 +13,4 @@ mod laws;
 mod problems;
 mod requests;
 mod sample;
+mod zones;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{
-    Binding, DELEGATION_DEPTH_MAX, Ended, EndingAct, EntityRef, Grant, LABELS_MAX, Life, NAME_BYTES_MAX,
-    PURPOSE_BYTES_MAX, Scope, Session, SessionHandle, SessionId, Task, Timestamp,
+    Actor, BINDING_ZONES_MAX, Binding, DELEGATION_DEPTH_MAX, Delegation, Ended, EndingAct, EntityRef, Grant,
+    LABELS_MAX, Life, NAME_BYTES_MAX, PURPOSE_BYTES_MAX, Scope, Session, SessionHandle, SessionId, Task, Timestamp,
+    is_zone_name,
 };
-use chaperone_store::{RevokeTarget, SessionFilter, Store, StoreError};
+use chaperone_store::{RevokeTarget, SessionFilter, Store, StoreError, TreeLimits};
 
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
@@ -24,6 +25,8 @@ pub struct SessionLimits {
     pub max_lifetime: Duration,
     /// Whether every session must be bound to its presenter.
     pub require_binding: bool,
+    /// How many sessions a tree may have.
+    pub tree: TreeLimits,
 }
 
 /// The session use cases.
@@ -45,6 +48,8 @@ pub struct NewSession {
     pub task: Task,
     /// The session to delegate from.
     pub parent: Option<SessionId>,
+    /// What a token says of who acts for whom.
+    pub act: Option<Actor>,
     /// What it may ever do.
     pub scope: NewScope,
     /// Its labels.
@@ -76,6 +81,8 @@ pub struct SessionView {
     pub session: Session,
     /// Where it is in its life, its ancestors' ends included.
     pub state: SessionState,
+    /// Who acts for whom; `None` where nobody acts for another.
+    pub delegation: Option<Delegation>,
 }
 
 /// Where a session is in its life.
@@ -109,15 +116,20 @@ impl Sessions {
     /// When a field is not as it must be, the parent has ended, or the store fails.
     pub async fn open(&self, new: NewSession) -> Result<(SessionView, SessionHandle), AdminError> {
         let now = self.clock.now();
-        let parent = match new.parent {
-            Some(id) => Some(self.live_parent(id, now).await?),
-            None => None,
+        let ancestors = match new.parent {
+            Some(id) => self.live_parent(id, now).await?,
+            None => Vec::new(),
         };
         let id = self.clock.session_id();
-        let session = self.compose(new, parent.as_ref(), id, now)?;
+        let act = new.act.clone();
+        let session = self.compose(new, ancestors.first(), id, now)?;
+        let delegation = delegation(&session, &ancestors);
+        if let Some(act) = act {
+            act.check(delegation.as_ref()).map_err(|error| AdminError::invalid(error.field, error.message))?;
+        }
         let handle = SessionHandle::from_random(self.clock.random_32());
-        match self.store().insert_session(&session, &handle.hash()).await {
-            Ok(()) => Ok((SessionView { session, state: SessionState::Own(Life::Active) }, handle)),
+        match self.store().open_session(&session, &handle.hash(), &self.limits.tree).await {
+            Ok(()) => Ok((SessionView { session, state: SessionState::Own(Life::Active), delegation }, handle)),
             Err(error) => Err(error.into()),
         }
     }
@@ -169,14 +181,16 @@ impl Sessions {
         })
     }
 
-    async fn live_parent(&self, id: SessionId, now: Timestamp) -> Result<Session, AdminError> {
+    /// A session that can be delegated from, and then its ancestors, its root last.
+    async fn live_parent(&self, id: SessionId, now: Timestamp) -> Result<Vec<Session>, AdminError> {
         let parent = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
         if parent.depth >= DELEGATION_DEPTH_MAX {
             let message = format!("a delegation may be at most {DELEGATION_DEPTH_MAX} deep");
             return Err(AdminError::invalid("parent_id", message));
         }
-        match self.state(&parent, now).await? {
-            SessionState::Own(Life::Active) => Ok(parent),
+        let ancestors = self.ancestors(&parent).await?;
+        match state(&parent, &ancestors, now) {
+            SessionState::Own(Life::Active) => Ok(std::iter::once(parent).chain(ancestors).collect()),
             SessionState::Own(_) | SessionState::AncestorEnded => Err(AdminError::Precondition {
                 code: "session_ended",
                 message: format!("session `{id}` has ended and cannot be delegated from"),
@@ -218,10 +232,29 @@ impl Sessions {
         {
             return Err(AdminError::invalid("binding.spiffe_id", format!("`{id}` is not a SPIFFE ID")));
         }
+        self.check_zones(&binding.zones)?;
         if self.limits.require_binding && *binding == Binding::default() {
             return Err(AdminError::invalid("binding", "is required by this server's configuration"));
         }
         Ok(())
+    }
+
+    /// Zones, checked against the active bundle where there is one: a misspelt name would never be met.
+    fn check_zones(&self, zones: &BTreeSet<String>) -> Result<(), AdminError> {
+        let invalid = |message: String| Err(AdminError::invalid("binding.zones", message));
+        if zones.len() > BINDING_ZONES_MAX {
+            return invalid(format!("there may be at most {BINDING_ZONES_MAX}"));
+        }
+        if let Some(name) = zones.iter().find(|name| !is_zone_name(name)) {
+            return invalid(format!("`{name}` is not the name of a zone"));
+        }
+        let policies = self.replica.policies();
+        let Policies::Active(snapshot) = &**policies else { return Ok(()) };
+        let declared = snapshot.bundle.mapping().zones();
+        match zones.iter().find(|name| !declared.declares(name)) {
+            Some(name) => invalid(format!("the active bundle declares no zone `{name}`")),
+            None => Ok(()),
+        }
     }
 
     fn check_lifetime(&self, lifetime: Option<Duration>) -> Result<Duration, AdminError> {
@@ -284,10 +317,11 @@ impl Sessions {
             let changed = match change {
                 Change::Renew(lifetime) => {
                     let latest = match session.parent {
-                        Some(parent) => self.live_parent(parent, now).await?.expires_at,
-                        None => Timestamp::from_micros(i64::MAX),
+                        Some(parent) => self.live_parent(parent, now).await?.first().map(|parent| parent.expires_at),
+                        None => None,
                     };
-                    session.renew(now.plus(lifetime).min(latest), now)?
+                    let expires_at = now.plus(lifetime);
+                    session.renew(latest.map_or(expires_at, |latest| expires_at.min(latest)), now)?
                 }
                 Change::Complete { reason, by } => session.complete(reason.to_owned(), by.to_owned(), now)?,
             };
@@ -317,22 +351,34 @@ impl Sessions {
     }
 
     async fn view(&self, session: Session) -> Result<SessionView, AdminError> {
-        let state = self.state(&session, self.clock.now()).await?;
-        Ok(SessionView { session, state })
+        let ancestors = self.ancestors(&session).await?;
+        let (state, delegation) = (state(&session, &ancestors, self.clock.now()), delegation(&session, &ancestors));
+        Ok(SessionView { session, state, delegation })
     }
 
-    async fn state(&self, session: &Session, now: Timestamp) -> Result<SessionState, AdminError> {
-        let own = session.life(now);
-        let mut next = session.parent;
-        while let (Life::Active, Some(id)) = (own, next) {
+    /// A session's ancestors, its parent first and its root last.
+    async fn ancestors(&self, session: &Session) -> Result<Vec<Session>, AdminError> {
+        let (mut ancestors, mut next) = (Vec::new(), session.parent);
+        while let Some(id) = next {
             let ancestor = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
-            if ancestor.life(now) != Life::Active {
-                return Ok(SessionState::AncestorEnded);
-            }
             next = ancestor.parent;
+            ancestors.push(ancestor);
         }
-        Ok(SessionState::Own(own))
+        Ok(ancestors)
     }
+}
+
+fn state(session: &Session, ancestors: &[Session], now: Timestamp) -> SessionState {
+    let own = session.life(now);
+    let has_ended = |ancestor: &Session| ancestor.life(now) != Life::Active;
+    if own == Life::Active && ancestors.iter().any(has_ended) {
+        return SessionState::AncestorEnded;
+    }
+    SessionState::Own(own)
+}
+
+fn delegation(session: &Session, ancestors: &[Session]) -> Option<Delegation> {
+    Delegation::of(std::iter::once(session).chain(ancestors).map(|session| &session.principal))
 }
 
 pub(super) fn check_length(field: &str, text: &str, min: usize, max: usize) -> Result<(), AdminError> {

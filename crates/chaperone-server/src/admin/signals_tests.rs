@@ -36,6 +36,7 @@ impl World {
             default_lifetime: Duration::from_hours(1),
             max_lifetime: Duration::from_hours(100),
             require_binding: false,
+            tree: chaperone_store::TreeLimits::default(),
         };
         let sessions = Sessions::new(replica, clock.clone(), limits);
         let open = async |new: NewSession| sessions.open(new).await.expect("it opens").0.session;

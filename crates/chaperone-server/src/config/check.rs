@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chaperone_store::TreeLimits;
 use tracing_subscriber::EnvFilter;
 
 use super::values::{EvaluatorMode, StoreBackend, StoreUrl};
@@ -245,6 +246,11 @@ impl AdminConfig {
 }
 
 impl SessionsConfig {
+    /// How broad a tree may be.
+    pub const fn tree(&self) -> TreeLimits {
+        TreeLimits { children_max: self.children_max, sessions_max: self.tree_max }
+    }
+
     fn check(&self, problems: &mut Problems) {
         more_than_zero(problems, "sessions-default-lifetime", self.default_lifetime);
         if self.default_lifetime > self.max_lifetime {
@@ -255,6 +261,7 @@ impl SessionsConfig {
         }
         more_than_zero(problems, "sessions-touch-interval", self.touch_interval);
         at_least_one(problems, "sessions-cache-size", self.cache_size);
+        at_least_one(problems, "sessions-tree-max", usize::try_from(self.tree_max).unwrap_or(usize::MAX));
     }
 }
 

@@ -128,6 +128,24 @@ pub struct SessionsConfig {
         action = clap::ArgAction::Set
     )]
     pub require_binding: bool,
+    /// Live sessions that one session may have been delegated to directly
+    #[arg(
+        id = "sessions-children-max",
+        long,
+        env = "CHAPERONE_SESSIONS_CHILDREN_MAX",
+        value_name = "SESSIONS",
+        default_value = "100"
+    )]
+    pub children_max: u32,
+    /// Live sessions that one tree may have, its root included
+    #[arg(
+        id = "sessions-tree-max",
+        long,
+        env = "CHAPERONE_SESSIONS_TREE_MAX",
+        value_name = "SESSIONS",
+        default_value = "1000"
+    )]
+    pub tree_max: u32,
     /// Time between two writes of when sessions were last used. Idle time is only as exact as this
     #[arg(
         id = "sessions-touch-interval",

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::{Attributes, EntityRef, Timestamp, Value};
+use chaperone_policy::{Actor, Attributes, DELEGATION_DEPTH_MAX, Delegation, EntityRef, Timestamp, Value};
 use http::HeaderMap;
 
 use crate::admin::AdminError;
@@ -223,4 +223,32 @@ pub fn next_page_token<T>(page: &mut Vec<T>, page_size: u32, token: impl Fn(&T) 
     let has_more = page.len() > page_size as usize;
     page.truncate(page_size as usize);
     page.last().filter(|_| has_more).map(token).unwrap_or_default()
+}
+/// An `act` claim. One that is deeper than any chain of sessions is cut where that is sure, so that it is refused for its depth.
+///
+/// # Errors
+/// [`AdminError::Invalid`] when an actor has no `sub`.
+pub fn actor(act: &api::Actor) -> Result<Actor, AdminError> {
+    let mut nested: Vec<&api::Actor> = std::iter::successors(Some(act), |actor| actor.act.as_deref()).collect();
+    nested.truncate(DELEGATION_DEPTH_MAX as usize + 1);
+    let mut built: Option<Actor> = None;
+    for (depth, actor) in nested.iter().enumerate().rev() {
+        if actor.sub.is_empty() {
+            return Err(invalid(format!("act{}.sub", ".act".repeat(depth)), "must not be empty"));
+        }
+        let iss = non_empty(actor.iss.clone());
+        built = Some(Actor { sub: actor.sub.clone(), iss, act: built.map(Box::new) });
+    }
+    built.ok_or_else(|| invalid("act", "is required"))
+}
+
+/// As the claims of a token.
+pub fn delegation_to_api(delegation: &Delegation) -> api::Delegation {
+    let act = delegation.act().as_ref().map(actor_to_api);
+    api::Delegation { sub: delegation.subject().to_string(), act }
+}
+
+fn actor_to_api(actor: &Actor) -> api::Actor {
+    let act = actor.act.as_deref().map(|before| Box::new(actor_to_api(before)));
+    api::Actor { sub: actor.sub.clone(), iss: actor.iss.clone().unwrap_or_default(), act }
 }

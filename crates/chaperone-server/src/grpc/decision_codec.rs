@@ -134,6 +134,9 @@ impl ReplyEncoder {
         if !answer.challenge.is_empty() {
             prost::encoding::message::encode(10, &challenge(&answer.challenge), written);
         }
+        if let Some(delegation) = &answer.delegation {
+            prost::encoding::message::encode(14, &convert::delegation_to_api(delegation), written);
+        }
         encode_key(field, WireType::LengthDelimited, buffer);
         encode_varint(written.len() as u64, buffer);
         buffer.put_slice(written);
@@ -177,9 +180,11 @@ pub(super) fn text_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chaperone_policy::{
-        Alert, Amount, ApprovalId, BundleNumber, Change, Decision, DecisionId, DeterminingPolicy, Effect, EntityRef,
-        Level, MemoryName, Reason, Severity, Timestamp, Value,
+        Alert, Amount, ApprovalId, BundleNumber, Change, Decision, DecisionId, Delegation, DeterminingPolicy, Effect,
+        EntityRef, Level, MemoryName, Reason, Severity, Timestamp, Value,
     };
     use proptest::prelude::*;
     use prost::Message as _;
@@ -217,8 +222,12 @@ mod tests {
         let policy = policy.prop_map(|(id, reason, failure)| DeterminingPolicy { id: id.into(), reason, failure });
         let policies = proptest::collection::vec(policy, 0..4);
         let decision = (0..3_u8, policies, proptest::option::of("\\PC{0,40}"), effects());
-        (decision, any::<u128>(), any::<u64>(), any::<i64>()).prop_map(
-            |((outcome, policies, detail, effects), id, bundle, at)| {
+        let delegation = proptest::collection::vec("[ab]", 0..5).prop_map(|ids| {
+            let principals: Vec<_> = ids.into_iter().map(|id| EntityRef::new("Agent", id)).collect();
+            Delegation::of(&principals).map(Arc::new)
+        });
+        (decision, any::<u128>(), any::<u64>(), any::<i64>(), delegation).prop_map(
+            |((outcome, policies, detail, effects), id, bundle, at, delegation)| {
                 let (outcome, reason) = match outcome {
                     0 => (Outcome::Allow, Reason::Permitted),
                     1 => (Outcome::Deny, Reason::Forbidden),
@@ -239,6 +248,7 @@ mod tests {
                     challenge,
                     principal: None,
                     session: None,
+                    delegation,
                     bundle: BundleNumber::new(bundle),
                     at: Timestamp::from_micros(at),
                 }
@@ -269,6 +279,7 @@ mod tests {
             decided_at: Some(convert::timestamp_to_api(answer.at)),
             effects: answer.decision.effects.iter().map(decision_effects::effect_to_api).collect(),
             challenge: (!answer.challenge.is_empty()).then(|| challenge(&answer.challenge)),
+            delegation: answer.delegation.as_deref().map(convert::delegation_to_api),
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) struct BatchQuestion<'a> {
 pub(super) struct PresenterFields<'a> {
     pub(super) spiffe_id: &'a str,
     pub(super) certificate_sha256: &'a [u8],
+    pub(super) address: &'a str,
 }
 
 /// An `ActionRequest`.
@@ -125,6 +126,7 @@ impl<'a> PresenterFields<'a> {
             match number {
                 1 => self.spiffe_id = fields.text(wire_type)?,
                 2 => self.certificate_sha256 = fields.bytes(wire_type)?,
+                3 => self.address = fields.text(wire_type)?,
                 _ => fields.skip(number, wire_type)?,
             }
         }

@@ -10,7 +10,11 @@ use super::super::wire::keep_last;
 use super::*;
 
 fn presenter(presenter: &api::Presenter) -> PresenterFields<'_> {
-    PresenterFields { spiffe_id: &presenter.spiffe_id, certificate_sha256: &presenter.certificate_sha256 }
+    PresenterFields {
+        spiffe_id: &presenter.spiffe_id,
+        certificate_sha256: &presenter.certificate_sha256,
+        address: &presenter.address,
+    }
 }
 
 fn action(action: &api::ActionRequest) -> ActionFields<'_> {
@@ -101,8 +105,11 @@ fn any_action() -> impl Strategy<Value = api::ActionRequest> {
 }
 
 fn any_presenter() -> impl Strategy<Value = api::Presenter> {
-    (text(), vec(any::<u8>(), 0..4))
-        .prop_map(|(spiffe_id, certificate_sha256)| api::Presenter { spiffe_id, certificate_sha256 })
+    (text(), vec(any::<u8>(), 0..4), text()).prop_map(|(spiffe_id, certificate_sha256, address)| api::Presenter {
+        spiffe_id,
+        certificate_sha256,
+        address,
+    })
 }
 
 prop_compose! {

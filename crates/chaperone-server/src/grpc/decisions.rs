@@ -20,7 +20,7 @@ use super::wire::keep_last;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
 use crate::pdp::{self, Answer, Claim, Consistency, Pdp, Protocol, Question};
-use crate::presenter::{Certificate, Evidence};
+use crate::presenter::{Address, Certificate, Evidence};
 use crate::shutdown::Shutdown;
 use crate::spiffe::parse_spiffe_id;
 use crate::telemetry::ParentContext;
@@ -58,19 +58,20 @@ impl Call {
         presenter: Option<&PresenterFields<'a>>,
         spiffe_id: impl FnOnce(&'a str) -> Option<&'a str>,
     ) -> Result<Evidence<'a>, AdminError> {
-        let (id, certificate) = match presenter {
+        let (id, certificate, address) = match presenter {
             Some(presenter) => {
                 let certificate = convert::digest("presenter.certificate_sha256", presenter.certificate_sha256)?;
-                (Some(presenter.spiffe_id), certificate)
+                (Some(presenter.spiffe_id), certificate, Address::Text(presenter.address))
             }
             None => {
                 let identity = self.peer.as_ref().and_then(|peer| peer.identity.as_ref());
                 let certificate = identity.map(|identity| identity.certificate_sha256);
-                (identity.and_then(|identity| identity.spiffe_id.as_deref()), certificate)
+                let address = self.peer.as_ref().map_or(Address::Unknown, |peer| Address::Peer(peer.remote_addr.ip()));
+                (identity.and_then(|identity| identity.spiffe_id.as_deref()), certificate, address)
             }
         };
         let certificate = certificate.map_or(Certificate::Absent, Certificate::Sha256);
-        Ok(Evidence { spiffe_id: id.and_then(spiffe_id), certificate })
+        Ok(Evidence { spiffe_id: id.and_then(spiffe_id), certificate, address })
     }
 }
 
@@ -89,10 +90,11 @@ impl<'a> Asked<'a> {
         question: CheckQuestion<'a>,
         last: &'a mut Last,
     ) -> Result<Self, AdminError> {
+        let evidence = call.evidence(question.presenter.as_ref(), |id| last.spiffe_id(id))?;
         Ok(Self {
-            evidence: call.evidence(question.presenter.as_ref(), |id| last.spiffe_id(id))?,
+            evidence,
             claim: last.claim(question.session_handle),
-            action: last.request(bundle, question.action)?,
+            action: last.request(bundle, question.action, &evidence.address)?,
             consistency: consistency(question.consistency)?,
         })
     }
@@ -155,9 +157,12 @@ impl Decisions {
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
         let evidence = call.evidence(question.presenter.as_ref(), parse_spiffe_id)?;
         let actions = question.actions.into_iter().enumerate().map(|(index, action)| {
-            action_request(&check.snapshot.bundle, &format_args!("actions[{index}]"), Some(action))
+            let bundle = &check.snapshot.bundle;
+            let mut request = action_request(bundle, &format_args!("actions[{index}]"), Some(action))?;
+            bundle.place_zone(&mut request, || evidence.address.ip());
+            Ok(request)
         });
-        let actions = actions.collect::<Result<Vec<_>, _>>()?;
+        let actions = actions.collect::<Result<Vec<_>, AdminError>>()?;
         let consistency = consistency(question.consistency)?;
         let claim = claim(question.session_handle);
         Ok(check.decide_each(claim, evidence, consistency, &actions).await?)

@@ -3,7 +3,7 @@
 use chaperone_policy::mapping::{Connection, Headers, HttpRequest};
 
 use super::wire::{Content, Fields, Malformed, keep_last};
-use crate::presenter::{Certificate, Evidence};
+use crate::presenter::{self, Certificate, Evidence};
 
 /// How many headers a request has, so that their list need not grow.
 const HEADERS_USUAL: usize = 32;
@@ -122,7 +122,12 @@ impl<'a> Attributes<'a> {
             "" => Certificate::Absent,
             pem => Certificate::UrlEncodedPem(pem),
         };
-        Evidence { spiffe_id: self.spiffe_id(), certificate }
+        // Whatever Envoy takes for the client's end of the connection. What headers say of it, the client may have written.
+        let address = match self.source.address {
+            Address::Unknown => presenter::Address::Unknown,
+            Address::Socket { host, .. } => presenter::Address::Text(host),
+        };
+        Evidence { spiffe_id: self.spiffe_id(), certificate, address }
     }
 
     fn merge(&mut self, mut fields: Fields<'a>) -> Result<(), Malformed> {

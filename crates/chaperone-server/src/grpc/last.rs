@@ -12,6 +12,7 @@ use super::decision_message::{ActionFields, EntityFields};
 use super::decisions::{action_request, claim};
 use crate::admin::AdminError;
 use crate::pdp::Claim;
+use crate::presenter::Address;
 use crate::spiffe::parse_spiffe_id;
 
 /// Of the last question.
@@ -55,7 +56,7 @@ impl Last {
         Some(text)
     }
 
-    /// The request for an action, which stays here.
+    /// The request for an action of a presenter at this address, which stays here.
     ///
     /// # Errors
     /// When it is not as it must be.
@@ -63,6 +64,7 @@ impl Last {
         &mut self,
         bundle: &Arc<Bundle>,
         action: Option<ActionFields<'_>>,
+        address: &Address<'_>,
     ) -> Result<&Request, AdminError> {
         let again = action.as_ref().and_then(|action| self.action.as_ref()?.again(bundle, action));
         let last = match (again, &mut self.action) {
@@ -72,6 +74,8 @@ impl Last {
             }
             (_, last) => last.insert(LastAction::new(bundle, action)?),
         };
+        // Another presenter may be elsewhere.
+        bundle.place_zone(&mut last.request, || address.ip());
         Ok(&last.request)
     }
 }
@@ -147,7 +151,7 @@ mod tests {
             let mut last = Last::default();
             for (which, question) in questions {
                 let expected = action_request(&BUNDLES[which], &"action", Some(fields(question)));
-                let request = last.request(&BUNDLES[which], Some(fields(question)));
+                let request = last.request(&BUNDLES[which], Some(fields(question)), &Address::Unknown);
                 match (request, expected) {
                     (Ok(request), Ok(expected)) => prop_assert_eq!(request, &expected),
                     (Err(error), Err(expected)) => prop_assert_eq!(error.to_string(), expected.to_string()),

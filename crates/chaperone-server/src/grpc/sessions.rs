@@ -191,11 +191,13 @@ fn new_session(request: api::SessionServiceOpenRequest) -> Result<NewSession, Ad
         owner: convert::non_empty(request.owner),
         task: Task { id: task.id, purpose: task.purpose },
         parent: convert::non_empty(request.parent_id).map(|id| session_id("parent_id", &id)).transpose()?,
+        act: request.act.map(|act| convert::actor(&act)).transpose()?,
         scope: new_scope(request.scope)?,
         labels: request.labels,
         binding: Binding {
             spiffe_id: convert::non_empty(binding.spiffe_id),
             certificate_sha256: convert::digest("binding.certificate_sha256", &binding.certificate_sha256)?,
+            zones: binding.zones.into_iter().collect(),
         },
         lifetime: convert::duration("lifetime", request.lifetime)?,
         idle_timeout: convert::duration("idle_timeout", request.idle_timeout)?,
@@ -290,6 +292,7 @@ fn session_to_api(view: &SessionView) -> api::Session {
         binding: Some(api::Binding {
             spiffe_id: session.binding.spiffe_id.clone().unwrap_or_default(),
             certificate_sha256: session.binding.certificate_sha256.map(Vec::from).unwrap_or_default(),
+            zones: session.binding.zones.iter().cloned().collect(),
         }),
         opened_at: Some(convert::timestamp_to_api(session.opened_at)),
         expires_at: Some(convert::timestamp_to_api(session.expires_at)),
@@ -300,5 +303,6 @@ fn session_to_api(view: &SessionView) -> api::Session {
         ended_reason: ended.map(|ended| ended.reason.clone()).unwrap_or_default(),
         ended_by: ended.map(|ended| ended.by.clone()).unwrap_or_default(),
         version: session.version,
+        delegation: view.delegation.as_ref().map(convert::delegation_to_api),
     }
 }

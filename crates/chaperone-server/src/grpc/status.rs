@@ -2,7 +2,7 @@
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::Problem;
-use chaperone_store::StoreError;
+use chaperone_store::{StoreError, TreeLimit};
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -51,6 +51,13 @@ fn store_status(error: &StoreError) -> Status {
     match error {
         StoreError::SessionConflict { .. } | StoreError::ApprovalConflict { .. } => {
             with_reason(Code::Aborted, "contention", error.to_string())
+        }
+        StoreError::TreeFull { limit } => {
+            let reason = match limit {
+                TreeLimit::Children { .. } => "too_many_children",
+                TreeLimit::Sessions { .. } => "too_many_sessions",
+            };
+            with_reason(Code::ResourceExhausted, reason, error.to_string())
         }
         StoreError::BundleConflict { .. } => {
             with_reason(Code::FailedPrecondition, "bundle_conflict", error.to_string())

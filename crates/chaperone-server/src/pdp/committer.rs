@@ -288,8 +288,8 @@ fn tell(recorder: &Recorder, waiting: Waiting, settled: Settled) {
         let principal = Some(session.principal.clone());
         let decision = judgement.decision;
         let challenge = Box::default();
-        let session = Some(session);
-        let unheard = Answer { id, decision, challenge, principal, session, bundle: snapshot.number, at };
+        let (session, delegation) = (Some(session), cached.sessions().delegation().cloned());
+        let unheard = Answer { id, decision, challenge, principal, session, delegation, bundle: snapshot.number, at };
         recorder.unheard(&unheard, &requests);
     }
 }

@@ -9,7 +9,7 @@ use chaperone_policy::{
 };
 use chaperone_store::{
     ApprovalFilter, BundleInfo, Changes, Cursor, EmbeddedStore, NewBundle, OpenedApproval, SavedApproval,
-    SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+    SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -74,8 +74,8 @@ impl Store for Faulty {
     async fn check_schema(&self) -> Stored<()> {
         self.store.check_schema().await
     }
-    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Stored<()> {
-        self.store.insert_session(session, handle).await
+    async fn open_session(&self, session: &Session, handle: &HandleHash, limits: &TreeLimits) -> Stored<()> {
+        self.store.open_session(session, handle, limits).await
     }
     async fn session(&self, id: SessionId) -> Stored<Option<Session>> {
         self.store.session(id).await

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chaperone_policy::mapping::{Credential, Mapped, Needs, Undecodable};
 use chaperone_policy::{
-    BundleNumber, Decision, DecisionId, EntityRef, HandleHash, Outcome, Request, Session, SessionHandle, Timestamp,
+    BundleNumber, Decision, DecisionId, Delegation, EntityRef, HandleHash, Outcome, Request, Session, SessionHandle,
+    Timestamp,
 };
 
 use super::challenge::Challenged;
@@ -137,6 +138,8 @@ pub struct Answer {
     pub principal: Option<EntityRef>,
     /// The session.
     pub session: Option<Arc<Session>>,
+    /// Who acts for whom; `None` where nobody acts for another.
+    pub delegation: Option<Arc<Delegation>>,
     /// The bundle that decided.
     pub bundle: BundleNumber,
     /// When.

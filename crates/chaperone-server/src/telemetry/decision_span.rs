@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use chaperone_policy::{
-    Alert, BundleNumber, DecisionId, DeterminingPolicy, EntityRef, Outcome, Reason, Request, Session,
+    Alert, BundleNumber, DecisionId, Delegation, DeterminingPolicy, EntityRef, Outcome, Reason, Request, Session,
 };
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
@@ -49,6 +49,8 @@ pub struct DecisionFields<'a> {
     pub elapsed: Duration,
     /// The session, where one was found.
     pub session: Option<&'a Session>,
+    /// Who acts for whom, where somebody acts for another.
+    pub delegation: Option<&'a Delegation>,
     /// Who acts, where that is known.
     pub principal: Option<&'a EntityRef>,
     /// What was asked for.
@@ -155,6 +157,10 @@ fn attributes(fields: &DecisionFields<'_>) -> Vec<KeyValue> {
         if !session.task.id.is_empty() {
             add(names::SESSION_TASK_ID, session.task.id.clone().into());
         }
+    }
+    if let Some(delegation) = fields.delegation {
+        add(names::SESSION_SUBJECT, delegation.subject().to_string().into());
+        add(names::SESSION_ACTORS, strings(delegation.actors().iter().map(ToString::to_string)));
     }
     if let Some(principal) = fields.principal {
         add(names::PRINCIPAL, principal.to_string().into());

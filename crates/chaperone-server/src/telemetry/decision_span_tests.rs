@@ -28,6 +28,7 @@ fn fields(result: SpanResult) -> DecisionFields<'static> {
         protocol: "ext_authz",
         elapsed: Duration::from_micros(250),
         session: None,
+        delegation: None,
         principal: None,
         requests: &[],
         policies: &[],
@@ -123,7 +124,10 @@ fn span_tells_what_was_decided_and_why() {
     let request = Request::new(EntityRef::new("Action", "export"), EntityRef::new("Document", "42"));
     let principal = EntityRef::new("Agent", "a");
     let policies = [DeterminingPolicy { id: "no-export".into(), reason: None, failure: None }];
+    let chain = [&principal, &EntityRef::new("Agent", "b"), &EntityRef::new("User", "u")];
+    let delegation = Delegation::of(chain).expect("two actors");
     let told = DecisionFields {
+        delegation: Some(&delegation),
         principal: Some(&principal),
         requests: std::slice::from_ref(&request),
         policies: &policies,
@@ -139,6 +143,8 @@ fn span_tells_what_was_decided_and_why() {
         (names::DECISION_STALE, "true"),
         (names::PROTOCOL, "ext_authz"),
         (names::PRINCIPAL, r#"Agent::"a""#),
+        (names::SESSION_SUBJECT, r#"User::"u""#),
+        (names::SESSION_ACTORS, r#"["Agent::"a"","Agent::"b""]"#),
         (names::ACTIONS, r#"["Action::"export""]"#),
         (names::RESOURCES, r#"["Document::"42""]"#),
         (names::POLICY_IDS, r#"["no-export"]"#),

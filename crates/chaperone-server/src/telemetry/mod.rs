@@ -115,6 +115,7 @@ mod tests {
             protocol: "grpc",
             elapsed: Duration::ZERO,
             session: None,
+            delegation: None,
             principal: None,
             requests: &[],
             policies: &[],

@@ -28,6 +28,10 @@ pub const BUNDLE_NUMBER: &str = "chaperone.bundle.number";
 pub const SESSION_ID: &str = "chaperone.session.id";
 /// The root of the session's tree.
 pub const SESSION_TREE_ID: &str = "chaperone.session.tree.id";
+/// For whom the session's principal acts; absent where it acts for itself.
+pub const SESSION_SUBJECT: &str = "chaperone.session.subject";
+/// Who acts for that one, the current actor first.
+pub const SESSION_ACTORS: &str = "chaperone.session.actors";
 /// Who answers for the session.
 pub const SESSION_OWNER: &str = "chaperone.session.owner";
 /// What the session is for.

@@ -87,6 +87,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         decided_at: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),
         effects: Vec::new(),
         challenge: None,
+        delegation: None,
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn rich(number: u32) -> Session {
         binding: Binding {
             spiffe_id: Some("spiffe://example.org/worker".to_owned()),
             certificate_sha256: Some(std::array::from_fn(|byte| u8::try_from(byte * 8).unwrap_or(0))),
+            zones: ["office", "lab-2"].map(str::to_owned).into(),
         },
         idle_timeout: Some(Duration::from_micros(90_000_001)),
         version: 7,

@@ -15,6 +15,7 @@ mod memories;
 mod memory_races;
 mod revocation;
 mod sessions;
+mod trees;
 
 use std::sync::Arc;
 
@@ -40,6 +41,9 @@ macro_rules! for_each_case {
             one_of_concurrent_saves_wins,
             use_moves_forward_never_back,
             concurrent_inserts_are_all_stored,
+            live_children_of_a_session_are_limited,
+            live_sessions_of_a_tree_are_limited,
+            concurrent_openings_never_pass_a_limit,
             sessions_are_paged_newest_first,
             every_filter_restricts_the_list,
             life_filter_agrees_with_the_session,
@@ -125,4 +129,5 @@ mod cases {
     pub use super::memory_races::*;
     pub use super::revocation::*;
     pub use super::sessions::*;
+    pub use super::trees::*;
 }

@@ -27,7 +27,7 @@ use crate::feed::{Changes, Cursor};
 use crate::schema::{self, Applied};
 use crate::store::{
     ApprovalFilter, BundleInfo, Committed, NewBundle, OpenedApproval, RevokeTarget, SavedApproval, SessionFilter,
-    Store, StoredBundle, StoredMemory, Transition,
+    Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use crate::wake::Wake;
 
@@ -137,8 +137,13 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
-        sessions::insert(self, session, handle).await
+    async fn open_session(
+        &self,
+        session: &Session,
+        handle: &HandleHash,
+        limits: &TreeLimits,
+    ) -> Result<(), StoreError> {
+        sessions::insert(self, session, handle, limits).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {

@@ -10,17 +10,22 @@ use super::EmbeddedStore;
 use super::feed::reserve;
 use super::transaction::Announce;
 use crate::attempt::Attempt;
-use crate::error::StoreError;
+use crate::error::{StoreError, TreeLimit};
 use crate::failure::Failure;
 use crate::feed::{Changed, shard_of_tree};
 use crate::rows::{SessionRow, bind_session, page, session_columns, stored_hash, whole_chain};
-use crate::store::SessionFilter;
+use crate::store::{SessionFilter, TreeLimits};
 use crate::stored_time::StoredTime;
 
-pub(super) async fn insert(store: &EmbeddedStore, session: &Session, handle: &HandleHash) -> Result<(), StoreError> {
+pub(super) async fn insert(
+    store: &EmbeddedStore,
+    session: &Session,
+    handle: &HandleHash,
+    limits: &TreeLimits,
+) -> Result<(), StoreError> {
     store
         .transaction(Announce::Here, move |Attempt { connection, .. }| {
-            Box::pin(insert_one(connection, session, handle))
+            Box::pin(insert_one(connection, session, handle, limits))
         })
         .await
 }
@@ -30,7 +35,7 @@ pub(super) async fn insert_all(store: &EmbeddedStore, sessions: &[(Session, Hand
         .transaction(Announce::Here, move |Attempt { connection, .. }| {
             Box::pin(async move {
                 for (session, handle) in sessions {
-                    insert_one(connection, session, handle).await?;
+                    insert_one(connection, session, handle, &TreeLimits::NONE).await?;
                 }
                 Ok(())
             })
@@ -38,7 +43,12 @@ pub(super) async fn insert_all(store: &EmbeddedStore, sessions: &[(Session, Hand
         .await
 }
 
-async fn insert_one(connection: &mut SqliteConnection, session: &Session, handle: &HandleHash) -> Result<(), Failure> {
+async fn insert_one(
+    connection: &mut SqliteConnection,
+    session: &Session,
+    handle: &HandleHash,
+    limits: &TreeLimits,
+) -> Result<(), Failure> {
     let row = SessionRow::try_from(session)?;
     let reserved = reserve(connection, shard_of_tree(session.tree), 1).await?;
     if let Some(parent) = session.parent {
@@ -54,19 +64,20 @@ async fn insert_one(connection: &mut SqliteConnection, session: &Session, handle
         if stored.is_none() {
             return Err(StoreError::NotFound { what: format!("parent session `{parent}`") }.into());
         }
+        require_room(connection, session, parent, limits).await?;
     }
     let query = sqlx::query(
         "INSERT INTO sessions (
             session_id, tree_id, parent_id, depth, handle_hash, last_used_at, version,
             principal_type, principal_id, owner, task_id, task_purpose, labels, scope,
             binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us,
-            ended_act, ended_at, ended_reason, ended_by
+            ended_act, ended_at, ended_reason, ended_by, binding_zones
         )
         VALUES (
             $1, $2, $3, $4, $5, $6, $7,
             $8, $9, $10, $11, $12, $13, $14,
             $15, $16, $17, $18, $19,
-            $20, $21, $22, $23
+            $20, $21, $22, $23, $24
         )
         ON CONFLICT DO NOTHING",
     )
@@ -83,6 +94,71 @@ async fn insert_one(connection: &mut SqliteConnection, session: &Session, handle
     }
     reserved.append(connection, &[Changed::Session(session.id)], session.opened_at).await
 }
+
+/// Refuses a session for which its tree has no room. No other writes meanwhile.
+async fn require_room(
+    connection: &mut SqliteConnection,
+    session: &Session,
+    parent: SessionId,
+    limits: &TreeLimits,
+) -> Result<(), Failure> {
+    let now = StoredTime(session.opened_at);
+    if limits.children_max != u32::MAX {
+        let children: i64 = sqlx::query_scalar(COUNT_CHILDREN)
+            .bind(session.tree.as_uuid())
+            .bind(parent.as_uuid())
+            .bind(now)
+            .bind(i64::from(limits.children_max))
+            .fetch_one(&mut *connection)
+            .await?;
+        if children >= i64::from(limits.children_max) {
+            let limit = TreeLimit::Children { parent, max: limits.children_max };
+            return Err(StoreError::TreeFull { limit }.into());
+        }
+    }
+    if limits.sessions_max != u32::MAX {
+        let sessions: i64 = sqlx::query_scalar(COUNT_TREE)
+            .bind(session.tree.as_uuid())
+            .bind(now)
+            .bind(i64::from(limits.sessions_max))
+            .fetch_one(&mut *connection)
+            .await?;
+        if sessions >= i64::from(limits.sessions_max) {
+            let limit = TreeLimit::Sessions { tree: session.tree, max: limits.sessions_max };
+            return Err(StoreError::TreeFull { limit }.into());
+        }
+    }
+    Ok(())
+}
+
+/// How many live children a session has, counted up to a limit.
+const COUNT_CHILDREN: &str = "
+    SELECT COUNT(*)
+    FROM (
+        SELECT 1
+        FROM sessions
+        WHERE tree_id = $1 AND parent_id = $2 AND ended_at IS NULL AND expires_at > $3
+        LIMIT $4
+    ) AS live";
+
+/// How many live sessions a tree has, counted up to a limit: from its root, through those that are live.
+const COUNT_TREE: &str = "
+    WITH RECURSIVE live (link_id) AS (
+        SELECT session_id
+        FROM sessions
+        WHERE session_id = $1 AND ended_at IS NULL AND expires_at > $2
+        UNION ALL
+        SELECT child.session_id
+        FROM live
+        CROSS JOIN sessions AS child ON child.tree_id = $1 AND child.parent_id = live.link_id
+        WHERE child.ended_at IS NULL AND child.expires_at > $2
+    )
+    SELECT COUNT(*)
+    FROM (
+        SELECT 1
+        FROM live
+        LIMIT $3
+    ) AS counted";
 
 pub(super) async fn by_id(store: &EmbeddedStore, id: SessionId) -> Result<Option<Session>, StoreError> {
     let row: Option<SessionRow> = store
@@ -152,7 +228,8 @@ pub(super) async fn save(store: &EmbeddedStore, session: &Session) -> Result<Ses
                     SET version = version + 1, principal_type = $4, principal_id = $5, owner = $6, task_id = $7,
                         task_purpose = $8, labels = $9, scope = $10, binding_spiffe_id = $11,
                         binding_certificate_sha256 = $12, opened_at = $13, expires_at = $14, idle_timeout_us = $15,
-                        ended_act = $16, ended_at = $17, ended_reason = $18, ended_by = $19
+                        ended_act = $16, ended_at = $17, ended_reason = $18, ended_by = $19,
+                        binding_zones = $20
                     WHERE session_id = $1 AND tree_id = $2 AND version = $3
                     RETURNING ",
                     session_columns!()

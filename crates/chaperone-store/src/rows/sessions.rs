@@ -1,5 +1,6 @@
 //! The rows of `sessions`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chaperone_policy::{Binding, Ended, EndingAct, EntityRef, HandleHash, Scope, Session, SessionId, Task};
@@ -28,6 +29,7 @@ pub(crate) struct SessionRow {
     pub(crate) scope: Option<String>,
     pub(crate) binding_spiffe_id: Option<String>,
     pub(crate) binding_certificate_sha256: Option<Vec<u8>>,
+    pub(crate) binding_zones: Option<String>,
     pub(crate) opened_at: StoredTime,
     pub(crate) expires_at: StoredTime,
     pub(crate) idle_timeout_us: Option<i64>,
@@ -43,14 +45,14 @@ pub(crate) struct SessionRow {
 macro_rules! session_columns {
     () => {
         "session_id, tree_id, parent_id, depth, principal_type, principal_id, owner, task_id, task_purpose, labels, scope, \
-         binding_spiffe_id, binding_certificate_sha256, opened_at, expires_at, idle_timeout_us, last_used_at, \
+         binding_spiffe_id, binding_certificate_sha256, binding_zones, opened_at, expires_at, idle_timeout_us, last_used_at, \
          ended_act, ended_at, ended_reason, ended_by, version"
     };
 }
 pub(crate) use session_columns;
 
 /// Binds a row's columns but its keys (id, tree, parent and depth), version and last use, in the order in which both stores
-/// write them: 16 values.
+/// write them: 17 values.
 macro_rules! bind_session {
     ($query:expr, $row:expr) => {
         $query
@@ -70,6 +72,7 @@ macro_rules! bind_session {
             .bind($row.ended_at)
             .bind($row.ended_reason)
             .bind($row.ended_by)
+            .bind($row.binding_zones)
     };
 }
 pub(crate) use bind_session;
@@ -104,6 +107,7 @@ where
             scope: row.try_get("scope")?,
             binding_spiffe_id: row.try_get("binding_spiffe_id")?,
             binding_certificate_sha256: row.try_get("binding_certificate_sha256")?,
+            binding_zones: row.try_get("binding_zones")?,
             opened_at: row.try_get("opened_at")?,
             expires_at: row.try_get("expires_at")?,
             idle_timeout_us: row.try_get("idle_timeout_us")?,
@@ -136,6 +140,10 @@ impl TryFrom<&Session> for SessionRow {
             scope: session.scope.source().map(str::to_owned),
             binding_spiffe_id: session.binding.spiffe_id.clone(),
             binding_certificate_sha256: session.binding.certificate_sha256.map(|hash| hash.to_vec()),
+            binding_zones: match &session.binding.zones {
+                zones if zones.is_empty() => None,
+                zones => Some(to_json(TABLE, "binding_zones", zones)?),
+            },
             opened_at: StoredTime(session.opened_at),
             expires_at: StoredTime(session.expires_at),
             // Whole microseconds, rounded down: times are whole, so that a fraction never decided anything.
@@ -164,6 +172,10 @@ impl TryFrom<SessionRow> for Session {
             .binding_certificate_sha256
             .map(|bytes| bytes.try_into().map_err(|_| broken("the certificate's hash is not 32 bytes".to_owned())))
             .transpose()?;
+        let zones = match &row.binding_zones {
+            None => BTreeSet::new(),
+            Some(zones) => from_json(TABLE, &id.to_string(), zones)?,
+        };
         let idle_timeout = row
             .idle_timeout_us
             .map(|micros| u64::try_from(micros).map(Duration::from_micros).map_err(|error| broken(error.to_string())))
@@ -186,7 +198,7 @@ impl TryFrom<SessionRow> for Session {
             task: Task { id: row.task_id, purpose: row.task_purpose },
             labels: from_json(TABLE, &id.to_string(), &row.labels)?,
             scope,
-            binding: Binding { spiffe_id: row.binding_spiffe_id, certificate_sha256 },
+            binding: Binding { spiffe_id: row.binding_spiffe_id, certificate_sha256, zones },
             opened_at: row.opened_at.0,
             expires_at: row.expires_at.0,
             idle_timeout,

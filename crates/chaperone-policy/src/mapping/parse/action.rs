@@ -11,7 +11,7 @@ use crate::mapping::convert::TextType;
 use crate::mapping::reading::RequestField;
 use crate::mapping::route::{AttributeRule, AttributeSource, Target};
 use crate::mapping::template::Template;
-use crate::shape::{ActionShape, Fields, Shapes};
+use crate::shape::{ActionShape, Fields, Shapes, ZONE};
 use crate::value::EntityRef;
 
 /// Reads `action`, `resource` and `attributes` of a route.
@@ -125,7 +125,18 @@ fn attributes(
         let message = format!("the action needs the attribute `{name}`");
         reader.problem(&place, "mapping_attribute", message);
     }
+    if !seen.contains(&ZONE) {
+        rules.extend(shape.and_then(zone));
+    }
     rules
+}
+
+/// The rule for the zone, where the action has room for it and the route says nothing else.
+fn zone(shape: &ActionShape) -> Option<AttributeRule> {
+    let place = shape.zone()?;
+    let template = Template::of(RequestField::Zone);
+    let source = AttributeSource::Text(template, TextType::String);
+    Some(AttributeRule { name: SmolStr::new_static(ZONE), place, source, is_read: true, optional: true })
 }
 
 fn attribute(
@@ -194,6 +205,7 @@ pub(super) fn request_field(name: &str, captures: Captures<'_>) -> Result<Reques
         ("scheme", "") => Ok(RequestField::Scheme),
         ("peer", "") => Ok(RequestField::Peer),
         ("source_ip", "") => Ok(RequestField::SourceIp),
+        ("zone", "") => Ok(RequestField::Zone),
         ("path", name) => capture(name, captures),
         ("query", name) => check_parameter_name(name).map(|()| RequestField::Query(name.into())),
         ("header", name) => check_header_name(name).map(|()| RequestField::Header(name.into())),

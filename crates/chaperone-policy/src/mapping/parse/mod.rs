@@ -5,6 +5,7 @@ mod answer;
 mod names;
 mod reader;
 mod route;
+mod zones;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub(super) fn parse(text: &str, shapes: Option<&Shapes>) -> Result<Mapping, Vec<
 }
 
 fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
-    reader.known_keys(root, "a mapping", &["session", "principal", "http", "on_allow", "route"]);
+    reader.known_keys(root, "a mapping", &["session", "principal", "http", "zones", "on_allow", "route"]);
     let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
     if let Some(node) = root.get("session") {
         session(reader, node, &mut mapping);
@@ -57,6 +58,9 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
     }
     if let Some(semicolons) = flag(reader, root.get("http"), "[http]", "semicolons") {
         mapping.semicolons = semicolons;
+    }
+    if let Some(node) = root.get("zones") {
+        mapping.zones = zones::zones(reader, node);
     }
     let stripped = if mapping.strip { mapping.sources.clone() } else { Vec::new() };
     let base = match root.get("on_allow") {

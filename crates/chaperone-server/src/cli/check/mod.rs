@@ -58,6 +58,9 @@ pub struct CheckArgs {
     /// Present the session with this certificate: a PEM file, or sha256:HEX
     #[arg(long, value_name = "FILE|sha256:HEX", value_parser = parse::certificate_sha256)]
     certificate: Option<parse::Thumbprint>,
+    /// Present the session from this IP address
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    address: String,
     /// Have the session read from the store before the decision
     #[arg(long)]
     strict: bool,
@@ -126,6 +129,7 @@ impl CheckArgs {
         let presenter = Presenter {
             spiffe_id: self.spiffe_id.clone(),
             certificate_sha256: self.certificate.clone().map(parse::Thumbprint::into_bytes).unwrap_or_default(),
+            address: self.address.clone(),
         };
         let consistency = if self.strict { Consistency::Strict } else { Consistency::Unspecified };
         Ok(CheckRequest {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::output::{BAD, GOOD, Table, WARN, paint, plain};
 use crate::cli::parse::show_entity_ref;
+use crate::cli::session::{DelegationJson, parties};
 
 /// A decision in JSON output.
 #[derive(Debug, Serialize)]
@@ -17,6 +18,8 @@ pub struct DecisionJson<'a> {
     policies: Vec<PolicyJson<'a>>,
     effects: Vec<EffectJson<'a>>,
     session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegation: Option<DelegationJson<'a>>,
     bundle_number: u64,
     decision_id: &'a str,
     decided_at: Option<String>,
@@ -77,6 +80,7 @@ impl<'a> DecisionJson<'a> {
                 .collect(),
             effects: decision.effects.iter().map(EffectJson::from).collect(),
             session_id: given(&decision.session_id),
+            delegation: decision.delegation.as_ref().map(DelegationJson::from),
             bundle_number: decision.bundle_number,
             decision_id: &decision.decision_id,
             decided_at: decision.decided_at.map(|time| time.to_string()),
@@ -120,6 +124,7 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
     }
     facts
         .fact("session", if decision.session_id.is_empty() { "none" } else { &decision.session_id })
+        .fact("acts for", decision.delegation.as_ref().map(parties).unwrap_or_default())
         .fact("bundle", decision.bundle_number.to_string())
         .fact("decision", &decision.decision_id)
         .fact("decided", decision.decided_at.map(|time| time.to_string()).unwrap_or_default())

@@ -1,5 +1,6 @@
 //! `chaperone session`: open, list, show, renew, complete, revoke, signal and watch.
 
+mod actor;
 mod filter;
 mod lifecycle;
 mod memory_view;
@@ -11,6 +12,7 @@ mod watch;
 
 use clap::Subcommand;
 
+pub(super) use self::actor::{DelegationJson, parties};
 use self::lifecycle::{CompleteArgs, ListArgs, RenewArgs, ShowArgs};
 use self::open::OpenArgs;
 use self::revoke::RevokeArgs;

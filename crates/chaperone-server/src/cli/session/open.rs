@@ -9,6 +9,7 @@ use chaperone_api::chaperone::v1::{
 use clap::Args;
 use serde::Serialize;
 
+use super::actor;
 use super::view::{SessionJson, details};
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
@@ -45,6 +46,10 @@ pub struct OpenArgs {
     /// The session to delegate from
     #[arg(long, value_name = "ID", value_parser = parse::session_id)]
     parent: Option<parse::SessionIdArg>,
+    /// The act claim (RFC 8693) of the token that it is opened for, as JSON or @FILE (@- is standard input); refused unless it tells of the
+    /// actors that --parent and --principal make
+    #[arg(long, value_name = "JSON|@FILE", requires = "parent")]
+    act: Option<String>,
     /// File with Cedar policies that say what the session may ever do
     #[arg(long, value_name = "FILE", conflicts_with = "scope_allow")]
     scope_file: Option<PathBuf>,
@@ -60,6 +65,9 @@ pub struct OpenArgs {
     /// Only a presenter with this certificate may use it: a PEM file, or sha256:HEX
     #[arg(long, value_name = "FILE|sha256:HEX", value_parser = parse::certificate_sha256)]
     bind_certificate: Option<parse::Thumbprint>,
+    /// Only a presenter whose address is in this network zone of the active bundle may use it (repeatable: in any of them)
+    #[arg(long = "bind-zone", value_name = "ZONE")]
+    bind_zones: Vec<String>,
     /// How long it lasts, such as 1h [default: the server's]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     lifetime: Option<Duration>,
@@ -97,7 +105,9 @@ impl OpenArgs {
         };
         let certificate_sha256 = self.bind_certificate.map(parse::Thumbprint::into_bytes).unwrap_or_default();
         let parent_id = self.parent.map(parse::SessionIdArg::into_id).transpose()?.unwrap_or_default();
-        let is_bound = !(self.bind_spiffe.is_empty() && certificate_sha256.is_empty());
+        let zones = self.bind_zones;
+        let is_bound = !(self.bind_spiffe.is_empty() && certificate_sha256.is_empty() && zones.is_empty());
+        let act = self.act.as_deref().map(actor::read).transpose()?;
         let link = self.admin.connect().await?;
         let request = SessionServiceOpenRequest {
             principal: self.principal,
@@ -106,9 +116,10 @@ impl OpenArgs {
             parent_id,
             scope: scope.map(|kind| Scope { kind: Some(kind) }),
             labels: self.labels,
-            binding: is_bound.then_some(Binding { spiffe_id: self.bind_spiffe, certificate_sha256 }),
+            binding: is_bound.then_some(Binding { spiffe_id: self.bind_spiffe, certificate_sha256, zones }),
             lifetime: self.lifetime.map(parse::to_wire),
             idle_timeout: self.idle_timeout.map(parse::to_wire),
+            act,
         };
         let response = link.answer(link.sessions().open(request)).await?;
         let (session, handle) = (response.session.unwrap_or_default(), plain(&response.handle));

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use chaperone_api::chaperone::v1::{EntityRef, Session, SessionState};
+use chaperone_api::chaperone::v1::{Binding, EntityRef, Session, SessionState};
 use serde::Serialize;
 
+use super::actor::{DelegationJson, parties};
 use crate::cli::output::{BAD, Cell, DIM, GOOD, Table, WARN, paint, plain};
 use crate::cli::parse::show_entity_ref;
 use crate::cli::time::{shown_duration, shown_time};
@@ -25,6 +26,7 @@ pub struct SessionJson<'a> {
     scope_cedar: Option<&'a str>,
     bound_spiffe_id: Option<&'a str>,
     bound_certificate_sha256: Option<String>,
+    bound_zones: &'a [String],
     opened_at: Option<String>,
     expires_at: Option<String>,
     idle_timeout_seconds: Option<i64>,
@@ -32,6 +34,7 @@ pub struct SessionJson<'a> {
     ended_at: Option<String>,
     ended_reason: Option<&'a str>,
     ended_by: Option<&'a str>,
+    delegation: Option<DelegationJson<'a>>,
     version: u64,
 }
 
@@ -61,6 +64,7 @@ impl<'a> From<&'a Session> for SessionJson<'a> {
             scope_cedar: given(&session.scope_cedar),
             bound_spiffe_id: binding.and_then(|binding| given(&binding.spiffe_id)),
             bound_certificate_sha256: thumbprint(session),
+            bound_zones: binding.map_or(&[], |binding| &binding.zones),
             opened_at: session.opened_at.map(|time| time.to_string()),
             expires_at: session.expires_at.map(|time| time.to_string()),
             idle_timeout_seconds: session.idle_timeout.map(|timeout| timeout.seconds),
@@ -68,6 +72,7 @@ impl<'a> From<&'a Session> for SessionJson<'a> {
             ended_at: session.ended_at.map(|time| time.to_string()),
             ended_reason: given(&session.ended_reason),
             ended_by: given(&session.ended_by),
+            delegation: session.delegation.as_ref().map(DelegationJson::from),
             version: session.version,
         }
     }
@@ -101,9 +106,11 @@ pub fn details(session: &Session) -> String {
         .fact("purpose", session.task.as_ref().map_or("", |task| &task.purpose))
         .fact("parent", &session.parent_id)
         .fact("tree", if session.tree_id == session.id { "" } else { &session.tree_id })
+        .fact("acts for", session.delegation.as_ref().map(parties).unwrap_or_default())
         .fact("labels", session.labels.join(", "))
         .fact("bound to", binding.map_or("", |binding| &binding.spiffe_id))
         .fact("bound to", thumbprint(session).map(|digits| format!("sha256:{digits}")).unwrap_or_default())
+        .fact("bound to", binding.map_or_else(String::new, shown_zones))
         .fact("opened", shown_time(session.opened_at.as_ref()))
         .fact("expires", shown_time(session.expires_at.as_ref()))
         .fact("idle after", shown_duration(session.idle_timeout.as_ref()))
@@ -187,6 +194,10 @@ fn thumbprint(session: &Session) -> Option<String> {
         let _ = write!(digits, "{byte:02x}");
         digits
     }))
+}
+
+fn shown_zones(binding: &Binding) -> String {
+    if binding.zones.is_empty() { String::new() } else { format!("zone {}", binding.zones.join(" or ")) }
 }
 
 fn given(text: &str) -> Option<&str> {
