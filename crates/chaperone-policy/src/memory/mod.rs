@@ -13,6 +13,7 @@
 //! | a counter over a window | 16 for each granule more: 1 KiB at 61, 2 KiB at 66 | its name, 12, and 5 and the digits for each granule: 0.4 to 1.6 KB |
 //! | a set | 64; the first 720, with room for 11 | its name and 5 |
 //! | what a person approved | 184; the first 2,040, with room for 11 | its texts and 220: some 280 |
+//! | a decision that waits for a report | 112, and 104 for each effect; the first 1,248, with room for 11 | some 180 with one effect, 210 with two facts; 100 more when it was reported |
 //! | a remembered value | 56, twice that after growing | its JSON and 20: some 70 for an entity |
 //! | a signal's event id | as a remembered text: 56 | its text and 33 |
 

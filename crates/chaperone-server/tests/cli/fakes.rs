@@ -87,6 +87,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         decided_at: Some(Timestamp { seconds: 1_769_860_800, nanos: 0 }),
         effects: Vec::new(),
         challenge: None,
+        report_until: None,
     }
 }
 
@@ -132,6 +133,10 @@ impl DecisionService for Fake {
             _ => decision(Outcome::Allow.into(), "permitted", "agents-read", "agents may read"),
         };
         Ok(Response::new(CheckResponse { decision: Some(decision) }))
+    }
+
+    async fn report(&self, _: Request<ReportRequest>) -> Answer<ReportResponse> {
+        Err(Status::unimplemented(""))
     }
 
     async fn check_batch(&self, _: Request<CheckBatchRequest>) -> Answer<CheckBatchResponse> {
