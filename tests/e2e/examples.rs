@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Scope, ScopeGrant, ScopeGrants, Value, scope};
+use chaperone_api::chaperone::v1::{
+    ActionRequest, CheckRequest, Decision, ReportOutcome, ReportRequest, ReportStatus, Scope, ScopeGrant, ScopeGrants,
+    Value, scope,
+};
 use chaperone_e2e::admin::{self, Admin, entity};
 use chaperone_e2e::binaries;
 use chaperone_e2e::bundles::Bundle;
@@ -42,6 +45,17 @@ impl Example {
         (kind, id): (&str, &str),
         attribute: Option<(&str, Kind)>,
     ) -> String {
+        self.decide(handle, action, (kind, id), attribute).await.code
+    }
+
+    /// The decision on one action.
+    async fn decide(
+        &self,
+        handle: &str,
+        action: &str,
+        (kind, id): (&str, &str),
+        attribute: Option<(&str, Kind)>,
+    ) -> Decision {
         let attributes = attribute.map(|(name, kind)| (name.to_owned(), Value { kind: Some(kind) }));
         let action = ActionRequest {
             action: action.to_owned(),
@@ -49,7 +63,20 @@ impl Example {
             attributes: attributes.into_iter().collect::<HashMap<_, _>>(),
         };
         let request = CheckRequest { session_handle: handle.to_owned(), action: Some(action), ..Default::default() };
-        self.caller.check(request).await.unwrap_or_else(|status| panic!("no decision: {status:?}")).code
+        self.caller.check(request).await.unwrap_or_else(|status| panic!("no decision: {status:?}"))
+    }
+
+    /// Reports what became of an allowed action; says whether that was settled.
+    async fn report(&self, decision: &Decision, outcome: ReportOutcome, fact: Option<(&str, i64)>) -> bool {
+        let facts = fact.map(|(name, value)| (name.to_owned(), Value { kind: Some(Kind::Long(value)) }));
+        let report = ReportRequest {
+            decision_id: decision.decision_id.clone(),
+            session_id: decision.session_id.clone(),
+            outcome: outcome.into(),
+            facts: facts.into_iter().collect(),
+        };
+        let response = self.caller.client().report(report).await.expect("it is taken").into_inner();
+        response.status() == ReportStatus::Settled
     }
 }
 
@@ -62,6 +89,35 @@ async fn ci_job_deploys_three_times_an_hour() {
     }
     let other = example.session().await.handle;
     assert_eq!(example.check(&other, "deploy", ("Service", "shop"), None).await, "permitted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_deploys_that_succeeded_or_may_count() {
+    let example = Example::start("deploys-that-succeeded", "Job").await;
+    let handle = example.session().await.handle;
+    let shop = ("Service", "shop");
+    let deploy = async || example.decide(&handle, "deploy", shop, None).await;
+    assert_eq!(deploy().await.code, "forbidden");
+    let failed = example.decide(&handle, "test", shop, None).await;
+    assert!(example.report(&failed, ReportOutcome::Failed, None).await);
+    assert_eq!(deploy().await.code, "forbidden", "the tests did not pass");
+    let passed = example.decide(&handle, "test", shop, None).await;
+    assert_eq!(deploy().await.code, "forbidden", "nobody knows yet");
+    assert!(example.report(&passed, ReportOutcome::Executed, None).await);
+    let deploys = [deploy().await, deploy().await, deploy().await];
+    assert!(deploys.iter().all(|decision| decision.code == "permitted"));
+    assert_eq!(deploy().await.code, "forbidden");
+    assert!(example.report(&deploys[0], ReportOutcome::Executed, Some(("seconds", 600))).await);
+    assert_eq!(deploy().await.code, "forbidden");
+    assert!(example.report(&deploys[1], ReportOutcome::Failed, None).await);
+    let fourth = deploy().await;
+    assert_eq!(fourth.code, "permitted");
+    assert_eq!(deploy().await.code, "forbidden");
+    // Room for one more, but no time.
+    assert!(example.report(&deploys[2], ReportOutcome::Executed, Some(("seconds", 3_000))).await);
+    assert!(example.report(&fourth, ReportOutcome::Failed, None).await);
+    let late = deploy().await;
+    assert_eq!((late.code.as_str(), late.policies[0].id.as_str()), ("forbidden", "an-hour-of-deploying-a-day"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,7 @@ mod liveness;
 mod memory;
 mod mtls;
 mod outage;
+mod outcomes;
 mod paths;
 mod planes_tls;
 mod presenters;

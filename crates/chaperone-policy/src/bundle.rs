@@ -12,7 +12,7 @@ use crate::effects::{Level, MemoryLayout};
 use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
-use crate::mapping::{Mapping, Needs};
+use crate::mapping::{self, Mapping, Needs};
 use crate::policy_set::{ParsedPolicy, PolicySet, UnsupportedPolicy};
 use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
@@ -270,7 +270,9 @@ fn with_memory(
     schema: Arc<CompiledSchema>,
     policies: &mut PolicyFiles<'_>,
 ) -> Result<Arc<CompiledSchema>, Vec<Problem>> {
-    match policies.memory(&schema) {
+    // What is wrong with them, the whole mapping's parser says.
+    let results = file(source, MAPPING_PATH).map(|text| mapping::results(text, schema.shapes())).unwrap_or_default();
+    match policies.memory(&schema, &results) {
         memory if memory == **schema.memory() => Ok(schema),
         memory => CompiledSchema::compile(file(source, schema::PATH).unwrap_or_default(), memory).map(Arc::new),
     }

@@ -260,7 +260,10 @@ fn by_policies(
         // What an allowed action has to leave behind cannot be: then it may not go ahead.
         Some(failure) if outcome == Outcome::Allow => failed(&[failure]),
         // What is denied stays so, for its own reason.
-        Some(_) | None => Decision { outcome, reason, policies, detail: None, effects, step_ups: step_ups.into() },
+        Some(_) | None => {
+            let step_ups = step_ups.into();
+            Decision { outcome, reason, policies, detail: None, effects, step_ups, report_until: None }
+        }
     }
 }
 
@@ -295,7 +298,7 @@ fn effects_of<'a>(
     for policy in determining.iter().chain(observers.iter().filter(sees)) {
         let rules = &policy.annotations.rules;
         if !rules.is_empty()
-            && let Err(error) = effects::fire(&policy.id, rules, question, schema, effects)
+            && let Err(error) = effects::fire(&policy.id, rules, outcome, question, schema, effects)
         {
             failure = failure.or(Some((*policy, error)));
         }

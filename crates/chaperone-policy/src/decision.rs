@@ -6,6 +6,7 @@ use smol_str::SmolStr;
 
 use crate::effects::Effect;
 use crate::step_up::StepUp;
+use crate::timestamp::Timestamp;
 
 /// What was decided. Being unable to decide is not an outcome.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -176,6 +177,8 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// What would make an allow of a challenge: every one of these. Empty for every other outcome.
     pub step_ups: Box<[StepUp]>,
+    /// Until when a report of the outcome is waited for; `None` where no effect waits for one.
+    pub report_until: Option<Timestamp>,
 }
 
 /// A policy that determined an outcome.
@@ -199,6 +202,7 @@ impl Decision {
             detail: None,
             effects: Vec::new(),
             step_ups: Box::default(),
+            report_until: None,
         }
     }
 

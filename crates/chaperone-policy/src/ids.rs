@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::timestamp::Timestamp;
+
 /// An id that does not parse.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a UUID")]
@@ -53,6 +55,17 @@ uuid_id! {
 uuid_id! {
     /// A decision. A UUIDv7.
     DecisionId
+}
+
+impl DecisionId {
+    /// When it was made, to the millisecond (RFC 9562 section 5.7); `None` for what is no UUIDv7.
+    pub fn made_at(self) -> Option<Timestamp> {
+        if self.0.get_version_num() != 7 {
+            return None;
+        }
+        let milliseconds = i64::try_from(self.0.as_u128() >> 80).ok()?;
+        Some(Timestamp::from_micros(milliseconds.saturating_mul(1_000)))
+    }
 }
 
 uuid_id! {

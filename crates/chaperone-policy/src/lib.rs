@@ -15,6 +15,7 @@ pub mod differential;
 mod effects;
 mod entities;
 mod entity_text;
+mod fact;
 mod handle;
 mod hierarchy;
 mod ids;
@@ -29,6 +30,7 @@ mod reason;
 mod recall;
 mod reference;
 mod remember;
+mod report;
 mod request;
 mod schema;
 mod scope;
@@ -50,16 +52,19 @@ pub use decide::{Authority, decide, decide_by_cedar};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 pub use effects::{Alert, Effect, Level, Severity};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
+pub use fact::{FACTS_MAX, FactType, ResultFacts};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{ApprovalId, BundleNumber, DecisionId, ParseIdError, SessionId};
 pub use manifest::{Manifest, RiskSettings};
 pub use memory::{
-    Amount, ApprovalGrant, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, LimitReached, Memory, MemoryKey,
-    MemoryLimits, MemoryName, ParseMemoryKeyError, ParseMemoryNameError, RememberedSet, SIGNAL_ID_BYTES_MAX,
-    SIGNAL_WINDOW, SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN, is_name,
+    Amount, ApprovalGrant, AwaitedReport, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, Deferred,
+    LimitReached, Memory, MemoryKey, MemoryLimits, MemoryName, ParseMemoryKeyError, ParseMemoryNameError,
+    RememberedSet, Reported, SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX, Used, WINDOW_MAX, WINDOW_MIN, Wait,
+    is_name,
 };
 pub use problem::Problem;
-pub use remember::remember;
+pub use remember::{Occasion, remember};
+pub use report::{OutcomeReport, ReportError, ReportedMemories, Settlement, settle};
 pub use request::{Presenter, Request};
 pub use scope::{Grant, SCOPE_BYTES_MAX, Scope, ScopeError};
 pub use session::{

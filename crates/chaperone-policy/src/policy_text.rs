@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use crate::diagnostics::{File, PROBLEMS_MAX, offset_of};
 use crate::effects::{self, MemoryLayout};
+use crate::fact::Results;
 use crate::nesting::{self, Language};
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
@@ -76,8 +77,9 @@ impl<'a> PolicyFiles<'a> {
     }
 
     /// What they count and remember.
-    pub(crate) fn memory(&mut self, schema: &CompiledSchema) -> MemoryLayout {
-        let (memory, problems) = effects::declare(self.policies.iter().map(|(file, policy)| (*file, policy)), schema);
+    pub(crate) fn memory(&mut self, schema: &CompiledSchema, results: &Results) -> MemoryLayout {
+        let policies = self.policies.iter().map(|(file, policy)| (*file, policy));
+        let (memory, problems) = effects::declare(policies, schema, results);
         self.problems.extend(problems);
         memory
     }

@@ -9,9 +9,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chaperone_policy::{
-    ApprovalGrant, ApprovalId, AttributesDigest, Authority, Bundle, BundleSource, Change, Decision, Effect, EntityRef,
-    EntityStore, Level, Memory, MemoryLimits, Outcome, Presenter, Reason, Request, SessionChain, Timestamp, decide,
-    decide_by_cedar, remember,
+    ApprovalGrant, ApprovalId, AttributesDigest, Authority, Bundle, BundleSource, Change, Decision, DecisionId, Effect,
+    EntityRef, EntityStore, Level, Memory, MemoryLimits, Occasion, Outcome, Presenter, Reason, Request, SessionChain,
+    Timestamp, decide, decide_by_cedar, remember,
 };
 use common::*;
 use proptest::prelude::*;
@@ -52,7 +52,14 @@ fn ask(chain: &SessionChain, request: &Request, now: Timestamp) -> Decision {
 /// Decides, and returns the chain as it is afterwards.
 fn act(chain: SessionChain, request: &Request, now: Timestamp) -> (Decision, SessionChain) {
     let decision = ask(&chain, request, now);
-    let (decision, after) = remember(decision, &chain, now, &MemoryLimits::default(), 0);
+    let occasion = Occasion {
+        decision: DecisionId::new(uuid::Uuid::nil()),
+        results: None,
+        now,
+        limits: &MemoryLimits::default(),
+        risk_decay_per_hour: 0,
+    };
+    let (decision, after) = remember(decision, &chain, &occasion);
     (decision, after.unwrap_or(chain))
 }
 

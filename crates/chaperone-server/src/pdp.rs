@@ -4,6 +4,7 @@ mod challenge;
 mod committer;
 mod judge;
 mod question;
+mod report;
 mod round;
 mod token_reuse;
 
@@ -21,6 +22,7 @@ use self::committer::{Committer, Job, Queue};
 pub use self::judge::Judge;
 use self::judge::{Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
+pub use self::report::ReportFailure;
 use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;

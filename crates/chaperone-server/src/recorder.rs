@@ -3,14 +3,14 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use chaperone_policy::{Decision, Outcome, Request, Timestamp};
+use chaperone_policy::{Decision, Outcome, OutcomeReport, Request, SessionId, Settlement, Timestamp};
 use chaperone_store::StoreError;
 use tokio::sync::broadcast;
 
 use crate::alerts::{self, Alerts, Webhook};
 use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
-use crate::pdp::{Answer, Protocol};
+use crate::pdp::{Answer, Protocol, ReportFailure};
 use crate::telemetry::{ApprovalEvent, DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
 
 /// How many decisions a slow listener may fall behind.
@@ -170,6 +170,34 @@ impl Recorder {
     /// Records a commit of what `checks` decisions leave behind, some of whose transitions found a memory changed.
     pub fn committed(&self, checks: usize, conflicts: usize, elapsed: Duration) {
         self.metrics.committed(checks, conflicts, elapsed);
+    }
+
+    /// Records what came of a report of an outcome. A fact may say anything, and is not logged.
+    pub fn reported(&self, session: SessionId, report: &OutcomeReport, result: &Result<Settlement, ReportFailure>) {
+        let status = match result {
+            Ok(Settlement::Settled(..)) => "settled",
+            Ok(Settlement::Repeated(_)) => "repeated",
+            Ok(Settlement::NothingWaits) => "nothing_waiting",
+            Ok(Settlement::TooLate) => "too_late",
+            Err(failure) => failure.code(),
+        };
+        self.metrics.reported(report.outcome, status);
+        if matches!(result, Err(ReportFailure::Unable(NoDecision::Overloaded))) {
+            self.metrics.shed("data");
+        }
+        tracing::info!(
+            decision.id = %report.decision,
+            session.id = %session,
+            report.outcome = report.outcome.as_str(),
+            report.status = status,
+            "an outcome was reported"
+        );
+    }
+
+    /// Records that the store failed a report.
+    pub fn report_failed(&self, error: &StoreError) {
+        self.metrics.store_error("report");
+        tracing::warn!(error = error as &dyn std::error::Error, "the store failed a report of an outcome");
     }
 
     /// Records that the store failed a check.

@@ -187,6 +187,13 @@ pub struct Effect {
     /// `token-reuse:high`. Cut after 1,024 bytes.
     #[prost(string, tag = "4")]
     pub text: ::prost::alloc::string::String,
+    /// The report that it waits for; unspecified for what is done already. It happens when that report comes, and never without one, unless
+    /// it is `reserved`.
+    #[prost(enumeration = "ReportOutcome", tag = "5")]
+    pub waits_for: i32,
+    /// The amount counts already. A report of the other outcome gives it back; without a report it stays spent.
+    #[prost(bool, tag = "6")]
+    pub reserved: bool,
 }
 /// An approval that a challenge asks for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -251,6 +258,9 @@ pub struct Decision {
     /// What is asked for, where the outcome is a challenge.
     #[prost(message, optional, tag = "10")]
     pub challenge: ::core::option::Option<Challenge>,
+    /// Until when a report of the outcome is waited for; absent where no effect waits for one.
+    #[prost(message, optional, tag = "11")]
+    pub report_until: ::core::option::Option<::prost_types::Timestamp>,
     /// For whom the session's principal acts, and through whom; absent where it acts for itself.
     #[prost(message, optional, tag = "14")]
     pub delegation: ::core::option::Option<Delegation>,
@@ -330,6 +340,33 @@ pub mod check_stream_response {
         #[prost(message, tag = "3")]
         Failure(super::CheckFailure),
     }
+}
+/// What became of an allowed action.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportRequest {
+    /// The decision that allowed it: `Decision.decision_id`.
+    #[prost(string, tag = "1")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// The session that it was for: `Decision.session_id`. It may have ended meanwhile.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    /// What became of it.
+    #[prost(enumeration = "ReportOutcome", tag = "3")]
+    pub outcome: i32,
+    /// What came back, under the names and with the types that the bundle's mapping had for the action when it was allowed.
+    #[prost(map = "string, message", tag = "4")]
+    pub facts: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
+}
+/// What a report brought about.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportResponse {
+    /// What became of it.
+    #[prost(enumeration = "ReportStatus", tag = "1")]
+    pub status: i32,
+    /// What took place, in the order of the decision's effects: what waited for this outcome, what was reserved and stands, and
+    /// what was given back. Empty unless settled.
+    #[prost(message, repeated, tag = "2")]
+    pub effects: ::prost::alloc::vec::Vec<Effect>,
 }
 /// What may be asked of the state that a decision reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -421,6 +458,8 @@ pub enum EffectKind {
     Alert = 6,
     /// Takes one use of what a person approved.
     Approval = 7,
+    /// Gives back what was reserved: an effect of a report, not of a decision.
+    Release = 8,
 }
 impl EffectKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -437,6 +476,7 @@ impl EffectKind {
             Self::Revoke => "EFFECT_KIND_REVOKE",
             Self::Alert => "EFFECT_KIND_ALERT",
             Self::Approval => "EFFECT_KIND_APPROVAL",
+            Self::Release => "EFFECT_KIND_RELEASE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -450,6 +490,40 @@ impl EffectKind {
             "EFFECT_KIND_REVOKE" => Some(Self::Revoke),
             "EFFECT_KIND_ALERT" => Some(Self::Alert),
             "EFFECT_KIND_APPROVAL" => Some(Self::Approval),
+            "EFFECT_KIND_RELEASE" => Some(Self::Release),
+            _ => None,
+        }
+    }
+}
+/// What became of an allowed action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReportOutcome {
+    /// In a report: not allowed. In an effect: it waits for none.
+    Unspecified = 0,
+    /// It was done.
+    Executed = 1,
+    /// It was not done, or came to nothing.
+    Failed = 2,
+}
+impl ReportOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REPORT_OUTCOME_UNSPECIFIED",
+            Self::Executed => "REPORT_OUTCOME_EXECUTED",
+            Self::Failed => "REPORT_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REPORT_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "REPORT_OUTCOME_EXECUTED" => Some(Self::Executed),
+            "REPORT_OUTCOME_FAILED" => Some(Self::Failed),
             _ => None,
         }
     }
@@ -487,6 +561,43 @@ impl EffectLevel {
             "EFFECT_LEVEL_SESSION" => Some(Self::Session),
             "EFFECT_LEVEL_TREE" => Some(Self::Tree),
             "EFFECT_LEVEL_PRINCIPAL" => Some(Self::Principal),
+            _ => None,
+        }
+    }
+}
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReportStatus {
+    /// Never sent.
+    Unspecified = 0,
+    /// What waited is settled, now or by the same report before.
+    Settled = 1,
+    /// The decision left nothing to wait for a report, or is not one of this session. The report's facts were not looked at.
+    NothingWaiting = 2,
+    /// The wait is over, or would be for a decision of that time. What was reserved stays spent, and what waited does not happen.
+    TooLate = 3,
+}
+impl ReportStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REPORT_STATUS_UNSPECIFIED",
+            Self::Settled => "REPORT_STATUS_SETTLED",
+            Self::NothingWaiting => "REPORT_STATUS_NOTHING_WAITING",
+            Self::TooLate => "REPORT_STATUS_TOO_LATE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REPORT_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "REPORT_STATUS_SETTLED" => Some(Self::Settled),
+            "REPORT_STATUS_NOTHING_WAITING" => Some(Self::NothingWaiting),
+            "REPORT_STATUS_TOO_LATE" => Some(Self::TooLate),
             _ => None,
         }
     }
@@ -659,6 +770,34 @@ pub mod decision_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.DecisionService", "CheckStream"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Tells what became of an allowed action: settles or gives back what was reserved for it, and does what waited for it. Whoever reports
+        /// the same again is answered the same, and nothing changes; so a report that may have failed is sent again.
+        ///
+        /// Errors: `NOT_FOUND` for an unknown session; `INVALID_ARGUMENT` for an id, outcome or fact that is not as it must be;
+        /// `FAILED_PRECONDITION` with `already_reported` where something else was reported before, which stands; `RESOURCE_EXHAUSTED` with
+        /// `memory_full` where what waited does not fit; `ABORTED`, `UNAVAILABLE` and `RESOURCE_EXHAUSTED` with `overloaded` may be tried again.
+        /// None of them changes anything.
+        pub async fn report(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReportRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.DecisionService/Report",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.DecisionService", "Report"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -701,6 +840,17 @@ pub mod decision_service_server {
             tonic::Response<Self::CheckStreamStream>,
             tonic::Status,
         >;
+        /// Tells what became of an allowed action: settles or gives back what was reserved for it, and does what waited for it. Whoever reports
+        /// the same again is answered the same, and nothing changes; so a report that may have failed is sent again.
+        ///
+        /// Errors: `NOT_FOUND` for an unknown session; `INVALID_ARGUMENT` for an id, outcome or fact that is not as it must be;
+        /// `FAILED_PRECONDITION` with `already_reported` where something else was reported before, which stands; `RESOURCE_EXHAUSTED` with
+        /// `memory_full` where what waited does not fit; `ABORTED`, `UNAVAILABLE` and `RESOURCE_EXHAUSTED` with `overloaded` may be tried again.
+        /// None of them changes anything.
+        async fn report(
+            &self,
+            request: tonic::Request<super::ReportRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportResponse>, tonic::Status>;
     }
     /// Decides actions. Served on the data plane.
     ///
@@ -914,6 +1064,51 @@ pub mod decision_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.DecisionService/Report" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportSvc<T: DecisionService>(pub Arc<T>);
+                    impl<
+                        T: DecisionService,
+                    > tonic::server::UnaryService<super::ReportRequest>
+                    for ReportSvc<T> {
+                        type Response = super::ReportResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReportRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DecisionService>::report(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -1188,6 +1383,22 @@ pub struct Memory {
     /// How many signals of the last 24 hours it knows by their event ids.
     #[prost(uint32, tag = "8")]
     pub signal_count: u32,
+    /// Decisions of the session that wait for a report of their outcome, the oldest first, at most 100; none for a tree and a principal.
+    #[prost(message, repeated, tag = "9")]
+    pub awaited: ::prost::alloc::vec::Vec<AwaitedReport>,
+}
+/// A decision that waits for a report of its outcome.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AwaitedReport {
+    /// The decision.
+    #[prost(string, tag = "1")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// When the wait is over. What was reserved then stays spent.
+    #[prost(message, optional, tag = "2")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// What waits, in the order of the decision's effects.
+    #[prost(message, repeated, tag = "3")]
+    pub effects: ::prost::alloc::vec::Vec<Effect>,
 }
 /// A counter.
 #[derive(Clone, PartialEq, ::prost::Message)]

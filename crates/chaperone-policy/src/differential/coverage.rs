@@ -144,8 +144,10 @@ fn kind_of(effect: &Effect) -> String {
             Change::Count(_, Amount::Decimal(_)) => format!("count decimal, {level}"),
             Change::Remember(..) => format!("remember, {level}"),
             Change::Risk(_) => format!("risk, {level}"),
+            Change::Release(..) => format!("release, {level}"),
             Change::Grant(..) | Change::UseGrant(_) => format!("approval, {level}"),
         },
+        Effect::Await(wait) => format!("waits for {}, {}", wait.on, wait.level),
         Effect::Revoke { level, .. } => format!("revoke, {level}"),
         Effect::Alert(_) => "alert".to_owned(),
     }

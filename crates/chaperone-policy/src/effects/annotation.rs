@@ -4,9 +4,10 @@ use cedar_policy_core::ast::{Annotation, AnyId, Effect as CedarEffect, Policy as
 use cedar_policy_core::parser::Loc;
 use smol_str::SmolStr;
 
-use super::{Level, Observes, Rule, Severity, Source};
+use super::{Act, Level, Observes, Rule, Severity, Source};
 use crate::diagnostics::File;
-use crate::memory::{MemoryName, ParseMemoryNameError, is_name};
+use crate::fact::is_fact_name;
+use crate::memory::{MemoryName, ParseMemoryNameError, Reported, is_name};
 use crate::problem::Problem;
 
 /// How many items one annotation has at most: every decision that the policy determines does all of them.
@@ -29,28 +30,28 @@ impl Annotations {
     /// Whether something is taken from this attribute of requests. An approval is for all of them.
     pub(crate) fn read(&self, attribute: &str) -> bool {
         self.step_up.is_some()
-            || self.rules.iter().any(|rule| match rule {
-                Rule::Count(.., Source::Attribute(path)) | Rule::Remember(.., Source::Attribute(path)) => {
+            || self.rules.iter().any(|rule| match &rule.act {
+                Act::Count(.., Source::Attribute(path)) | Act::Remember(.., Source::Attribute(path)) => {
                     path.first().is_some_and(|name| name == attribute)
                 }
-                Rule::Count(..)
-                | Rule::Remember(..)
-                | Rule::Label(..)
-                | Rule::Risk(_)
-                | Rule::Revoke(_)
-                | Rule::Alert(..) => false,
+                Act::Count(..)
+                | Act::Remember(..)
+                | Act::Label(..)
+                | Act::Risk(_)
+                | Act::Revoke(_)
+                | Act::Alert(..) => false,
             })
     }
-}
 
-impl Annotations {
-    /// Whether they change a memory of this level. What lifts a forbid is used up in its session or tree.
+    /// Whether they change a memory of this level. What lifts a forbid is used up in its session or tree, and what waits for a report
+    /// stands in the session's.
     pub(crate) fn change(&self, level: Level) -> bool {
         (self.step_up.is_some() && level != Level::Principal)
-            || self.rules.iter().any(|rule| match rule {
-                Rule::Label(of, _) | Rule::Count(of, ..) | Rule::Remember(of, ..) => *of == level,
-                Rule::Risk(_) => level == Level::Session,
-                Rule::Revoke(_) | Rule::Alert(..) => false,
+            || self.rules.iter().any(|rule| match &rule.act {
+                _ if rule.on.is_some() && level == Level::Session => true,
+                Act::Label(of, _) | Act::Count(of, ..) | Act::Remember(of, ..) => *of == level,
+                Act::Risk(_) => level == Level::Session,
+                Act::Revoke(_) | Act::Alert(..) => false,
             })
     }
 }
@@ -71,6 +72,8 @@ struct Malformed<'t> {
     /// The part of the text.
     part: &'t str,
     message: String,
+    /// Advice, where the annotation's own is not to the point.
+    help: Option<&'static str>,
 }
 
 type Parsed<'t, T> = Result<T, Malformed<'t>>;
@@ -85,7 +88,7 @@ pub(crate) fn parse(file: File<'_>, policy: &CorePolicy) -> Result<Annotations, 
     for (key, annotation) in policy.annotations() {
         let name = AsRef::<str>::as_ref(key);
         if FAMILY.contains(&name)
-            && let Err(malformed) = add(&mut annotations, name, &annotation.val, policy.effect())
+            && let Err(malformed) = add(&mut annotations, name, &annotation.val, policy)
         {
             problems.push(problem(file, policy, key, annotation, &malformed));
         }
@@ -105,7 +108,7 @@ fn problem(
         Some((offset, length)) => file.problem(offset, length, "annotation_syntax", &found.message),
         None => file.problem_at(loc, "annotation_syntax", &found.message),
     };
-    problem.with_help(help(key.as_ref()))
+    problem.with_help(found.help.unwrap_or_else(|| help(key.as_ref())))
 }
 
 /// Where a part of an annotation's text stands in the file; `None` for a part of nothing, and where the text is written with escapes, which
@@ -138,8 +141,9 @@ fn help(name: &str) -> &'static str {
     }
 }
 
-fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: CedarEffect) -> Parsed<'t, ()> {
-    let malformed = |message: &str| Malformed { part: text, message: message.to_owned() };
+fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, policy: &CorePolicy) -> Parsed<'t, ()> {
+    let effect = policy.effect();
+    let malformed = |message: &str| Malformed { part: text, message: message.to_owned(), help: None };
     match name {
         "observe" => {
             if effect != CedarEffect::Permit {
@@ -169,22 +173,63 @@ fn add<'t>(annotations: &mut Annotations, name: &str, text: &'t str, effect: Ced
         return Err(malformed(&format!("there are more than {ITEMS_MAX} items")));
     }
     for item in text.split(',') {
-        let item = item.trim();
-        annotations.rules.push(match name {
+        let (item, on) = waits(item.trim(), name, policy)?;
+        let act = match name {
             "label" => label(item)?,
             "count" => count(item)?,
             "remember" => remember(item)?,
-            "risk" => Rule::Risk(risk(item)?),
-            "revoke" => Rule::Revoke(Level::parse(item).ok_or_else(|| unknown(item, "what is revoked"))?),
+            "risk" => Act::Risk(risk(item)?),
+            "revoke" => Act::Revoke(Level::parse(item).ok_or_else(|| unknown(item, "what is revoked"))?),
             "alert" => alert(item)?,
             _ => return Err(malformed(&format!("`@{name}` is not supported in this version"))),
-        });
+        };
+        if on.is_none()
+            && let Act::Count(.., Source::Result(_)) | Act::Remember(.., Source::Result(_)) = act
+        {
+            let message = format!("`{item}` speaks of a result, which only a report tells");
+            return Err(Malformed {
+                part: item,
+                message,
+                help: Some("end the item with ` on executed` or ` on failed`"),
+            });
+        }
+        annotations.rules.push(Rule { act, on });
     }
     Ok(())
 }
 
+/// Takes ` on executed` or ` on failed` from the end of an item.
+fn waits<'t>(item: &'t str, name: &str, policy: &CorePolicy) -> Parsed<'t, (&'t str, Option<Reported>)> {
+    let Some((rest, report)) = item.rsplit_once(char::is_whitespace) else { return Ok((item, None)) };
+    let rest = rest.trim_end();
+    let Some(what) = rest.strip_suffix("on").filter(|what| what.is_empty() || what.ends_with(char::is_whitespace))
+    else {
+        return Ok((item, None));
+    };
+    let refused = |message: &str, help| Malformed { part: report, message: message.to_owned(), help: Some(help) };
+    let Some(reported) = Reported::parse(report) else {
+        let message = format!("`{report}` is no outcome that is reported");
+        return Err(refused(&message, "write ` on executed` or ` on failed`"));
+    };
+    if !matches!(name, "label" | "count" | "remember" | "risk") {
+        let message = format!("`@{name}` does not wait for a report");
+        return Err(refused(&message, "`@count`, `@label`, `@remember` and `@risk` can"));
+    }
+    if !sees_allows(policy) {
+        let message = "only what was allowed is reported, and this policy determines no allow";
+        return Err(refused(message, "put it on a `permit`, or on one with `@observe` or `@observe(\"any\")`"));
+    }
+    Ok((what.trim_end(), Some(reported)))
+}
+
+/// Whether the policy determines allows, or observes them.
+fn sees_allows(policy: &CorePolicy) -> bool {
+    let observes = policy.annotations().find(|(key, _)| AsRef::<str>::as_ref(*key) == "observe");
+    policy.effect() == CedarEffect::Permit && observes.is_none_or(|(_, annotation)| annotation.val != "deny")
+}
+
 fn unknown<'t>(part: &'t str, what: &str) -> Malformed<'t> {
-    Malformed { part, message: format!("`{part}` does not say {what}") }
+    Malformed { part, message: format!("`{part}` does not say {what}"), help: None }
 }
 
 /// `tree:pii` is `pii` of the tree; without a level it is the session's.
@@ -197,23 +242,23 @@ fn level(item: &str) -> Parsed<'_, (Level, &str)> {
     }
 }
 
-fn label(item: &str) -> Parsed<'_, Rule> {
+fn label(item: &str) -> Parsed<'_, Act> {
     let (level, label) = level(item)?;
-    Ok(Rule::Label(level, name(label)?))
+    Ok(Act::Label(level, name(label)?))
 }
 
 fn name(text: &str) -> Parsed<'_, SmolStr> {
     if is_name(text) {
         return Ok(text.into());
     }
-    Err(Malformed { part: text, message: ParseMemoryNameError::Name.to_string() })
+    Err(Malformed { part: text, message: ParseMemoryNameError::Name.to_string(), help: None })
 }
 
 fn memory_name(text: &str) -> Parsed<'_, MemoryName> {
-    MemoryName::parse(text).map_err(|error| Malformed { part: text, message: error.to_string() })
+    MemoryName::parse(text).map_err(|error| Malformed { part: text, message: error.to_string(), help: None })
 }
 
-fn count(item: &str) -> Parsed<'_, Rule> {
+fn count(item: &str) -> Parsed<'_, Act> {
     let (counter, amount) = match item.split_once("+=") {
         None => (item, Source::Whole(1)),
         Some((counter, amount)) => match source(amount.trim())? {
@@ -222,15 +267,15 @@ fn count(item: &str) -> Parsed<'_, Rule> {
         },
     };
     let (level, counter) = level(counter)?;
-    Ok(Rule::Count(level, memory_name(counter)?, amount))
+    Ok(Act::Count(level, memory_name(counter)?, amount))
 }
 
-fn remember(item: &str) -> Parsed<'_, Rule> {
+fn remember(item: &str) -> Parsed<'_, Act> {
     let (left, value) = item.split_once('=').ok_or_else(|| unknown(item, "what is remembered"))?;
     let (level, set) = level(left.trim())?;
     match source(value.trim())? {
         Source::Whole(_) => Err(unknown(value.trim(), "what is remembered")),
-        value => Ok(Rule::Remember(level, memory_name(set)?, value)),
+        value => Ok(Act::Remember(level, memory_name(set)?, value)),
     }
 }
 
@@ -252,9 +297,12 @@ fn source(text: &str) -> Parsed<'_, Source> {
             Err(unknown(text, "an attribute of the request"))
         };
     }
+    if let Some(fact) = text.strip_prefix("result.") {
+        return if is_fact_name(fact) { Ok(Source::Result(fact.into())) } else { Err(unknown(text, "a result")) };
+    }
     match text.parse::<i64>() {
         Ok(number) if number >= 0 && !text.starts_with('+') => Ok(Source::Whole(number)),
-        _ => Err(unknown(text, "a value: `resource`, `principal`, `context.request.…` or a whole number")),
+        _ => Err(unknown(text, "a value: `resource`, `principal`, `context.request.…`, `result.…` or a whole number")),
     }
 }
 
@@ -266,8 +314,8 @@ fn risk(item: &str) -> Parsed<'_, i8> {
     }
 }
 
-fn alert(item: &str) -> Parsed<'_, Rule> {
+fn alert(item: &str) -> Parsed<'_, Act> {
     let (alert, severity) = item.split_once(':').ok_or_else(|| unknown(item, "how grave the alert is"))?;
     let severity = Severity::parse(severity.trim()).ok_or_else(|| unknown(severity, "how grave the alert is"))?;
-    Ok(Rule::Alert(name(alert.trim())?, severity))
+    Ok(Act::Alert(name(alert.trim())?, severity))
 }

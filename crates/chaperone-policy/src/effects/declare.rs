@@ -5,10 +5,11 @@ use cedar_policy_core::ast::{
 };
 use smol_str::{SmolStr, ToSmolStr as _};
 
-use super::{CounterKind, Level, MemoryLayout, Rule, Source};
+use super::{Act, CounterKind, Level, MemoryLayout, Source};
 use crate::compiled::Uid;
 use crate::convert;
 use crate::diagnostics::{File, PROBLEMS_MAX};
+use crate::fact::Results;
 use crate::memory::MemoryName;
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
@@ -20,25 +21,26 @@ use crate::shape::Type;
 pub(crate) fn declare<'a>(
     policies: impl Iterator<Item = (File<'a>, &'a ParsedPolicy)>,
     schema: &CompiledSchema,
+    results: &Results,
 ) -> (MemoryLayout, Vec<Problem>) {
     let mut layout = MemoryLayout::default();
     let mut written_out = Vec::new();
     let mut problems = Vec::new();
     for (file, policy) in policies {
         for rule in &policy.annotations.rules {
-            let (name, added) = match rule {
+            let (name, added) = match &rule.act {
                 // A number that is written out suits both kinds, and decides only where nothing else does.
-                Rule::Count(level, counter, Source::Whole(_)) => {
+                Act::Count(level, counter, Source::Whole(_)) => {
                     written_out.push((*level, counter));
                     continue;
                 }
-                Rule::Count(level, counter, source) => {
-                    ("count", add_counter(&mut layout, *level, counter, type_of(&policy.core, source, schema)))
+                Act::Count(level, counter, source) => {
+                    ("count", add_counter(&mut layout, *level, counter, type_of(&policy.core, source, schema, results)))
                 }
-                Rule::Remember(level, set, source) => {
-                    ("remember", add_set(&mut layout, *level, set, type_of(&policy.core, source, schema)))
+                Act::Remember(level, set, source) => {
+                    ("remember", add_set(&mut layout, *level, set, type_of(&policy.core, source, schema, results)))
                 }
-                Rule::Label(..) | Rule::Risk(_) | Rule::Revoke(_) | Rule::Alert(..) => continue,
+                Act::Label(..) | Act::Risk(_) | Act::Revoke(_) | Act::Alert(..) => continue,
             };
             // Finding a place costs as much as reading the file up to it.
             if let Err(message) = added
@@ -83,7 +85,7 @@ fn add_set(layout: &mut MemoryLayout, level: Level, set: &MemoryName, found: Fou
 }
 
 /// The one type that a source has wherever the policy applies; `None` when it applies nowhere, which is reported elsewhere.
-fn type_of(policy: &CorePolicy, source: &Source, schema: &CompiledSchema) -> Found {
+fn type_of(policy: &CorePolicy, source: &Source, schema: &CompiledSchema, results: &Results) -> Found {
     let mut found: Option<Type> = None;
     for action in schema.actions().filter(|action| covers(policy.action_constraint(), action)) {
         let principals = kinds(policy.principal_constraint().as_inner(), &action.shape.principals);
@@ -96,6 +98,11 @@ fn type_of(policy: &CorePolicy, source: &Source, schema: &CompiledSchema) -> Fou
             Source::Principal => principals.into_iter().map(Type::Entity).collect(),
             Source::Resource => resources.into_iter().map(Type::Entity).collect(),
             Source::Attribute(path) => vec![attribute(action, path)?],
+            Source::Result(fact) => {
+                let ty = results.get(action.name.name()).and_then(|facts| facts.get(fact));
+                let missing = || format!("the mapping names no result `{fact}` of the action {}", action.name.name());
+                vec![ty.ok_or_else(missing)?.into()]
+            }
         };
         for ty in types {
             match &found {

@@ -2,14 +2,16 @@
 
 use smol_str::SmolStr;
 
-use super::{Alert, CounterKind, Effect, Level, Rule, Source};
+use super::{Act, Alert, CounterKind, Effect, Level, Rule, Source};
 use crate::compiled::{Datum, Question};
-use crate::decision::Failure;
-use crate::memory::{Amount, Change};
+use crate::decision::{Failure, Outcome};
+use crate::fact::FactType;
+use crate::memory::{Amount, Change, Deferred, MemoryName, Reported, Wait};
 use crate::schema::CompiledSchema;
+use crate::shape::Type;
 use crate::value::Value;
 
-/// The effects of one policy, added to `effects`.
+/// The effects of one policy, added to `effects`. What waits for a report is left out where nothing was allowed.
 ///
 /// One that cannot be had does not keep the others from being added: where the outcome is a denial all the same, a request that lacks
 /// what is counted must not escape the revocation that stands beside it.
@@ -19,12 +21,13 @@ use crate::value::Value;
 pub(crate) fn fire(
     id: &SmolStr,
     rules: &[Rule],
+    outcome: Outcome,
     question: &Question<'_>,
     schema: &CompiledSchema,
     effects: &mut Vec<Effect>,
 ) -> Result<(), Failure> {
     let mut fired = Ok(());
-    for rule in rules {
+    for rule in rules.iter().filter(|rule| rule.on.is_none() || outcome == Outcome::Allow) {
         match effect(id, rule, question, schema) {
             Ok(effect) => effects.push(effect),
             Err(failure) => fired = fired.and(Err(failure)),
@@ -34,36 +37,95 @@ pub(crate) fn fire(
 }
 
 fn effect(id: &SmolStr, rule: &Rule, question: &Question<'_>, schema: &CompiledSchema) -> Result<Effect, Failure> {
-    if question.chain.is_none() && !matches!(rule, Rule::Alert(..)) {
+    if question.chain.is_none() && !matches!(rule.act, Act::Alert(..)) {
         // A peer that acts for itself has no memory; what is to be remembered must not be lost.
         return Err(Failure::NoSession);
     }
-    Ok(match rule {
-        Rule::Label(level, label) => Effect::Remember(*level, Change::Label(label.clone())),
-        Rule::Count(level, counter, source) => {
-            let amount = amount(source, question, schema)?;
-            let kind = schema.memory().counter(*level, counter.as_str()).map(|(_, kind)| kind);
-            let amount = match (kind, amount) {
-                // Written out, it is whole.
-                (Some(CounterKind::Decimal), amount @ Amount::Whole(_)) => Amount::Decimal(amount.to_decimal()),
-                (_, amount) => amount,
-            };
+    if let Some(on) = rule.on {
+        return awaited(&rule.act, on, question, schema).map(Effect::Await);
+    }
+    Ok(match &rule.act {
+        Act::Label(level, label) => Effect::Remember(*level, Change::Label(label.clone())),
+        Act::Count(level, counter, source) => {
+            let amount = counted(*level, counter, source, question, schema)?;
             Effect::Remember(*level, Change::Count(counter.clone(), amount))
         }
-        Rule::Remember(level, set, source) => {
-            let value = match source {
-                Source::Principal => Value::Entity(question.principal.uid.name().clone()),
-                Source::Resource => Value::Entity(question.resource.uid.name().clone()),
-                Source::Whole(number) => Value::Long(*number),
-                Source::Attribute(path) => plain(attribute(path, question, schema)?).ok_or(Failure::WrongType)?,
-            };
-            Effect::Remember(*level, Change::Remember(set.clone(), value))
+        Act::Remember(level, set, source) => {
+            Effect::Remember(*level, Change::Remember(set.clone(), value(source, question, schema)?))
         }
-        Rule::Risk(points) => Effect::Remember(Level::Session, Change::Risk(*points)),
-        Rule::Revoke(level) => Effect::Revoke { level: *level, policy: id.clone() },
-        Rule::Alert(name, severity) => {
+        Act::Risk(points) => Effect::Remember(Level::Session, Change::Risk(*points)),
+        Act::Revoke(level) => Effect::Revoke { level: *level, policy: id.clone() },
+        Act::Alert(name, severity) => {
             Effect::Alert(Alert { name: name.clone(), severity: *severity, policy: id.clone() })
         }
+    })
+}
+
+/// What waits for a report, with everything of it that is known now.
+fn awaited(act: &Act, on: Reported, question: &Question<'_>, schema: &CompiledSchema) -> Result<Wait, Failure> {
+    let (level, what) = match act {
+        Act::Label(level, label) => (*level, Deferred::Label(label.clone())),
+        Act::Count(level, counter, Source::Result(fact)) => {
+            let ty = match schema.memory().counter(*level, counter.as_str()) {
+                Some((_, CounterKind::Whole)) => FactType::Long,
+                Some((_, CounterKind::Decimal)) => FactType::Decimal,
+                None => return Err(Failure::WrongType),
+            };
+            (*level, Deferred::CountFact(counter.clone(), fact.clone(), ty))
+        }
+        Act::Count(level, counter, source) => {
+            let amount = counted(*level, counter, source, question, schema)?;
+            let what = match on {
+                // Of any number of actions under way, no more are allowed than may succeed.
+                Reported::Executed => Deferred::Reserved(counter.clone(), amount, None),
+                Reported::Failed => Deferred::Count(counter.clone(), amount),
+            };
+            (*level, what)
+        }
+        Act::Remember(level, set, Source::Result(fact)) => {
+            let ty = match schema.memory().set_type(*level, set.as_str()) {
+                Some(Type::Entity(kind)) => FactType::Entity(kind.clone()),
+                Some(Type::Long) => FactType::Long,
+                Some(Type::String) => FactType::String,
+                Some(Type::Ip) => FactType::Ip,
+                _ => return Err(Failure::WrongType),
+            };
+            (*level, Deferred::RememberFact(set.clone(), fact.clone(), ty))
+        }
+        Act::Remember(level, set, source) => {
+            (*level, Deferred::Remember(set.clone(), value(source, question, schema)?))
+        }
+        Act::Risk(points) => (Level::Session, Deferred::Risk(*points)),
+        // `parse` lets none of these wait.
+        Act::Revoke(_) | Act::Alert(..) => return Err(Failure::Other),
+    };
+    Ok(Wait { on, level, what })
+}
+
+fn counted(
+    level: Level,
+    counter: &MemoryName,
+    source: &Source,
+    question: &Question<'_>,
+    schema: &CompiledSchema,
+) -> Result<Amount, Failure> {
+    let amount = amount(source, question, schema)?;
+    let kind = schema.memory().counter(level, counter.as_str()).map(|(_, kind)| kind);
+    Ok(match (kind, amount) {
+        // Written out, it is whole.
+        (Some(CounterKind::Decimal), amount @ Amount::Whole(_)) => Amount::Decimal(amount.to_decimal()),
+        (_, amount) => amount,
+    })
+}
+
+fn value(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> Result<Value, Failure> {
+    Ok(match source {
+        Source::Principal => Value::Entity(question.principal.uid.name().clone()),
+        Source::Resource => Value::Entity(question.resource.uid.name().clone()),
+        Source::Whole(number) => Value::Long(*number),
+        Source::Attribute(path) => plain(attribute(path, question, schema)?).ok_or(Failure::WrongType)?,
+        // `parse` lets only what waits speak of it.
+        Source::Result(_) => return Err(Failure::WrongType),
     })
 }
 
@@ -75,7 +137,7 @@ fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> 
             Datum::Decimal(ten_thousandths) => Amount::Decimal(*ten_thousandths),
             _ => return Err(Failure::WrongType),
         },
-        Source::Principal | Source::Resource => return Err(Failure::WrongType),
+        Source::Principal | Source::Resource | Source::Result(_) => return Err(Failure::WrongType),
     };
     match amount {
         // What was spent is not given back by whoever writes the request.

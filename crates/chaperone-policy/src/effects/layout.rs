@@ -57,6 +57,11 @@ impl MemoryLayout {
         self.level(level).sets.get(name).map(|(name, _)| name)
     }
 
+    /// The type of a set's values.
+    pub(crate) fn set_type(&self, level: Level, name: &str) -> Option<&Type> {
+        self.level(level).sets.get(name).map(|(_, ty)| ty)
+    }
+
     /// Every counter of a level, in order.
     pub(crate) fn counters(&self, level: Level) -> impl Iterator<Item = (&MemoryName, CounterKind)> {
         self.level(level).counters.values().map(|(name, kind)| (name, *kind))

@@ -7,16 +7,18 @@ mod layout;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 pub(crate) use self::annotation::{Annotations, parse, refuse_in_scope};
 pub(crate) use self::declare::declare;
 pub(crate) use self::fire::fire;
 pub(crate) use self::layout::{CounterKind, MemoryLayout};
-use crate::memory::{Change, MemoryName};
+use crate::memory::{Change, MemoryName, Reported, Wait};
 
 /// Whose memory an effect or a condition speaks of.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
     /// One session's.
     Session,
@@ -92,6 +94,8 @@ impl fmt::Display for Severity {
 pub enum Effect {
     /// Changes a memory.
     Remember(Level, Change),
+    /// Waits for a report of the outcome.
+    Await(Wait),
     /// Ends the session, its tree, or every session of its principal.
     Revoke {
         /// Which of them.
@@ -124,7 +128,15 @@ pub(crate) enum Observes {
 
 /// One effect as a policy writes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Rule {
+pub(crate) struct Rule {
+    pub(crate) act: Act,
+    /// The report that it waits for.
+    pub(crate) on: Option<Reported>,
+}
+
+/// What an effect does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Act {
     Label(Level, SmolStr),
     Count(Level, MemoryName, Source),
     Remember(Level, MemoryName, Source),
@@ -142,4 +154,6 @@ pub(crate) enum Source {
     Resource,
     /// `context.request.…`, at least one name.
     Attribute(Box<[SmolStr]>),
+    /// `result.…`: a fact that the report tells.
+    Result(SmolStr),
 }

@@ -26,9 +26,11 @@ use self::generic::{Generic, GenericAction};
 use self::plan::AnswerPlan;
 use self::reading::View;
 use self::route::{RouteTable, Target};
+use crate::fact::{ResultFacts, Results};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::shape::Shapes;
+use crate::value::EntityRef;
 use crate::zone::Zones;
 
 /// The header that presents a session where a mapping does not say otherwise.
@@ -46,6 +48,8 @@ pub struct Mapping {
     generic: Generic,
     /// What to change in requests that no route matches.
     unmatched: Arc<AnswerPlan>,
+    /// What reports of outcomes may tell, by action.
+    results: Results,
 }
 
 /// What a request presents as its session.
@@ -120,6 +124,11 @@ impl Undecodable {
     }
 }
 
+/// What reports may tell, by action, of the text of a `mapping.toml` that may have problems elsewhere.
+pub(crate) fn results(text: &str, shapes: &Shapes) -> Results {
+    parse::results(text, shapes)
+}
+
 impl Mapping {
     /// The mapping of a bundle that has none: it finds the session in `x-chaperone-session`, and has no routes.
     pub fn new(shapes: &Shapes) -> Self {
@@ -132,6 +141,7 @@ impl Mapping {
             routes: RouteTable::default(),
             generic: Generic::new(shapes),
             unmatched: Arc::default(),
+            results: Results::new(),
         }
     }
 
@@ -157,6 +167,11 @@ impl Mapping {
     /// What the request presents as its session, from the configured sources in their order.
     pub fn credential(&self, request: &HttpRequest<'_>) -> Credential {
         credential::present(&self.sources, request)
+    }
+
+    /// What a report of an action's outcome may tell; `None` where the mapping names nothing.
+    pub fn results(&self, action: &EntityRef) -> Option<&ResultFacts> {
+        self.results.get(action)
     }
 
     /// Whether a peer with a SPIFFE ID may act for itself where there is no session.

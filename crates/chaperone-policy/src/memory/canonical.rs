@@ -10,7 +10,7 @@ use crate::value::Value;
 /// `value` in the form in which it is remembered: equal for values that are equal to Cedar.
 ///
 /// A text that Cedar would refuse stays as it is.
-pub(super) fn canonical(value: &Value) -> Value {
+pub(crate) fn canonical(value: &Value) -> Value {
     match value {
         Value::Bool(_) | Value::Long(_) | Value::String(_) | Value::Entity(_) => value.clone(),
         Value::Set(values) => {

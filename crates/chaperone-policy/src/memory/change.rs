@@ -25,6 +25,8 @@ pub enum Change {
     Label(SmolStr),
     /// Adds to a counter. Never negative: what was spent is not given back.
     Count(MemoryName, Amount),
+    /// Gives back what was reserved: takes it from the granule that it was added to, or from a counter without a window.
+    Release(MemoryName, Amount, Option<i64>),
     /// Adds a value to a set, or renews it there.
     Remember(MemoryName, Value),
     /// Moves the risk, between 0 and 100.
@@ -41,7 +43,7 @@ pub enum ChangeError {
     /// The memory holds as many as it may. A person raises the limit or uses fewer names.
     #[error("no room for {what} `{name}`: at most {limit} are remembered")]
     Full {
-        /// `label`, `counter`, `set`, `signal`, `approval`; or `value`, when it is the set of that name which is full.
+        /// `label`, `counter`, `set`, `signal`, `approval`, `outcome report`; or `value`, when it is the set of that name which is full.
         what: &'static str,
         /// Of what was to be added, or of the set.
         name: SmolStr,
@@ -91,6 +93,10 @@ impl Memory {
         match change {
             Change::Label(label) => self.label(label, limits),
             Change::Count(name, amount) => self.add(name, *amount, now, limits),
+            Change::Release(name, amount, granule) => {
+                self.release(name, *amount, *granule);
+                Ok(())
+            }
             Change::Remember(name, value) => self.remember(name, value, now, limits),
             Change::Grant(approval, grant) => self.grant(*approval, grant, now, limits),
             Change::UseGrant(approval) => self.use_grant(*approval, now),
@@ -102,8 +108,9 @@ impl Memory {
         }
     }
 
-    /// Says that a decision or a signal changes this at `now`. Never goes back.
+    /// Says that a decision, a report or a signal changes this at `now`. Never goes back. What waited for a report for too long is dropped.
     pub fn touch(&mut self, now: Timestamp) {
+        self.drop_overdue(now);
         let used = self.used.unwrap_or(Used { first: now, last: now });
         self.used = Some(Used { last: used.last.max(now), ..used });
     }
@@ -141,6 +148,19 @@ impl Memory {
         Ok(())
     }
 
+    /// The granule that was added to last; `None` where the counter has none.
+    pub(crate) fn newest_granule(&self, name: &MemoryName) -> Option<i64> {
+        self.counters.get(name)?.newest_granule()
+    }
+
+    fn release(&mut self, name: &MemoryName, amount: Amount, granule: Option<i64>) {
+        let Some(counter) = self.counters.get_mut(name) else { return };
+        counter.release(amount, granule);
+        if counter.is_empty() {
+            self.counters.remove(name);
+        }
+    }
+
     fn remember(
         &mut self,
         name: &MemoryName,
@@ -148,11 +168,8 @@ impl Memory {
         now: Timestamp,
         limits: &MemoryLimits,
     ) -> Result<(), ChangeError> {
-        // Measured as it will be stored.
+        Self::check_value(name, value, limits)?;
         let value = &canonical(value);
-        if !serde_json::to_vec(value).is_ok_and(|json| json.len() <= limits.value_bytes) {
-            return Err(ChangeError::ValueTooLong { name: name.clone(), limit: limits.value_bytes });
-        }
         let limit = limits.values_per_set;
         let full = |_| ChangeError::Full { what: "value", name: name.as_str().into(), limit };
         if let Some(set) = self.sets.get_mut(name) {
@@ -163,6 +180,20 @@ impl Memory {
         let is_spent = |set: &RememberedSet, window| set.is_spent(window, now);
         make_room(&mut self.sets, name, "set", limits.sets, is_spent)?;
         self.sets.insert(name.clone(), set);
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// Whether a value is short enough to be stored.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check_value(name: &MemoryName, value: &Value, limits: &MemoryLimits) -> Result<(), ChangeError> {
+        // Measured as it will be stored.
+        if !serde_json::to_vec(&canonical(value)).is_ok_and(|json| json.len() <= limits.value_bytes) {
+            return Err(ChangeError::ValueTooLong { name: name.clone(), limit: limits.value_bytes });
+        }
         Ok(())
     }
 }

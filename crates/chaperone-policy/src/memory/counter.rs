@@ -116,6 +116,44 @@ impl Counter {
         }
     }
 
+    /// Takes back an amount that was added to this granule, or to a life's sum. Never below zero: what has left the window is gone.
+    ///
+    /// In another unit it is rounded down, so that what others added never counts for less.
+    pub(super) fn release(&mut self, amount: Amount, granule: Option<i64>) {
+        let given = match (amount, self.unit) {
+            (Amount::Whole(number), Unit::Whole) | (Amount::Decimal(number), Unit::Decimal) => number,
+            (Amount::Whole(number), Unit::Decimal) => number.saturating_mul(UNITS_PER_ONE),
+            (Amount::Decimal(number), Unit::Whole) => number.div_euclid(UNITS_PER_ONE),
+        };
+        match (&mut self.sums, granule) {
+            (Sums::Life(sum), None) => *sum = sum.saturating_sub(given).max(0),
+            (Sums::Granules(granules), Some(index)) => granules.retain_mut(|granule| {
+                if granule.index == index {
+                    granule.sum = granule.sum.saturating_sub(given).max(0);
+                }
+                granule.index != index || granule.sum > 0
+            }),
+            // A name has a window or has none.
+            (Sums::Life(_), Some(_)) | (Sums::Granules(_), None) => {}
+        }
+    }
+
+    /// The granule that was added to last: at or after the time of that.
+    pub(super) fn newest_granule(&self) -> Option<i64> {
+        match &self.sums {
+            Sums::Life(_) => None,
+            Sums::Granules(granules) => granules.last().map(|granule| granule.index),
+        }
+    }
+
+    /// Whether it holds nothing, as one that was never there.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.sums {
+            Sums::Life(sum) => *sum == 0,
+            Sums::Granules(granules) => granules.is_empty(),
+        }
+    }
+
     /// Whether nothing in it counts any more, by anyone's clock.
     pub(super) fn is_spent(&self, window: Option<Duration>, now: Timestamp) -> bool {
         match (&self.sums, window) {

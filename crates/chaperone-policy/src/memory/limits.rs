@@ -26,10 +26,23 @@ pub struct MemoryLimits {
     /// How long one value of a set is, in bytes of its JSON, in the form in which it is remembered. Not above 512: longer ones could
     /// nest deeper than a JSON reader goes, and what cannot be read back denies for ever.
     pub value_bytes: usize,
+    /// How many decisions of a session wait for a report of their outcome.
+    pub reports: usize,
+    /// For how long a report is waited for after the decision.
+    pub report_wait: Duration,
 }
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { labels: 64, counters: 64, sets: 16, values_per_set: 1024, grants: 64, value_bytes: 256 }
+        Self {
+            labels: 64,
+            counters: 64,
+            sets: 16,
+            values_per_set: 1024,
+            grants: 64,
+            value_bytes: 256,
+            reports: 256,
+            report_wait: Duration::from_mins(15),
+        }
     }
 }

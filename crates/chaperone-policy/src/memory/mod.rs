@@ -1,4 +1,5 @@
-//! What Chaperone remembers of a session, of its tree and of its principal: labels, counters, sets, risk; and what people approved for it.
+//! What Chaperone remembers of a session, of its tree and of its principal: labels, counters, sets, risk;
+//! what people approved for it, and what waits for reports of outcomes.
 //!
 //! Plain data and pure functions: who stores it, and how two that change it at once are told apart, is the store's matter.
 //!
@@ -6,16 +7,18 @@
 //!
 //! | part | bytes in memory | bytes of JSON |
 //! | --- | --- | --- |
-//! | a memory of nothing | 152 | 2 |
+//! | a memory of nothing | 160 | 2 |
 //! | a label | 24; the first 280, with room for 11 | its text and 3 |
 //! | a counter over life | 72; the first 808, with room for 11 | its name, 13 and the digits |
 //! | a counter over a window | 16 for each granule more: 1 KiB at 61, 2 KiB at 66 | its name, 12, and 5 and the digits for each granule: 0.4 to 1.6 KB |
 //! | a set | 64; the first 720, with room for 11 | its name and 5 |
 //! | what a person approved | 184; the first 2,040, with room for 11 | its texts and 220: some 280 |
+//! | a decision that waits for a report | 112, and 104 for each effect; the first 1,248, with room for 11 | some 180 with one effect, 210 with two facts; 100 more when it was reported |
 //! | a remembered value | 56, twice that after growing | its JSON and 20: some 70 for an entity |
 //! | a signal's event id | as a remembered text: 56 | its text and 33 |
 
 mod amount;
+mod awaited;
 mod canonical;
 mod change;
 mod counter;
@@ -36,7 +39,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use smol_str::SmolStr;
 
 pub use self::amount::Amount;
-pub(crate) use self::canonical::datetime_text;
+pub(crate) use self::awaited::Told;
+pub use self::awaited::{AwaitedReport, Deferred, Reported, Wait};
+pub(crate) use self::canonical::{canonical, datetime_text};
 pub use self::change::{Change, ChangeError};
 pub use self::counter::{CountError, Counter};
 pub use self::grant::ApprovalGrant;
@@ -46,7 +51,7 @@ pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN, i
 use self::risk::Risk;
 pub use self::set::{LimitReached, RememberedSet};
 pub use self::signal::{SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX};
-use crate::ids::ApprovalId;
+use crate::ids::{ApprovalId, DecisionId};
 use crate::timestamp::Timestamp;
 
 /// What is remembered of one session, tree or principal. The default is nothing.
@@ -73,6 +78,9 @@ pub struct Memory {
     /// By the approval that gave each. None is stored with no use left.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     grants: BTreeMap<ApprovalId, ApprovalGrant>,
+    /// What waits for reports of outcomes: a session's, whatever level it is about. Few memories have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    awaited: Option<Box<BTreeMap<DecisionId, AwaitedReport>>>,
     /// When a decision or a signal first and last changed this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used: Option<Used>,

@@ -17,7 +17,7 @@ fn problems_of(annotated: &[(&str, &str)]) -> Vec<Problem> {
 fn what_means_nothing_is_refused_where_it_stands() {
     let name = "a name has 1 to 64 characters, each of `A-Z`, `a-z`, `0-9`, `_`, `.`, `-`";
     let window = "a window is a whole number of `s`, `m`, `h` or `d`, such as `1h`, from one second to 366 days";
-    let value = "does not say a value: `resource`, `principal`, `context.request.…` or a whole number";
+    let value = "does not say a value: `resource`, `principal`, `context.request.…`, `result.…` or a whole number";
     let unknown = |part: &str, what: &str| format!("`{part}` does not say {what}");
     let cases: Vec<(&str, usize, String)> = vec![
         ("@label", 1, name.into()),
@@ -133,4 +133,31 @@ fn forbid_revokes() {
         let decision = decide_in(&bundle, &chain([root()]), &read(&bundle));
         assert_eq!(decision.effects, [Effect::Revoke { level, policy: "no".into() }]);
     }
+}
+
+#[test]
+fn what_waits_for_a_report_is_refused_where_nothing_is_reported() {
+    let outcome = |word: &str| format!("`{word}` is no outcome that is reported");
+    let no_allow = "only what was allowed is reported, and this policy determines no allow";
+    let result = |item: &str| format!("`{item}` speaks of a result, which only a report tells");
+    let cases = [
+        ("@count(\"deploys/1h on success\")", "permit", 23, outcome("success")),
+        ("@label(\"a, b on  done\")", "permit", 18, outcome("done")),
+        ("@risk(\"+10 on Failed\")", "permit", 15, outcome("Failed")),
+        ("@count(\"deploys/1h on executed\")", "forbid", 23, no_allow.to_owned()),
+        ("@observe(\"deny\") @label(\"a on failed\")", "permit", 31, no_allow.to_owned()),
+        ("@alert(\"odd:high on failed\")", "permit", 21, "`@alert` does not wait for a report".into()),
+        ("@revoke(\"tree on failed\")", "forbid", 18, "`@revoke` does not wait for a report".into()),
+        ("@count(\"rows += result.rows\")", "permit", 9, result("rows += result.rows")),
+        ("@remember(\"files = result.path\")", "permit", 12, result("files = result.path")),
+    ];
+    let found = problems_of(&cases.clone().map(|(annotation, effect, ..)| (annotation, effect)));
+    assert_eq!(found.len(), cases.len(), "{found:#?}");
+    for ((place, (annotation, _, column, message)), found) in cases.iter().enumerate().zip(&found) {
+        let expected = (3 * place + 2, *column, "annotation_syntax", message);
+        let found = (found.line as usize, found.column as usize, found.code, &found.message);
+        assert_eq!(found, expected, "{annotation}");
+    }
+    assert!(found[3].help.contains("put it on a `permit`"), "{}", found[3].help);
+    assert!(found[7].help.contains("` on executed`"), "{}", found[7].help);
 }

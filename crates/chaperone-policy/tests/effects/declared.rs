@@ -170,3 +170,24 @@ fn action_that_does_not_declare_a_level_has_none() {
     assert_eq!(decide_in(&bundle, &some, &read(&bundle)).outcome, Outcome::Deny);
     assert_eq!(decide_in(&bundle, &chain([root()]), &read(&bundle)).outcome, Outcome::Allow);
 }
+
+#[test]
+fn result_that_the_mapping_does_not_name_for_every_action_is_refused() {
+    let of = |annotation: &str, action: &str| {
+        problems(&format!("@id(\"a\") {annotation}\npermit (principal, {action}, resource);"))
+    };
+    let spend = "action == Action::\"spend\"";
+    let missing = |fact: &str, action: &str| {
+        format!("1:10 annotation_type: the mapping names no result `{fact}` of the action Action::\"{action}\"")
+    };
+    assert_eq!(of("@count(\"n += result.lines on executed\")", spend), [missing("lines", "spend")]);
+    assert_eq!(of("@remember(\"s = result.path on failed\")", "action == Action::\"read\""), [missing("path", "read")]);
+    let both = "action in [Action::\"read\", Action::\"plain\"]";
+    assert_eq!(of("@count(\"n += result.rows on executed\")", both), [missing("rows", "plain")]);
+    let neither = "1:10 annotation_type: `n` counts a `Long` or a `decimal`, and this is neither";
+    assert_eq!(of("@count(\"n += result.path on executed\")", spend), [neither]);
+    let price = "1:10 annotation_type: `s` can remember entities, `String`, `Long` and `ipaddr`";
+    assert_eq!(of("@remember(\"s = result.price on executed\")", spend), [price]);
+    let shared = "@id(\"a\") @count(\"n += result.rows on executed\") permit (principal, action in [Action::\"read\", Action::\"spend\"], resource);";
+    assert!(compile(shared).is_ok());
+}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{
-    Amount, Attributes, Authority, Bundle, BundleSource, Change, Decision, Effect, EntityRef, Level, Memory,
-    MemoryLimits, MemoryName, Presenter, Problem, Request, SessionChain, Timestamp, Value, decide, decide_by_cedar,
-    remember,
+    Amount, Attributes, Authority, Bundle, BundleSource, Change, Decision, DecisionId, Effect, EntityRef, Level,
+    Memory, MemoryLimits, MemoryName, Occasion, OutcomeReport, Presenter, Problem, ReportError, Reported,
+    ReportedMemories, Request, SessionChain, Settlement, Timestamp, Value, decide, decide_by_cedar, settle,
 };
 
 pub use crate::common::{OPENED, chain, child, root};
@@ -35,6 +35,16 @@ path = "/transfers/{id}"
 action = "transfer"
 resource = { type = "Document", id = "{path.id}" }
 attributes = { amount = "{query.amount}" }
+
+[results.spend]
+rows = "Long"
+price = "decimal"
+path = "String"
+file = "Document"
+peer = "ipaddr"
+
+[results.read]
+rows = "Long"
 "#;
 
 /// What reads are permitted by.
@@ -113,13 +123,92 @@ pub fn decide_for(bundle: &Bundle, authority: Authority<'_>, request: &Request, 
 
 /// Decides and remembers; the chain is as the next decision sees it.
 pub fn act(bundle: &Bundle, chain: &mut SessionChain, request: &Request, now: Timestamp) -> Decision {
-    let decision = decide_at(bundle, chain, request, now);
-    let (decision, after) =
-        remember(decision, chain, now, &MemoryLimits::default(), bundle.manifest().risk.decay_per_hour);
+    act_as(DecisionId::new(uuid::Uuid::nil()), bundle, chain, request, now)
+}
+
+/// As [`act`], for a decision whose outcome is to be reported.
+pub fn act_as(
+    id: DecisionId,
+    bundle: &Bundle,
+    chain: &mut SessionChain,
+    request: &Request,
+    now: Timestamp,
+) -> Decision {
+    act_within(&MemoryLimits::default(), id, bundle, chain, request, now)
+}
+
+/// As [`act_as`], with limits.
+pub fn act_within(
+    limits: &MemoryLimits,
+    decision: DecisionId,
+    bundle: &Bundle,
+    chain: &mut SessionChain,
+    request: &Request,
+    now: Timestamp,
+) -> Decision {
+    let results = bundle.mapping().results(&request.action);
+    let risk_decay_per_hour = bundle.manifest().risk.decay_per_hour;
+    let occasion = Occasion { decision, results, now, limits, risk_decay_per_hour };
+    let (decision, after) = chaperone_policy::remember(decide_at(bundle, chain, request, now), chain, &occasion);
     if let Some(after) = after {
         *chain = after;
     }
     decision
+}
+
+/// As [`act`], of a decision that was made already.
+pub fn remember(
+    decision: Decision,
+    chain: &SessionChain,
+    now: Timestamp,
+    limits: &MemoryLimits,
+    risk_decay_per_hour: u32,
+) -> (Decision, Option<SessionChain>) {
+    let id = DecisionId::new(uuid::Uuid::nil());
+    chaperone_policy::remember(
+        decision,
+        chain,
+        &Occasion { decision: id, results: None, now, limits, risk_decay_per_hour },
+    )
+}
+
+/// The id of a decision made at `now`; `number` tells those of one moment apart.
+pub fn decision_id(number: u64, now: Timestamp) -> DecisionId {
+    let milliseconds = u128::try_from(now.as_micros() / 1_000).expect("after 1970");
+    DecisionId::new(uuid::Uuid::from_u128((milliseconds << 80) | (7 << 76) | (2 << 62) | u128::from(number)))
+}
+
+/// Reports an outcome; the chain is as the next decision sees it.
+pub fn report(
+    chain: &mut SessionChain,
+    decision: DecisionId,
+    outcome: Reported,
+    facts: &[(&str, Value)],
+    now: Timestamp,
+) -> Result<Settlement, ReportError> {
+    let facts = facts.iter().map(|(name, value)| ((*name).into(), value.clone())).collect();
+    let memories: Vec<_> = chain.memories().cloned().collect();
+    let [session, .., tree, principal] = &memories[..] else { panic!("a chain has three memories") };
+    let before = ReportedMemories {
+        session: Memory::clone(session),
+        tree: Memory::clone(tree),
+        principal: Memory::clone(principal),
+    };
+    let report = OutcomeReport { decision, outcome, facts };
+    let settlement = settle(&report, &before, now, &MemoryLimits::default(), 0)?;
+    if let Settlement::Settled(_, after) = &settlement {
+        let mut after = ReportedMemories::clone(after);
+        let mut memories = memories.clone();
+        let last = memories.len() - 1;
+        for (place, memory) in [(0, &mut after.session), (last - 1, &mut after.tree), (last, &mut after.principal)] {
+            if *memory != *memories[place] {
+                memory.touch(now);
+                memories[place] = Arc::new(memory.clone());
+            }
+        }
+        *chain = chain.with_memories(memories).expect("as many");
+    }
+    Ok(settlement)
 }
 
 /// The chain with what these changes leave, made a minute after the session was opened.

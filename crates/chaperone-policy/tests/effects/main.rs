@@ -14,3 +14,4 @@ mod laws;
 mod mapped;
 mod observers;
 mod remembering;
+mod reported;

@@ -1,14 +1,23 @@
 //! From effects to what the next decision sees.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use chaperone_policy::{Amount, Change, MemoryLimits, Outcome, Reason, Session, SessionChain, Value, remember};
+use chaperone_policy::{Amount, Change, MemoryLimits, Outcome, Reason, Session, SessionChain, Value};
 
 use crate::common::session_id;
 use crate::fixture::*;
 
-const LIMITS: MemoryLimits =
-    MemoryLimits { labels: 1, counters: 1, sets: 1, values_per_set: 1, grants: 1, value_bytes: 256 };
+const LIMITS: MemoryLimits = MemoryLimits {
+    labels: 1,
+    counters: 1,
+    sets: 1,
+    values_per_set: 1,
+    grants: 1,
+    value_bytes: 256,
+    reports: 1,
+    report_wait: Duration::from_mins(15),
+};
 
 #[test]
 fn label_that_is_there_changes_nothing() {

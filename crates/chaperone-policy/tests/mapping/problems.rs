@@ -312,3 +312,36 @@ fn broken_schema_leaves_the_syntax_checked() {
     assert!(Mapping::check_syntax("[principal]\npeer = true").is_empty());
     assert_eq!(Mapping::parse(&route("r", "/a", "a", ""), &Shapes::new()).map(|_| ()).expect_err("no action").len(), 1);
 }
+
+#[test]
+fn results_are_checked_against_the_schema() {
+    let text = "[results.export]
+rows = \"Long\"
+price = \"decimal\"
+1st = \"Long\"
+flag = \"Bool\"
+file = \"Document\"
+other = \"Nothing\"
+team = \"Team\"
+count = 5
+
+[results.write]
+rows = \"Long\"
+
+[results.\"Docs::Action::\\\"tune\\\"\"]
+dial = \"Docs::Dial\"
+
+[results.\"Action::\\\"export\\\"\"]
+rows = \"Long\"
+";
+    let mut found = codes(text);
+    found.sort_unstable_by_key(|(_, line)| *line);
+    let expected = [4, 5, 7].map(|line| ("mapping_result", line));
+    let rest = [("mapping_type", 9), ("mapping_action", 11)];
+    let found: Vec<_> = found.into_iter().collect();
+    assert_eq!(found[..5], [expected.as_slice(), &rest].concat());
+    assert_eq!(found[5].0, "mapping_result", "the action is there twice, whichever comes first: {found:?}");
+    let valid = "[results.\"Docs::Action::\\\"tune\\\"\"]\ndial = \"Docs::Dial\"\n";
+    let mapping = Mapping::parse(valid, shapes()).expect("valid");
+    assert!(mapping.results(&chaperone_policy::EntityRef::new("Docs::Action", "tune")).is_some());
+}

@@ -20,6 +20,7 @@ mod paging;
 mod parse;
 mod problems;
 pub mod refusal;
+mod report;
 pub mod server_commands;
 mod session;
 mod time;
@@ -37,6 +38,7 @@ use self::completions::CompletionsArgs;
 use self::dev::DevOptions;
 use self::entity::EntityCommand;
 use self::failure::{EXIT_FAILED, Failure, Verdict};
+use self::report::ReportArgs;
 use self::session::SessionCommand;
 use crate::config::{ConfigError, MigrateConfig, ServeConfig, Setting};
 
@@ -86,6 +88,9 @@ enum Command {
     /// Ask for one decision
     #[command(after_help = check::HELP)]
     Check(Box<CheckArgs>),
+    /// Tell what became of an allowed action
+    #[command(after_help = report::HELP)]
+    Report(Box<ReportArgs>),
     /// Print a completion script for a shell
     #[command(after_help = completions::HELP)]
     Completions(CompletionsArgs),
@@ -154,6 +159,7 @@ impl Cli {
             Command::Approval(command) => block_on(One, command.run())?,
             Command::Entity(command) => block_on(One, command.run())?,
             Command::Check(args) => return block_on(One, args.run()),
+            Command::Report(args) => return block_on(One, args.run()),
             Command::Completions(args) => args.run()?,
         }
         Ok(Verdict::Yes)

@@ -1,8 +1,12 @@
 //! Options of what sessions, trees and principals remember.
 
+use std::time::Duration;
+
 use chaperone_policy::MemoryLimits;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+
+use super::values::parse_duration;
 
 /// How much one session, tree or principal remembers at most. At a limit a check that would need more is denied.
 #[derive(Args, Clone, Debug)]
@@ -68,6 +72,26 @@ pub struct MemoryConfig {
         value_parser = at_most(512)
     )]
     pub value_bytes: usize,
+    /// Decisions of one session at most that wait for a report of their outcome, up to 4096
+    #[arg(
+        id = "memory-reports-max",
+        long,
+        env = "CHAPERONE_MEMORY_REPORTS_MAX",
+        value_name = "REPORTS",
+        default_value = "256",
+        value_parser = at_most(4_096)
+    )]
+    pub reports: usize,
+    /// Time in which the outcome of an action may be reported, from one second to a day. What was reserved stays spent after it
+    #[arg(
+        id = "report-wait",
+        long,
+        env = "CHAPERONE_REPORT_WAIT",
+        value_name = "DURATION",
+        default_value = "15m",
+        value_parser = parse_wait
+    )]
+    pub report_wait: Duration,
 }
 
 impl MemoryConfig {
@@ -80,8 +104,17 @@ impl MemoryConfig {
             values_per_set: self.values,
             grants: self.approvals,
             value_bytes: self.value_bytes,
+            reports: self.reports,
+            report_wait: self.report_wait,
         }
     }
+}
+
+/// From a second, which is less than a call takes at worst, to a day.
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let wait = parse_duration(text)?;
+    let range = Duration::from_secs(1)..=Duration::from_hours(24);
+    if range.contains(&wait) { Ok(wait) } else { Err("it must be from 1s to 1d".to_owned()) }
 }
 
 /// From one to `max`: a limit of zero would deny whatever a policy wants to be remembered.
@@ -111,6 +144,7 @@ mod tests {
             ("values", 16_384),
             ("approvals", 1_024),
             ("value-bytes", 512),
+            ("reports", 4_096),
         ] {
             let parse = |value: usize| {
                 ServeConfig::try_parse_from(["chaperone".to_owned(), format!("--memory-{option}-max={value}")])
@@ -118,5 +152,8 @@ mod tests {
             assert!(parse(1).is_ok() && parse(max).is_ok(), "{option}");
             assert!(parse(0).is_err() && parse(max + 1).is_err(), "{option}");
         }
+        let wait = |text: &str| ServeConfig::try_parse_from(["chaperone".to_owned(), format!("--report-wait={text}")]);
+        assert!(wait("1s").is_ok() && wait("1d").is_ok());
+        assert!(wait("999ms").is_err() && wait("25h").is_err());
     }
 }

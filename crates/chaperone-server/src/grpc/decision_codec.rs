@@ -3,6 +3,7 @@
 use bytes::{Buf as _, BufMut, Bytes};
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Failure, Outcome};
+use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -19,6 +20,8 @@ pub enum Reply {
     Batch(Vec<Answer>),
     /// A `CheckStreamResponse`: the question's id, and what came of it.
     Stream(u64, Result<Answer, api::CheckFailure>),
+    /// A `ReportResponse`. There are few of them beside checks, and nothing is gained by writing them by hand.
+    Report(api::ReportResponse),
 }
 
 /// Hands questions over as they are, and writes replies.
@@ -88,6 +91,7 @@ impl ReplyEncoder {
         match reply {
             Reply::Check(answer) => self.write_decision(1, answer, buffer),
             Reply::Batch(answers) => answers.iter().for_each(|answer| self.write_decision(1, answer, buffer)),
+            Reply::Report(response) => response.encode_raw(buffer),
             Reply::Stream(request_id, result) => {
                 number(1, *request_id, buffer);
                 match result {
@@ -133,6 +137,9 @@ impl ReplyEncoder {
         }
         if !answer.challenge.is_empty() {
             prost::encoding::message::encode(10, &challenge(&answer.challenge), written);
+        }
+        if let Some(until) = decision.report_until {
+            prost::encoding::message::encode(11, &convert::timestamp_to_api(until), written);
         }
         if let Some(delegation) = &answer.delegation {
             prost::encoding::message::encode(14, &convert::delegation_to_api(delegation), written);
@@ -183,11 +190,10 @@ mod tests {
     use std::sync::Arc;
 
     use chaperone_policy::{
-        Alert, Amount, ApprovalId, BundleNumber, Change, Decision, DecisionId, Delegation, DeterminingPolicy, Effect,
-        EntityRef, Level, MemoryName, Reason, Severity, Timestamp, Value,
+        Alert, Amount, ApprovalId, BundleNumber, Change, Decision, DecisionId, Deferred, Delegation, DeterminingPolicy,
+        Effect, EntityRef, FactType, Level, MemoryName, Reason, Reported, Severity, Timestamp, Value, Wait,
     };
     use proptest::prelude::*;
-    use prost::Message as _;
     use uuid::Uuid;
 
     use super::*;
@@ -204,7 +210,22 @@ mod tests {
                 .prop_map(move |(name, text)| Change::Remember(memory_name(&name), Value::String(text.into()))),
             (-100..=100_i8).prop_map(Change::Risk),
         ];
+        let deferred = prop_oneof![
+            name.prop_map(|label| Deferred::Label(label.into())),
+            (name, 0..i64::MAX).prop_map(move |(name, amount)| Deferred::Reserved(
+                memory_name(&name),
+                Amount::Whole(amount),
+                None
+            )),
+            (name, name).prop_map(move |(name, fact)| Deferred::CountFact(
+                memory_name(&name),
+                fact.into(),
+                FactType::Long
+            )),
+        ];
+        let on = prop_oneof![Just(Reported::Executed), Just(Reported::Failed)];
         let effect = prop_oneof![
+            (level.clone(), on, deferred).prop_map(|(level, on, what)| Effect::Await(Wait { on, level, what })),
             (level.clone(), change).prop_map(|(level, change)| Effect::Remember(level, change)),
             level.prop_map(|level| Effect::Revoke { level, policy: "p".into() }),
             name.prop_map(|name| Effect::Alert(Alert {
@@ -244,7 +265,15 @@ mod tests {
                 let challenge = if outcome == Outcome::Challenge { [wanted].into() } else { Box::default() };
                 Answer {
                     id: DecisionId::new(Uuid::from_u128(id)),
-                    decision: Decision { outcome, reason, policies, detail, effects, step_ups: Box::default() },
+                    decision: Decision {
+                        outcome,
+                        reason,
+                        policies,
+                        detail,
+                        effects,
+                        step_ups: Box::default(),
+                        report_until: Some(Timestamp::from_micros(at)).filter(|_| bundle % 2 == 0),
+                    },
                     challenge,
                     principal: None,
                     session: None,
@@ -279,6 +308,7 @@ mod tests {
             decided_at: Some(convert::timestamp_to_api(answer.at)),
             effects: answer.decision.effects.iter().map(decision_effects::effect_to_api).collect(),
             challenge: (!answer.challenge.is_empty()).then(|| challenge(&answer.challenge)),
+            report_until: answer.decision.report_until.map(convert::timestamp_to_api),
             delegation: answer.delegation.as_deref().map(convert::delegation_to_api),
         }
     }

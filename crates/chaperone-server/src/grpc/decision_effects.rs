@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::{Change, Effect, Level, Value};
+use chaperone_policy::{Change, Deferred, Effect, Level, Reported, Value, Wait};
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::decision_codec::{number, text, text_length};
@@ -15,24 +15,34 @@ const TEXT_BYTES_MAX: usize = 1_024;
 /// Writes an effect as the field of this number, which is below 16.
 pub(super) fn write(field: u32, effect: &Effect, buffer: &mut Vec<u8>) {
     let (kind, level, name, written) = (kind(effect) as u32, level(effect) as u32, name(effect), text_of(effect));
-    // Kinds and levels are small: one byte, and one for the field.
-    let numbers = [kind, level].into_iter().filter(|number| *number != 0).count() * 2;
+    let (waits_for, reserved) = (waits_for(effect) as u32, u32::from(is_reserved(effect)));
+    // All of them are small: one byte, and one for the field.
+    let numbers = [kind, level, waits_for, reserved].into_iter().filter(|number| *number != 0).count() * 2;
     encode_key(field, WireType::LengthDelimited, buffer);
     encode_varint((numbers + text_length(&name) + text_length(&written)) as u64, buffer);
     number(1, u64::from(kind), buffer);
     number(2, u64::from(level), buffer);
     text(3, &name, buffer);
     text(4, &written, buffer);
+    number(5, u64::from(waits_for), buffer);
+    number(6, u64::from(reserved), buffer);
 }
 
 fn kind(effect: &Effect) -> api::EffectKind {
     match effect {
         Effect::Remember(_, Change::Label(_)) => api::EffectKind::Label,
         Effect::Remember(_, Change::Count(..)) => api::EffectKind::Count,
+        Effect::Remember(_, Change::Release(..)) => api::EffectKind::Release,
         Effect::Remember(_, Change::Remember(..)) => api::EffectKind::Remember,
         Effect::Remember(_, Change::Risk(_)) => api::EffectKind::Risk,
         // Decisions give none; they use those that people gave.
         Effect::Remember(_, Change::Grant(..) | Change::UseGrant(_)) => api::EffectKind::Approval,
+        Effect::Await(wait) => match &wait.what {
+            Deferred::Label(_) => api::EffectKind::Label,
+            Deferred::Reserved(..) | Deferred::Count(..) | Deferred::CountFact(..) => api::EffectKind::Count,
+            Deferred::Remember(..) | Deferred::RememberFact(..) => api::EffectKind::Remember,
+            Deferred::Risk(_) => api::EffectKind::Risk,
+        },
         Effect::Revoke { .. } => api::EffectKind::Revoke,
         Effect::Alert(_) => api::EffectKind::Alert,
     }
@@ -40,7 +50,7 @@ fn kind(effect: &Effect) -> api::EffectKind {
 
 fn level(effect: &Effect) -> api::EffectLevel {
     match effect {
-        Effect::Remember(level, _) | Effect::Revoke { level, .. } => match level {
+        Effect::Remember(level, _) | Effect::Revoke { level, .. } | Effect::Await(Wait { level, .. }) => match level {
             Level::Session => api::EffectLevel::Session,
             Level::Tree => api::EffectLevel::Tree,
             Level::Principal => api::EffectLevel::Principal,
@@ -49,11 +59,34 @@ fn level(effect: &Effect) -> api::EffectLevel {
     }
 }
 
+fn waits_for(effect: &Effect) -> api::ReportOutcome {
+    match effect {
+        Effect::Await(Wait { on: Reported::Executed, .. }) => api::ReportOutcome::Executed,
+        Effect::Await(Wait { on: Reported::Failed, .. }) => api::ReportOutcome::Failed,
+        Effect::Remember(..) | Effect::Revoke { .. } | Effect::Alert(_) => api::ReportOutcome::Unspecified,
+    }
+}
+
+fn is_reserved(effect: &Effect) -> bool {
+    matches!(effect, Effect::Await(Wait { what: Deferred::Reserved(..), .. }))
+}
+
 fn name(effect: &Effect) -> Cow<'_, str> {
     match effect {
         Effect::Remember(_, Change::Label(label)) => label.as_str().into(),
-        Effect::Remember(_, Change::Count(name, _) | Change::Remember(name, _)) => name.as_str().into(),
+        Effect::Remember(_, Change::Count(name, _) | Change::Release(name, ..) | Change::Remember(name, _)) => {
+            name.as_str().into()
+        }
         Effect::Remember(_, Change::Grant(approval, _) | Change::UseGrant(approval)) => approval.to_string().into(),
+        Effect::Await(wait) => match &wait.what {
+            Deferred::Label(label) => label.as_str().into(),
+            Deferred::Reserved(name, ..)
+            | Deferred::Count(name, _)
+            | Deferred::CountFact(name, ..)
+            | Deferred::Remember(name, _)
+            | Deferred::RememberFact(name, ..) => name.as_str().into(),
+            Deferred::Risk(_) => "".into(),
+        },
         Effect::Alert(alert) => alert.name.as_str().into(),
         Effect::Remember(_, Change::Risk(_)) | Effect::Revoke { .. } => "".into(),
     }
@@ -68,10 +101,26 @@ fn text_of(effect: &Effect) -> String {
             let _ = match change {
                 Change::Label(label) => write!(text, "{label}"),
                 Change::Count(name, amount) => write!(text, "{name} += {amount}"),
+                Change::Release(name, amount, _) => write!(text, "{name} -= {amount}"),
                 Change::Remember(name, value) => write!(text, "{name} = {}", value_text(value)),
                 Change::Risk(points) => write!(text, "{points:+}"),
                 Change::Grant(approval, _) | Change::UseGrant(approval) => write!(text, "{approval}"),
             };
+            text
+        }
+        Effect::Await(Wait { on, level, what }) => {
+            let mut text = prefix(*level);
+            let _ = match what {
+                Deferred::Label(label) => write!(text, "{label}"),
+                Deferred::Reserved(name, amount, _) | Deferred::Count(name, amount) => {
+                    write!(text, "{name} += {amount}")
+                }
+                Deferred::CountFact(name, fact, _) => write!(text, "{name} += result.{fact}"),
+                Deferred::Remember(name, value) => write!(text, "{name} = {}", value_text(value)),
+                Deferred::RememberFact(name, fact, _) => write!(text, "{name} = result.{fact}"),
+                Deferred::Risk(points) => write!(text, "{points:+}"),
+            };
+            let _ = write!(text, " on {on}");
             text
         }
         Effect::Revoke { level, .. } => level.to_string(),
@@ -112,13 +161,14 @@ fn value_text(value: &Value) -> String {
 }
 
 /// What the API says that an effect is.
-#[cfg(test)]
 pub(super) fn effect_to_api(effect: &Effect) -> api::Effect {
     api::Effect {
         kind: kind(effect).into(),
         level: level(effect).into(),
         name: name(effect).into_owned(),
         text: text_of(effect),
+        waits_for: waits_for(effect).into(),
+        reserved: is_reserved(effect),
     }
 }
 

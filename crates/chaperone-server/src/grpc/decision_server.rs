@@ -41,6 +41,9 @@ impl DecisionServer {
             "/chaperone.v1.DecisionService/CheckBatch" => {
                 self.grpc().unary(service_fn(|request| decisions.check_batch(request)), request).await
             }
+            "/chaperone.v1.DecisionService/Report" => {
+                self.grpc().unary(service_fn(|request| decisions.report(request)), request).await
+            }
             "/chaperone.v1.DecisionService/CheckStream" => {
                 let mut answers = None;
                 let check_stream = |questions| {

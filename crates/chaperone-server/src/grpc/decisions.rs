@@ -16,6 +16,7 @@ use super::decision_message::{ActionFields, BatchQuestion, CheckQuestion, Presen
 use super::decision_stream::Answers;
 use super::ext_authz::grpc_timeout;
 use super::last::Last;
+use super::report;
 use super::wire::keep_last;
 use crate::admin::AdminError;
 use crate::listener::PeerInfo;
@@ -138,6 +139,19 @@ impl Decisions {
         let message = request.into_inner();
         let question = BatchQuestion::read(&message).map_err(|_| malformed::<api::CheckBatchRequest>(&message))?;
         Ok(Response::new(Reply::Batch(self.check_each(&call, question).await?)))
+    }
+
+    /// Takes a report of what became of an allowed action.
+    ///
+    /// # Errors
+    /// When it is not as it must be, or is not taken.
+    pub async fn report(&self, request: tonic::Request<Bytes>) -> Result<Response<Reply>, Status> {
+        let timeout = grpc_timeout(request.metadata().as_ref());
+        let message = request.into_inner();
+        let question = api::ReportRequest::decode(&*message).map_err(|error| Status::internal(error.to_string()))?;
+        let (session, report) = report::report_from_api(question)?;
+        let settlement = self.pdp.report(session, &report, timeout).await?;
+        Ok(Response::new(Reply::Report(report::settlement_to_api(&settlement))))
     }
 
     /// Decides many actions, each by itself.

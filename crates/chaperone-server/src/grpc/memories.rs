@@ -1,16 +1,18 @@
 //! What is remembered, as the API writes it.
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::{MemoryName, RememberedSet, Value};
+use chaperone_policy::{AwaitedReport, DecisionId, Effect, MemoryName, RememberedSet, Value};
 use chaperone_store::StoredMemory;
 
-use super::convert;
+use super::{convert, decision_effects};
 use crate::admin::memories::SessionMemory;
 
 /// How many values of a set are written.
 const VALUES_PER_SET: usize = 100;
 /// How many values of all sets of a memory are written.
 const VALUES_PER_MEMORY: usize = 1_000;
+/// How many decisions that wait for reports are written.
+const AWAITED_MAX: usize = 100;
 
 /// What is remembered of a session, of its tree and of its principal.
 pub fn memory_to_api(memory: &SessionMemory) -> api::SessionMemory {
@@ -51,6 +53,20 @@ fn one_to_api(stored: &StoredMemory, all: &SessionMemory) -> api::Memory {
         last_used_at: used.map(|used| convert::timestamp_to_api(used.last)),
         version: stored.version,
         signal_count: count(memory.signal_count(now)),
+        awaited: memory
+            .awaited()
+            .filter(|(_, awaited)| awaited.reported().is_none() && !awaited.is_over(now))
+            .take(AWAITED_MAX)
+            .map(awaited_to_api)
+            .collect(),
+    }
+}
+
+fn awaited_to_api((decision, awaited): (DecisionId, &AwaitedReport)) -> api::AwaitedReport {
+    api::AwaitedReport {
+        decision_id: decision.to_string(),
+        until: Some(convert::timestamp_to_api(awaited.until())),
+        effects: awaited.waits().map(|wait| decision_effects::effect_to_api(&Effect::Await(wait.clone()))).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What failures look like in gRPC: a canonical code and `google.rpc` details, whose `ErrorInfo.reason` is the stable code.
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::Problem;
+use chaperone_policy::{Problem, ReportError};
 use chaperone_store::{StoreError, TreeLimit};
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -9,6 +9,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::admin::AdminError;
 use crate::no_decision::NoDecision;
+use crate::pdp::ReportFailure;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "chaperone";
@@ -43,6 +44,25 @@ impl From<AdminError> for Status {
             AdminError::Precondition { code, .. } => with_reason(Code::FailedPrecondition, code, message),
             AdminError::Full(_) => with_reason(Code::ResourceExhausted, "memory_full", message),
             AdminError::Store(error) => store_status(&error),
+        }
+    }
+}
+
+impl From<ReportFailure> for Status {
+    fn from(failure: ReportFailure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            ReportFailure::NoSession(_) => with_reason(Code::NotFound, "not_found", message),
+            ReportFailure::Refused(ReportError::Fact { name, message }) => {
+                AdminError::Invalid { field: format!("facts.{name}"), message }.into()
+            }
+            ReportFailure::Refused(ReportError::AlreadyReported(_)) => {
+                with_reason(Code::FailedPrecondition, "already_reported", message)
+            }
+            ReportFailure::Refused(ReportError::Full { .. }) => {
+                with_reason(Code::ResourceExhausted, "memory_full", message)
+            }
+            ReportFailure::Unable(failure) => failure.into(),
         }
     }
 }

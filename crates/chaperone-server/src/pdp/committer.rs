@@ -256,7 +256,7 @@ fn revocations(settled: &Settled) -> Vec<(RevokeTarget, Ended)> {
             let ended = Ended { by_act: EndingAct::Revoked, at: settled.at, reason, by };
             Some((target(*level, session), ended))
         }
-        Effect::Remember(..) | Effect::Alert(_) => None,
+        Effect::Remember(..) | Effect::Await(_) | Effect::Alert(_) => None,
     };
     settled.judgement.decision.effects.iter().filter_map(revocation).collect()
 }

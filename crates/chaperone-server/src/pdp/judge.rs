@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chaperone_policy::{
-    Authority, Decision, DecisionId, Effect, EntityRef, MemoryLimits, Outcome, Presenter, Reason, Request,
+    Authority, Decision, DecisionId, Effect, EntityRef, MemoryLimits, Occasion, Outcome, Presenter, Reason, Request,
     SessionChain, Timestamp, remember,
 };
 
@@ -63,6 +63,7 @@ impl Judge {
         now: Timestamp,
     ) -> Result<Judgement, NoDecision> {
         let decay = snapshot.bundle.manifest().risk.decay_per_hour;
+        let occasion = Occasion { decision: id, results: None, now, limits: &self.limits, risk_decay_per_hour: decay };
         let decide = |request: &Request, chain: &SessionChain| {
             let mut decision = self.evaluator.decide(id, snapshot, request, Authority::Session(chain), presenter, now);
             if decision.reason == Reason::BindingMismatch {
@@ -71,7 +72,8 @@ impl Judge {
             if decision.effects.is_empty() {
                 return Judgement::from(decision);
             }
-            let (decision, after) = remember(decision, chain, now, &self.limits, decay);
+            let results = snapshot.bundle.mapping().results(&request.action);
+            let (decision, after) = remember(decision, chain, &Occasion { results, ..occasion });
             Judgement { decision, after }
         };
         guarded(|| {
@@ -96,7 +98,7 @@ impl Judge {
             }
             if let Some(decision) = refused {
                 // What the others would have left behind does not happen; what the denial or the challenge does, does.
-                let (decision, after) = remember(decision, chain, now, &self.limits, decay);
+                let (decision, after) = remember(decision, chain, &occasion);
                 return Judgement { decision, after };
             }
             Judgement { decision: allowed.unwrap_or_else(nothing_asked), after }
@@ -152,6 +154,7 @@ fn both(mut whole: Decision, part: Decision) -> Decision {
         }
     }
     whole.effects.extend(part.effects);
+    whole.report_until = whole.report_until.max(part.report_until);
     if !part.step_ups.is_empty() {
         let mut step_ups = std::mem::take(&mut whole.step_ups).into_vec();
         for step_up in part.step_ups {

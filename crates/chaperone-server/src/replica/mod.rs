@@ -5,6 +5,7 @@ mod entities;
 mod follower;
 mod freshness;
 mod memories;
+mod reports;
 mod sessions;
 mod upkeep;
 
@@ -23,6 +24,7 @@ pub use follower::Follower;
 pub use follower::FollowerTimes;
 pub use freshness::{Age, Freshness, StalenessLimits};
 pub use memories::{MemoryCell, MemoryTable, Versioned};
+pub use reports::changed;
 pub use sessions::{CachedChain, LoadedChain, RecalledChain, SessionCache};
 
 /// How many session changes a slow watcher may fall behind.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chaperone_policy::{BundleNumber, Outcome, Reason};
+use chaperone_policy::{BundleNumber, Outcome, Reason, Reported};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
@@ -63,6 +63,7 @@ pub struct Metrics {
     committed_checks: Counter<u64>,
     commit_conflicts: Counter<u64>,
     shed: Counter<u64>,
+    reports: Counter<u64>,
     verified: Counter<u64>,
     evaluator_differences: Counter<u64>,
     verify_dropped: Counter<u64>,
@@ -142,6 +143,7 @@ impl Metrics {
                 "Transitions that were decided again because another replica was faster",
             ),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
+            reports: counter("chaperone.reports", "Reports of outcomes, by outcome and what came of them"),
             alerts: AlertCounts::new(&meter),
             approvals: ApprovalCounts::new(&meter),
             signals: counter("chaperone.signals", "Signals from outside that this replica was sent, by result"),
@@ -231,6 +233,11 @@ impl Metrics {
     /// Counts a call that was refused because too many were under way, by its door (`data`, `admin`).
     pub fn shed(&self, door: &'static str) {
         self.shed.add(1, &[KeyValue::new("door", door)]);
+    }
+
+    /// Counts a report of an outcome, by what came of it.
+    pub fn reported(&self, outcome: Reported, status: &'static str) {
+        self.reports.add(1, &[KeyValue::new("outcome", outcome.as_str()), KeyValue::new("status", status)]);
     }
 
     /// Counts a decision that Cedar's evaluator made again, and whether that was another one.

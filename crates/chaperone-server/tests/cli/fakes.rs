@@ -88,6 +88,7 @@ fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {
         effects: Vec::new(),
         challenge: None,
         delegation: None,
+        report_until: None,
     }
 }
 
@@ -133,6 +134,10 @@ impl DecisionService for Fake {
             _ => decision(Outcome::Allow.into(), "permitted", "agents-read", "agents may read"),
         };
         Ok(Response::new(CheckResponse { decision: Some(decision) }))
+    }
+
+    async fn report(&self, _: Request<ReportRequest>) -> Answer<ReportResponse> {
+        Err(Status::unimplemented(""))
     }
 
     async fn check_batch(&self, _: Request<CheckBatchRequest>) -> Answer<CheckBatchResponse> {

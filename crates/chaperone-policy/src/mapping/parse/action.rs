@@ -41,7 +41,7 @@ pub(super) fn target(
 }
 
 /// `read` is `Action::"read"`; another namespace is written out.
-fn action_ref(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<EntityRef> {
+pub(super) fn action_ref(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<EntityRef> {
     let action = match text.value.split_once("::\"") {
         Some((kind, id)) => id.strip_suffix('"').map(|id| (kind, id)),
         None if text.value.contains("::") => None,
@@ -58,7 +58,7 @@ fn action_ref(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<EntityRef> {
     action.map(|(kind, id)| EntityRef::new(kind, id))
 }
 
-fn shape<'s>(
+pub(super) fn shape<'s>(
     reader: &mut Reader<'_>,
     action: &EntityRef,
     span: &Span,

@@ -4,6 +4,7 @@ mod action;
 mod answer;
 mod names;
 mod reader;
+mod results;
 mod route;
 mod zones;
 
@@ -19,6 +20,7 @@ use super::Mapping;
 use super::credential::Source;
 use super::plan::AnswerRules;
 use super::route::{Route, RouteTable};
+use crate::fact::Results;
 use crate::problem::Problem;
 use crate::shape::Shapes;
 
@@ -47,8 +49,15 @@ pub(super) fn parse(text: &str, shapes: Option<&Shapes>) -> Result<Mapping, Vec<
     if problems.is_empty() { Ok(mapping) } else { Err(problems) }
 }
 
+/// Reads what reports may tell, as far as it can be read: what is wrong, [`parse`] says.
+pub(super) fn results(text: &str, shapes: &Shapes) -> Results {
+    let Ok(document) = DeTable::parse(text) else { return Results::new() };
+    let node = document.get_ref().get("results");
+    node.map(|node| results::read(&mut Reader::new(text), node, Some(shapes))).unwrap_or_default()
+}
+
 fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
-    reader.known_keys(root, "a mapping", &["session", "principal", "http", "zones", "on_allow", "route"]);
+    reader.known_keys(root, "a mapping", &["session", "principal", "http", "zones", "on_allow", "results", "route"]);
     let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
     if let Some(node) = root.get("session") {
         session(reader, node, &mut mapping);
@@ -67,6 +76,9 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
         Some(node) => answer::rules(reader, node, "[on_allow]", None, &stripped),
         None => AnswerRules::default(),
     };
+    if let Some(node) = root.get("results") {
+        mapping.results = results::read(reader, node, shapes);
+    }
     let nodes = root.get("route").map(|node| reader.items(node, "`route`")).unwrap_or_default();
     if let Some(node) = nodes.get(ROUTES_MAX) {
         let message = format!("the mapping has {} routes; at most {ROUTES_MAX} are accepted", nodes.len());

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::super::counter::{Granule, Sums};
 use super::super::{
-    Amount, ApprovalGrant, Change, Counter, Memory, MemoryLimits, MemoryName, RememberedSet, WINDOW_MAX,
+    Amount, ApprovalGrant, AwaitedReport, Change, Counter, Deferred, Memory, MemoryLimits, MemoryName, RememberedSet,
+    Reported, Told, WINDOW_MAX, Wait,
 };
 use super::{NOON, name};
-use crate::ids::ApprovalId;
+use crate::effects::Level;
+use crate::fact::{FactType, ResultFacts};
+use crate::ids::{ApprovalId, DecisionId};
 use crate::timestamp::Timestamp;
 use crate::value::{EntityRef, Value};
 
@@ -33,7 +36,7 @@ const fn first_node_bytes<T>() -> usize {
 #[test]
 fn empty_memory_costs_nothing_beside_itself() {
     println!("empty: {} bytes", size_of::<Memory>());
-    assert!(size_of::<Memory>() <= 152);
+    assert!(size_of::<Memory>() <= 160);
     assert_eq!(json_bytes(&Memory::default()), 2);
 }
 
@@ -102,6 +105,28 @@ fn grant_costs_as_documented() {
     memory.apply(&change, NOON, &MemoryLimits::default(), 0).expect("has room");
     println!("grant {} bytes, {} bytes of JSON", size_of::<(ApprovalId, ApprovalGrant)>(), json_bytes(&memory));
     assert!(size_of::<(ApprovalId, ApprovalGrant)>() <= 184);
+    assert!(json_bytes(&memory) <= 320);
+}
+
+#[test]
+fn awaited_report_costs_as_documented() {
+    let limits = MemoryLimits::default();
+    let (mut memory, mut with_facts) = (Memory::default(), Memory::default());
+    let id = DecisionId::new(uuid::Uuid::from_u128(7 << 76));
+    let wait = |what| Wait { on: Reported::Executed, level: Level::Session, what };
+    let reserved = wait(Deferred::Reserved(name("deploys/1h"), Amount::Whole(1), Some(29_497_680)));
+    memory.await_report(id, NOON, None, reserved, &limits).expect("has room");
+    let rows = wait(Deferred::CountFact(name("rows/1h"), "rows".into(), FactType::Long));
+    let facts = ResultFacts::from([("rows".into(), FactType::Long), ("path".into(), FactType::String)]);
+    with_facts.await_report(id, NOON, Some(&facts), rows, &limits).expect("has room");
+    println!("awaited {} bytes, each effect {}", size_of::<(DecisionId, AwaitedReport)>(), size_of::<Wait>());
+    println!("first {} bytes", first_node_bytes::<(DecisionId, AwaitedReport)>());
+    println!("{} bytes of JSON, with facts {}", json_bytes(&memory), json_bytes(&with_facts));
+    assert!(size_of::<(DecisionId, AwaitedReport)>() <= 112 && size_of::<Wait>() <= 104);
+    assert!(json_bytes(&memory) <= 200 && json_bytes(&with_facts) <= 256);
+    let told = Told { outcome: Reported::Executed, facts: "ab".repeat(32).parse().expect("a digest") };
+    memory.note_report(id, told);
+    println!("reported {}", json_bytes(&memory));
     assert!(json_bytes(&memory) <= 320);
 }
 

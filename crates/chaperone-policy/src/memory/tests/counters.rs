@@ -185,3 +185,100 @@ proptest! {
         }
     }
 }
+
+/// What happens to a counter, beside time.
+#[derive(Clone, Debug)]
+enum Step {
+    Add(i64),
+    Reserve(i64),
+    /// Gives back one of what is reserved.
+    Release(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..100_i64).prop_map(Step::Add),
+        (0..100_i64).prop_map(Step::Reserve),
+        any::<usize>().prop_map(Step::Release),
+    ];
+    prop::collection::vec(step, 1..=40)
+}
+
+proptest! {
+    /// What was reserved and given back is as if it had never been, whatever else was counted in between; what was not given back is
+    /// spent.
+    #[test]
+    fn reserved_and_given_back_is_as_before(
+        (window, times) in windows().prop_flat_map(|window| (Just(window), times(window))),
+        is_windowed: bool,
+        steps in steps(),
+    ) {
+        let window = is_windowed.then_some(window);
+        let mut counter = Counter::new(window);
+        let mut reserved: Vec<(Timestamp, i64, Option<i64>)> = Vec::new();
+        let mut kept: Vec<(Timestamp, i64)> = Vec::new();
+        for (step, now) in steps.into_iter().zip(times) {
+            match step {
+                Step::Add(number) => {
+                    counter.add(Amount::Whole(number), window, now).expect("counts");
+                    kept.push((now, number));
+                }
+                Step::Reserve(number) => {
+                    counter.add(Amount::Whole(number), window, now).expect("counts");
+                    reserved.push((now, number, counter.newest_granule()));
+                }
+                Step::Release(_) if reserved.is_empty() => {}
+                Step::Release(place) => {
+                    let (_, number, granule) = reserved.swap_remove(place % reserved.len());
+                    counter.release(Amount::Whole(number), granule);
+                }
+            }
+            // The same without what was given back.
+            let mut all: Vec<_> = kept.iter().copied().chain(reserved.iter().map(|(at, number, _)| (*at, *number))).collect();
+            all.sort_unstable();
+            let mut without = Counter::new(window);
+            for (at, number) in all {
+                without.add(Amount::Whole(number), window, at).expect("counts");
+            }
+            prop_assert_eq!(counter.total(window, now), without.total(window, now));
+        }
+    }
+
+    /// Whatever the clocks and units: what others added never counts for less than it was because something was given back.
+    #[test]
+    fn giving_back_never_takes_what_others_added(
+        window in windows(),
+        is_windowed: bool,
+        adds in prop::collection::vec((0..2_000_u64, 0..100_000_i64, any::<bool>()), 1..20),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let window = is_windowed.then_some(window);
+        let place = place.index(adds.len());
+        let (mut counter, mut others, mut reserved) = (Counter::new(window), 0, None);
+        let now = at_s(2_000);
+        for (number, (at, units, is_decimal)) in adds.into_iter().enumerate() {
+            let amount = if is_decimal { Amount::Decimal(units) } else { Amount::Whole(units) };
+            counter.add(amount, window, at_s(at)).expect("counts");
+            if number == place {
+                reserved = Some((amount, counter.newest_granule()));
+            } else if window.is_none_or(|window| at_s(at) >= now.minus(window)) {
+                others += amount.to_decimal();
+            }
+        }
+        let (amount, granule) = reserved.expect("one of them");
+        counter.release(amount, granule);
+        prop_assert!(counter.total(window, now).to_decimal() >= others);
+    }
+}
+
+#[test]
+fn what_has_left_the_window_is_not_given_back() {
+    let mut counter = Counter::new(HOUR);
+    counter.add(Amount::Whole(5), HOUR, NOON).expect("counts");
+    let granule = counter.newest_granule();
+    counter.add(Amount::Whole(2), HOUR, at_s(2 * 3_600)).expect("counts");
+    counter.release(Amount::Whole(5), granule);
+    assert_eq!(counter.total(HOUR, at_s(2 * 3_600)), Amount::Whole(2));
+    counter.release(Amount::Whole(5), counter.newest_granule());
+    assert!(counter.is_empty(), "never below zero");
+}

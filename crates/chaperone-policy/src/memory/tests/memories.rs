@@ -7,8 +7,16 @@ use super::{NOON, at_s, name};
 use crate::timestamp::Timestamp;
 use crate::value::{EntityRef, Value};
 
-const FEW: MemoryLimits =
-    MemoryLimits { labels: 1, counters: 1, sets: 1, values_per_set: 1, grants: 1, value_bytes: 64 };
+const FEW: MemoryLimits = MemoryLimits {
+    labels: 1,
+    counters: 1,
+    sets: 1,
+    values_per_set: 1,
+    grants: 1,
+    value_bytes: 64,
+    reports: 1,
+    report_wait: Duration::from_mins(15),
+};
 
 fn label(text: &str) -> Change {
     Change::Label(text.into())
@@ -151,6 +159,12 @@ fn changes() -> impl Strategy<Value = Vec<(Change, Timestamp)>> {
         "[a-e]".prop_map(|text| Change::Label(text.into())),
         (names(), amounts).prop_map(|(name, amount)| Change::Count(name, amount)),
         (names(), values).prop_map(|(name, value)| Change::Remember(name, value)),
+        (names(), -5..1_000_i64, 0..3_i64).prop_map(|(name, number, granule)| {
+            let granule = name.window().map(|window| {
+                NOON.as_micros() / i64::try_from(window.as_micros() / 60).expect("fits").max(1_000_000) + granule
+            });
+            Change::Release(name, Amount::Whole(number.max(0)), granule)
+        }),
         any::<i8>().prop_map(Change::Risk),
     ];
     let at = (0..20_000_000_000_u64).prop_map(|us| NOON.plus(Duration::from_micros(us)));
@@ -162,7 +176,8 @@ proptest! {
     /// nothing; labels only grow; and no limit is passed.
     #[test]
     fn memory_is_a_function_of_its_changes(changes in changes(), decay in 0..100_u32) {
-        let limits = MemoryLimits { labels: 3, counters: 3, sets: 3, values_per_set: 3, grants: 3, value_bytes: 64 };
+        let limits =
+            MemoryLimits { labels: 3, counters: 3, sets: 3, values_per_set: 3, value_bytes: 64, ..MemoryLimits::default() };
         let mut memory = Memory::default();
         let mut twin = Memory::default();
         for (change, now) in changes {

@@ -11,8 +11,8 @@ use chaperone_api::chaperone::v1::{
 };
 use clap::Args;
 
-pub(super) use self::view::shown_latency;
 use self::view::{DecisionJson, explanation};
+pub(super) use self::view::{EffectJson, shown_effect, shown_latency};
 use super::connect::DataOptions;
 use super::failure::{Failure, Verdict};
 use super::output::{self, Format};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chaperone_api::chaperone::v1::{ActionRequest, Decision, Effect, EffectKind, EffectLevel, Outcome, StepUp};
+use chaperone_api::chaperone::v1::{
+    ActionRequest, Decision, Effect, EffectKind, EffectLevel, Outcome, ReportOutcome, StepUp,
+};
 use serde::Serialize;
 
 use crate::cli::output::{BAD, GOOD, Table, WARN, paint, plain};
@@ -23,6 +25,8 @@ pub struct DecisionJson<'a> {
     bundle_number: u64,
     decision_id: &'a str,
     decided_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_until: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     approvals: Vec<StepUpJson<'a>>,
     took_us: u64,
@@ -43,12 +47,17 @@ struct PolicyJson<'a> {
     failure: Option<&'a str>,
 }
 
+/// An effect of a decision or of a report, in JSON output.
 #[derive(Debug, Serialize)]
-struct EffectJson<'a> {
+pub struct EffectJson<'a> {
     kind: &'static str,
     level: Option<&'static str>,
     name: Option<&'a str>,
     text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reserved: bool,
 }
 
 impl<'a> From<&'a Effect> for EffectJson<'a> {
@@ -59,7 +68,13 @@ impl<'a> From<&'a Effect> for EffectJson<'a> {
             EffectLevel::Principal => Some("principal"),
             EffectLevel::Unspecified => None,
         };
-        Self { kind: kind_name(effect.kind()), level, name: given(&effect.name), text: &effect.text }
+        let waits_for = match effect.waits_for() {
+            ReportOutcome::Executed => Some("executed"),
+            ReportOutcome::Failed => Some("failed"),
+            ReportOutcome::Unspecified => None,
+        };
+        let (kind, name) = (kind_name(effect.kind()), given(&effect.name));
+        Self { kind, level, name, text: &effect.text, waits_for, reserved: effect.reserved }
     }
 }
 
@@ -84,6 +99,7 @@ impl<'a> DecisionJson<'a> {
             bundle_number: decision.bundle_number,
             decision_id: &decision.decision_id,
             decided_at: decision.decided_at.map(|time| time.to_string()),
+            report_until: decision.report_until.map(|time| time.to_string()),
             approvals: step_ups(decision)
                 .map(|wanted| StepUpJson {
                     step_up: &wanted.name,
@@ -117,7 +133,7 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         facts.fact("policy", text);
     }
     for effect in &decision.effects {
-        facts.fact("effect", format!("{} {}", kind_name(effect.kind()), effect.text));
+        facts.fact("effect", shown_effect(effect));
     }
     for wanted in step_ups(decision) {
         facts.fact("needs", format!("approval {} of {}", wanted.approval_id, plain(&wanted.name)));
@@ -127,9 +143,21 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         .fact("acts for", decision.delegation.as_ref().map(parties).unwrap_or_default())
         .fact("bundle", decision.bundle_number.to_string())
         .fact("decision", &decision.decision_id)
+        .fact("report", shown_wait(decision))
         .fact("decided", decision.decided_at.map(|time| time.to_string()).unwrap_or_default())
         .fact("took", shown_latency(took));
     format!("{} {action} {}\n{}", paint(style, name), resource.unwrap_or_default(), facts.render())
+}
+
+/// An effect, for people.
+pub fn shown_effect(effect: &Effect) -> String {
+    let reserved = if effect.reserved { " (counts already)" } else { "" };
+    format!("{} {}{reserved}", kind_name(effect.kind()), effect.text)
+}
+
+/// Until when a report is waited for; empty where none is.
+fn shown_wait(decision: &Decision) -> String {
+    decision.report_until.map(|until| format!("waited for until {until}")).unwrap_or_default()
 }
 
 fn step_ups(decision: &Decision) -> impl Iterator<Item = &StepUp> {
@@ -163,6 +191,7 @@ fn kind_name(kind: EffectKind) -> &'static str {
         EffectKind::Revoke => "revoke",
         EffectKind::Alert => "alert",
         EffectKind::Approval => "approval",
+        EffectKind::Release => "release",
         EffectKind::Unspecified => "unknown",
     }
 }
@@ -202,6 +231,7 @@ mod tests {
                     level: EffectLevel::Tree.into(),
                     name: "pii".into(),
                     text: "tree:pii".into(),
+                    ..Effect::default()
                 },
                 Effect {
                     kind: EffectKind::Alert.into(),

@@ -14,7 +14,7 @@ pub(super) use entity_ref::{entity_ref, show_entity_ref};
 pub(super) use json::{Json, cedar_value, entity_uid, json};
 pub(super) use scope::scope_grant;
 
-use chaperone_policy::SessionId;
+use chaperone_policy::{DecisionId, SessionId};
 
 use super::failure::Failure;
 
@@ -52,6 +52,23 @@ pub(super) fn session_id(text: &str) -> Result<SessionIdArg, String> {
     }
     let id: SessionId = text.parse().map_err(|_| "a session's id is a UUID; `chaperone session list` shows them")?;
     Ok(SessionIdArg::Id(id.to_string()))
+}
+
+/// A decision's id.
+#[derive(Clone, Debug)]
+pub(super) struct DecisionIdArg(DecisionId);
+
+impl DecisionIdArg {
+    /// The id.
+    pub(super) fn into_id(self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Reads a decision's id.
+pub(super) fn decision_id(text: &str) -> Result<DecisionIdArg, String> {
+    let id = text.parse().map_err(|_| "a decision's id is a UUID; `chaperone check` prints it")?;
+    Ok(DecisionIdArg(id))
 }
 
 #[cfg(test)]

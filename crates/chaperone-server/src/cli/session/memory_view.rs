@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{Memory, MemorySet, Session, SessionMemory, Value};
+use chaperone_api::chaperone::v1::{AwaitedReport, Memory, MemorySet, Session, SessionMemory, Value};
 use serde::Serialize;
 
 use super::view::SessionJson;
+use crate::cli::check::{EffectJson, shown_effect};
 use crate::cli::entity::write_value;
 use crate::cli::output::Table;
 use crate::cli::parse::show_entity_ref;
@@ -43,6 +44,16 @@ struct MemoryJson<'a> {
     last_used_at: Option<String>,
     version: u64,
     signal_count: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    awaited: Vec<AwaitedJson<'a>>,
+}
+
+/// A decision that waits for a report of its outcome.
+#[derive(Debug, Serialize)]
+struct AwaitedJson<'a> {
+    decision_id: &'a str,
+    until: Option<String>,
+    effects: Vec<EffectJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,6 +89,17 @@ impl<'a> From<Option<&'a Memory>> for MemoryJson<'a> {
             last_used_at: memory.and_then(|memory| memory.last_used_at).map(|time| time.to_string()),
             version: memory.map_or(0, |memory| memory.version),
             signal_count: memory.map_or(0, |memory| memory.signal_count),
+            awaited: memory.into_iter().flat_map(|memory| &memory.awaited).map(AwaitedJson::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a AwaitedReport> for AwaitedJson<'a> {
+    fn from(awaited: &'a AwaitedReport) -> Self {
+        Self {
+            decision_id: &awaited.decision_id,
+            until: awaited.until.map(|time| time.to_string()),
+            effects: awaited.effects.iter().map(EffectJson::from).collect(),
         }
     }
 }
@@ -114,6 +136,11 @@ pub fn details(memory: &SessionMemory) -> String {
         }
         for set in &held.sets {
             facts.fact("set", shown_set(set));
+        }
+        for awaited in &held.awaited {
+            let effects: Vec<_> = awaited.effects.iter().map(shown_effect).collect();
+            let until = shown_time(awaited.until.as_ref());
+            facts.fact("waits", format!("{} until {until}: {}", awaited.decision_id, effects.join(", ")));
         }
         facts
             .fact("signals", if held.signal_count == 0 { String::new() } else { held.signal_count.to_string() })
