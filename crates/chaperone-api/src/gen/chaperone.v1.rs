@@ -262,7 +262,7 @@ pub struct Decision {
     #[prost(message, optional, tag = "11")]
     pub report_until: ::core::option::Option<::prost_types::Timestamp>,
     /// For whom the session's principal acts, and through whom; absent where it acts for itself.
-    #[prost(message, optional, tag = "14")]
+    #[prost(message, optional, tag = "12")]
     pub delegation: ::core::option::Option<Delegation>,
 }
 /// The answer.

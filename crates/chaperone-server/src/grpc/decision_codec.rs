@@ -142,7 +142,7 @@ impl ReplyEncoder {
             prost::encoding::message::encode(11, &convert::timestamp_to_api(until), written);
         }
         if let Some(delegation) = &answer.delegation {
-            prost::encoding::message::encode(14, &convert::delegation_to_api(delegation), written);
+            prost::encoding::message::encode(12, &convert::delegation_to_api(delegation), written);
         }
         encode_key(field, WireType::LengthDelimited, buffer);
         encode_varint(written.len() as u64, buffer);
