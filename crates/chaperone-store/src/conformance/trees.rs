@@ -12,10 +12,14 @@ use crate::store::{Store, TreeLimits};
 
 /// Opens a child; the limit that was in its way, if one was.
 async fn open(store: &dyn Store, session: &Session, number: u32, limits: TreeLimits) -> Option<TreeLimit> {
-    match store.open_session(session, &handle(number), &limits).await {
-        Ok(()) => None,
-        Err(StoreError::TreeFull { limit }) => Some(limit),
-        Err(other) => panic!("{other:?}"),
+    loop {
+        match store.open_session(session, &handle(number), &limits).await {
+            // A busy machine's store may answer too late for what it did all the same.
+            Ok(()) | Err(StoreError::SessionConflict { .. }) => return None,
+            Err(StoreError::TreeFull { limit }) => return Some(limit),
+            Err(StoreError::Unavailable(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
     }
 }
 
@@ -75,7 +79,7 @@ pub async fn concurrent_openings_never_pass_a_limit(store: Arc<dyn Store>) {
     insert(&*store, &[root.clone(), other.clone()]).await;
     // Eight may be opened in the tree beside those two, and five below each.
     let limits = TreeLimits { children_max: 5, sessions_max: 10 };
-    let opened = (3..43).map(|number| {
+    let opened = (3..23).map(|number| {
         let (store, parent) = (Arc::clone(&store), if number % 2 == 0 { root.clone() } else { other.clone() });
         tokio::spawn(async move { open(&*store, &child(number, &parent), number, limits).await })
     });
@@ -84,9 +88,9 @@ pub async fn concurrent_openings_never_pass_a_limit(store: Arc<dyn Store>) {
     for outcome in opened {
         refused.extend(outcome.await.expect("it ends"));
     }
-    assert_eq!(refused.len(), 32, "{refused:?}");
+    assert_eq!(refused.len(), 12, "{refused:?}");
     let mut of_root = 0;
-    for number in 2..43 {
+    for number in 2..23 {
         let stored = store.session(id(number)).await.expect("it answers");
         of_root += u32::from(stored.is_some_and(|session| session.parent == Some(root.id)));
     }
