@@ -12,10 +12,14 @@ use crate::store::{Store, TreeLimits};
 
 /// Opens a child; the limit that was in its way, if one was.
 async fn open(store: &dyn Store, session: &Session, number: u32, limits: TreeLimits) -> Option<TreeLimit> {
-    match store.open_session(session, &handle(number), &limits).await {
-        Ok(()) => None,
-        Err(StoreError::TreeFull { limit }) => Some(limit),
-        Err(other) => panic!("{other:?}"),
+    loop {
+        match store.open_session(session, &handle(number), &limits).await {
+            // A busy machine's store may answer too late for what it did all the same.
+            Ok(()) | Err(StoreError::SessionConflict { .. }) => return None,
+            Err(StoreError::TreeFull { limit }) => return Some(limit),
+            Err(StoreError::Unavailable(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
     }
 }
 
@@ -75,20 +79,21 @@ pub async fn concurrent_openings_never_pass_a_limit(store: Arc<dyn Store>) {
     insert(&*store, &[root.clone(), other.clone()]).await;
     // Eight may be opened in the tree beside those two, and five below each.
     let limits = TreeLimits { children_max: 5, sessions_max: 10 };
-    let opened = (3..43).map(|number| {
+    let opened = (3..23).map(|number| {
         let (store, parent) = (Arc::clone(&store), if number % 2 == 0 { root.clone() } else { other.clone() });
         tokio::spawn(async move { open(&*store, &child(number, &parent), number, limits).await })
     });
     let opened: Vec<_> = opened.collect();
-    let mut refused = Vec::new();
     for outcome in opened {
-        refused.extend(outcome.await.expect("it ends"));
+        outcome.await.expect("it ends");
     }
-    assert_eq!(refused.len(), 32, "{refused:?}");
-    let mut of_root = 0;
-    for number in 2..43 {
+    let (mut of_root, mut in_tree) = (0, 1);
+    for number in 2..23 {
         let stored = store.session(id(number)).await.expect("it answers");
+        in_tree += u32::from(stored.is_some());
         of_root += u32::from(stored.is_some_and(|session| session.parent == Some(root.id)));
     }
+    // As many as there is room for, and no more.
+    assert_eq!(in_tree, 10);
     assert!(of_root <= 5, "{of_root} children");
 }
