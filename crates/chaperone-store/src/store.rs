@@ -212,7 +212,7 @@ pub enum SavedApproval {
     /// It is stored like this, and so is what it grants.
     Done(Box<Approval>),
     /// The memory that it grants in was changed first; nothing is stored. The memory as it is stored now.
-    MemoryConflict(StoredMemory),
+    MemoryConflict(Box<StoredMemory>),
 }
 
 /// Which approvals to list; every field that is set must hold.

@@ -111,6 +111,11 @@ pub struct AwaitedReport {
     told: Option<Told>,
 }
 
+/// What waits in one memory, by decision.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct AwaitedReports(BTreeMap<DecisionId, AwaitedReport>);
+
 /// A report that came.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -153,12 +158,12 @@ impl AwaitedReport {
 impl Memory {
     /// What decisions of this session left to wait for reports, by decision; some of it may be over or reported.
     pub fn awaited(&self) -> impl Iterator<Item = (DecisionId, &AwaitedReport)> {
-        self.awaited.iter().flat_map(|awaited| awaited.iter()).map(|(id, awaited)| (*id, awaited))
+        self.awaited.iter().flat_map(|awaited| &awaited.0).map(|(id, awaited)| (*id, awaited))
     }
 
     /// What this decision left to wait.
     pub fn awaited_by(&self, decision: DecisionId) -> Option<&AwaitedReport> {
-        self.awaited.as_ref()?.get(&decision)
+        self.awaited.as_ref()?.0.get(&decision)
     }
 
     /// Notes that an effect of a decision waits until `until`, beside those that it left already.
@@ -174,7 +179,7 @@ impl Memory {
         wait: Wait,
         limits: &MemoryLimits,
     ) -> Result<(), ChangeError> {
-        let known = self.awaited.get_or_insert_default();
+        let known = &mut self.awaited.get_or_insert_default().0;
         if !known.contains_key(&decision) && known.len() >= limits.reports {
             // Decision ids are in the order of time.
             let reported = known.iter().find(|(_, awaited)| awaited.told.is_some()).map(|(id, _)| *id);
@@ -198,7 +203,7 @@ impl Memory {
 
     /// Notes that a decision was reported.
     pub(crate) fn note_report(&mut self, decision: DecisionId, told: Told) {
-        if let Some(awaited) = self.awaited.as_mut().and_then(|awaited| awaited.get_mut(&decision)) {
+        if let Some(awaited) = self.awaited.as_mut().and_then(|awaited| awaited.0.get_mut(&decision)) {
             awaited.told = Some(told);
         }
     }
@@ -206,8 +211,8 @@ impl Memory {
     /// Drops what no clock finds waiting any more. What it reserved stays spent.
     pub(super) fn drop_overdue(&mut self, now: Timestamp) {
         if let Some(awaited) = &mut self.awaited {
-            awaited.retain(|_, awaited| !awaited.is_over(now.minus(CLOCK_SKEW_MAX)));
-            if awaited.is_empty() {
+            awaited.0.retain(|_, awaited| !awaited.is_over(now.minus(CLOCK_SKEW_MAX)));
+            if awaited.0.is_empty() {
                 self.awaited = None;
             }
         }

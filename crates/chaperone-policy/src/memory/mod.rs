@@ -39,6 +39,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use smol_str::SmolStr;
 
 pub use self::amount::Amount;
+use self::awaited::AwaitedReports;
 pub(crate) use self::awaited::Told;
 pub use self::awaited::{AwaitedReport, Deferred, Reported, Wait};
 pub(crate) use self::canonical::{canonical, datetime_text};
@@ -51,7 +52,7 @@ pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN, i
 use self::risk::Risk;
 pub use self::set::{LimitReached, RememberedSet};
 pub use self::signal::{SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX};
-use crate::ids::{ApprovalId, DecisionId};
+use crate::ids::ApprovalId;
 use crate::timestamp::Timestamp;
 
 /// What is remembered of one session, tree or principal. The default is nothing.
@@ -80,7 +81,7 @@ pub struct Memory {
     grants: BTreeMap<ApprovalId, ApprovalGrant>,
     /// What waits for reports of outcomes: a session's, whatever level it is about. Few memories have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    awaited: Option<Box<BTreeMap<DecisionId, AwaitedReport>>>,
+    awaited: Option<Box<AwaitedReports>>,
     /// When a decision or a signal first and last changed this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used: Option<Used>,

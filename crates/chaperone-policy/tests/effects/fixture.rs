@@ -201,9 +201,10 @@ pub fn report(
         let mut memories = memories.clone();
         let last = memories.len() - 1;
         for (place, memory) in [(0, &mut after.session), (last - 1, &mut after.tree), (last, &mut after.principal)] {
-            if *memory != *memories[place] {
+            let before = memories.get_mut(place).expect("a memory of the chain");
+            if *memory != **before {
                 memory.touch(now);
-                memories[place] = Arc::new(memory.clone());
+                *before = Arc::new(memory.clone());
             }
         }
         *chain = chain.with_memories(memories).expect("as many");

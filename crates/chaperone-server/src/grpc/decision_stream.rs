@@ -29,6 +29,7 @@ const FRAME_BYTES: usize = FRAME_BYTES_MAX - 1024;
 const FRAME_BYTES_MAX: usize = 16 * 1024;
 
 /// An answer to a question of a stream.
+#[expect(clippy::large_enum_variant, reason = "most answers are ready, and are not worth an allocation each")]
 enum StreamAnswer {
     Ready(Reply),
     Waiting(WaitingAnswer),

@@ -207,7 +207,7 @@ pub(super) async fn save(
                 if let Some(granted) = granted
                     && let Some(changed) = commit_one(connection, granted, at).await?
                 {
-                    return Ok(SavedApproval::MemoryConflict(changed));
+                    return Ok(SavedApproval::MemoryConflict(Box::new(changed)));
                 }
                 let reserved = reserve(connection, shard, 1).await?;
                 let written = sqlx::query(
