@@ -11,7 +11,7 @@ use chaperone_policy::{
 };
 use chaperone_store::{
     ApprovalFilter, BundleInfo, Changes, Committed, Cursor, EmbeddedStore, NewBundle, OpenedApproval, RevokeTarget,
-    SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory, Transition,
+    SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -271,8 +271,8 @@ impl Store for Link {
     async fn check_schema(&self) -> Stored<()> {
         self.call(Store::check_schema).await
     }
-    async fn insert_session(&self, session: &Session, handle: &HandleHash) -> Stored<()> {
-        self.call(|store| store.insert_session(session, handle)).await
+    async fn open_session(&self, session: &Session, handle: &HandleHash, limits: &TreeLimits) -> Stored<()> {
+        self.call(|store| store.open_session(session, handle, limits)).await
     }
     async fn session(&self, id: SessionId) -> Stored<Option<Session>> {
         self.call(|store| store.session(id)).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{EntityRef, HandleHash, MemoryLimits};
-use chaperone_store::Store;
+use chaperone_store::{Store, TreeLimits};
 
 use super::Ask;
 use super::link::{Backend, Link, Reading};
@@ -55,7 +55,12 @@ impl Node {
             on_token_reuse: OnTokenReuse::Deny,
         };
         let pdp = Arc::new(Pdp::new(clock.clone(), Arc::clone(&replica), recorder, judge, 1_000, NEVER));
-        let limits = SessionLimits { default_lifetime: LIFETIME, max_lifetime: LIFETIME, require_binding: false };
+        let limits = SessionLimits {
+            default_lifetime: LIFETIME,
+            max_lifetime: LIFETIME,
+            require_binding: false,
+            tree: TreeLimits::NONE,
+        };
         let sessions = Sessions::new(replica, clock.clone(), limits);
         let signals = Signals::new(sessions.clone(), MemoryLimits::default(), Arc::clone(&metrics));
         let mut node = Self { link, pdp, sessions, signals, follower: Some(follower) };
