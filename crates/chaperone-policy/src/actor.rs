@@ -202,7 +202,7 @@ mod tests {
             let principals: Vec<_> = ids.iter().map(|id| principal(id)).collect();
             let delegation = Delegation::of(&principals);
             let subs: Vec<_> = subs.iter().map(String::as_str).collect();
-            let actors = delegation.iter().flat_map(|it| it.actors()).map(|actor| actor.id.as_str());
+            let actors = delegation.iter().flat_map(Delegation::actors).map(|actor| actor.id.as_str());
             let same = actors.eq(subs.iter().copied());
             prop_assert_eq!(act(&subs).check(delegation.as_ref()).is_ok(), same);
         }
