@@ -16,6 +16,7 @@ mod ext_authz_message;
 mod last;
 mod memories;
 pub mod policies;
+mod questions;
 pub mod sessions;
 pub mod status;
 mod unary;
