@@ -1,6 +1,8 @@
 //! The constraints of policies' scopes, numbered.
 
-use cedar_policy_core::ast::{ActionConstraint, EntityReference, EntityUID, PrincipalOrResourceConstraint};
+use cedar_policy_core::ast::{
+    ActionConstraint, EntityReference, EntityUID, PrincipalOrResourceConstraint, ResourceConstraint,
+};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smol_str::{SmolStr, ToSmolStr as _};
@@ -149,13 +151,10 @@ impl Actions {
 impl Constraints {
     /// Numbers the constraints of all policies: first those that name no entity, which are satisfied most, then those that most
     /// policies have. The lowest numbers are found without a search.
-    pub(super) fn number_all<'c>(
-        &mut self,
-        constraints: impl Iterator<Item = &'c PrincipalOrResourceConstraint> + Clone,
-    ) {
+    pub(super) fn number_all(&mut self, constraints: &[ResourceConstraint]) {
         let mut draft = Self::default();
         let mut uses = Vec::new();
-        for constraint in constraints.clone() {
+        for constraint in constraints.iter().map(ResourceConstraint::as_inner) {
             let Some(number) = draft.number(constraint) else { continue };
             if uses.len() <= number as usize {
                 uses.push((0_u64, constraint));
@@ -220,7 +219,9 @@ impl Constraints {
         let mut enter = |named: &Named| {
             named.within.into_iter().for_each(&mut visit);
             let of_type = named.of_type.iter().find(|(of, _)| Some(*of) == kind);
-            of_type.into_iter().for_each(|(_, number)| visit(*number));
+            if let Some((_, number)) = of_type {
+                visit(*number);
+            }
         };
         let own = self.named.get(subject.uid);
         own.into_iter().for_each(&mut enter);

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use cedar_policy_core::ast::{Policy, ResourceConstraint};
+use cedar_policy_core::ast::Policy;
 use smallvec::SmallVec;
 
 use super::constraint::{Actions, Constraints, Satisfied, low_bit};
@@ -77,7 +77,7 @@ impl Index {
         let mut placed = Vec::new();
         let policies: Vec<_> = policies.into_iter().collect();
         let constraints: Vec<_> = policies.iter().map(|(_, policy)| policy.resource_constraint()).collect();
-        index.resources.number_all(constraints.iter().map(ResourceConstraint::as_inner));
+        index.resources.number_all(&constraints);
         for (place, policy) in policies {
             let principal = index.principals.number(policy.principal_constraint().as_inner());
             let resource = index.resources.number(policy.resource_constraint().as_inner());
