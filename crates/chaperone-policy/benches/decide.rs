@@ -9,19 +9,18 @@
 mod cedar;
 #[path = "decide/fixture.rs"]
 mod fixture;
+#[path = "decide/ours.rs"]
+mod ours;
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::{
-    Attributes, Authority, Binding, Bundle, BundleSource, EntityRef, Outcome, Presenter, Request, Scope, Session,
-    SessionChain, SessionId, Task, Timestamp, Value, decide,
-};
+use chaperone_policy::Outcome;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 use fixture::Candidates;
+use ours::{Ours, request};
 
 /// As in the program.
 #[global_allocator]
@@ -30,74 +29,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How many policies a set has.
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 
-fn bundle(policies: &str) -> Bundle {
-    let mut source = BundleSource::default();
-    for (path, content) in [
-        ("schema.cedarschema", fixture::SCHEMA),
-        ("entities.json", fixture::ENTITIES),
-        ("policies/main.cedar", policies),
-    ] {
-        source.files.insert(path.into(), content.into());
-    }
-    Bundle::compile(&source).unwrap_or_else(|problems| panic!("{problems:#?}"))
-}
-
-fn chain() -> SessionChain {
-    let id: SessionId = fixture::SESSION_ID.parse().unwrap_or_else(|error| panic!("{error}"));
-    let session = Session {
-        id,
-        tree: id,
-        parent: None,
-        depth: 0,
-        principal: EntityRef::new("Agent", "reader"),
-        owner: fixture::OWNER.into(),
-        task: Task { id: fixture::TASK.0.into(), purpose: fixture::TASK.1.into() },
-        labels: fixture::LABELS.map(str::to_owned).into(),
-        scope: Scope::Unrestricted,
-        binding: Binding::default(),
-        opened_at: Timestamp::from_micros(0),
-        expires_at: Timestamp::from_micros(i64::MAX),
-        idle_timeout: Some(Duration::from_mins(15)),
-        last_used_at: Timestamp::from_micros(0),
-        ended: None,
-        version: 1,
-    };
-    SessionChain::new(vec![Arc::new(session)]).unwrap_or_else(|| panic!("a whole chain"))
-}
-
-/// The request, from what a caller sends.
-fn request(bundle: &Bundle) -> Request {
-    let attributes = Attributes::from([
-        ("format".into(), Value::String(fixture::FORMAT.into())),
-        ("rows".into(), Value::Long(fixture::ROWS)),
-        ("cost".into(), Value::Decimal(fixture::COST.into())),
-        ("source_ip".into(), Value::Ip(fixture::SOURCE_IP.into())),
-    ]);
-    let resource = EntityRef::new("Document", "42");
-    bundle.request("read", resource, attributes).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn ours(criterion: &mut Criterion) {
-    let chain = chain();
-    let presenter = Presenter::default();
-    let now = Timestamp::from_micros(fixture::AGE_S * 1_000_000);
+fn decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
     for (candidates, count) in sets() {
-        let bundle = bundle(&fixture::policies(candidates, count));
-        assert_eq!(bundle.policy_count(), count);
-        let entities = bundle.entities(&[]).unwrap_or_else(|errors| panic!("{errors:?}"));
-        let request = request(&bundle);
-        let decide = || decide(&bundle, &entities, &request, Authority::Session(&chain), &presenter, now);
-        assert_eq!(decide().outcome, Outcome::Allow);
-        bench(&mut group, candidates, count, decide);
+        let ours = Ours::new(&fixture::policies(candidates, count));
+        assert_eq!(ours.bundle.policy_count(), count);
+        assert_eq!(ours.decide().outcome, Outcome::Allow);
+        bench(&mut group, candidates, count, || ours.decide());
     }
     group.finish();
 }
 
 /// What stands between a caller's attributes and `decide`, so that nothing is moved out of sight.
 fn requests(criterion: &mut Criterion) {
-    let bundle = bundle(&fixture::policies(Candidates::Few, 100));
+    let bundle = Ours::new(&fixture::policies(Candidates::Few, 100)).bundle;
     criterion.bench_function("request", |bencher| bencher.iter(|| black_box(request(&bundle))));
 }
 
@@ -122,5 +68,5 @@ fn bench<T>(group: &mut BenchmarkGroup<'_, WallTime>, candidates: Candidates, co
     group.bench_function(id, |bencher| bencher.iter(|| black_box(decide())));
 }
 
-criterion_group!(decisions, ours, requests, cedars);
-criterion_main!(decisions);
+criterion_group!(benches, decisions, requests, cedars);
+criterion_main!(benches);

@@ -82,6 +82,15 @@ enum Subjects {
     Nobody(Reason),
 }
 
+/// What came of a check that was decided from memory.
+#[derive(Debug)]
+pub struct Decided {
+    /// The answer.
+    pub outcome: Result<Answer, NoDecision>,
+    /// When the check ended.
+    pub at: Moment,
+}
+
 /// A decision that nobody was told of yet.
 struct Judged {
     id: DecisionId,
@@ -129,7 +138,26 @@ impl Pdp {
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
     ) -> Result<Check<'_>, NoDecision> {
-        let began = self.clock.moment();
+        self.begin_at(self.now(), protocol, timeout, parent)
+    }
+
+    /// When a check that begins now begins.
+    pub fn now(&self) -> Moment {
+        self.clock.moment()
+    }
+
+    /// As [`Pdp::begin`], for a check whose beginning is known: where one follows another at once, it is the other's end. The state has to
+    /// be fresh then, and its session alive.
+    ///
+    /// # Errors
+    /// As [`Pdp::begin`].
+    pub fn begin_at(
+        &self,
+        began: Moment,
+        protocol: Protocol,
+        timeout: Option<Duration>,
+        parent: Option<ParentContext>,
+    ) -> Result<Check<'_>, NoDecision> {
         let policies = match &**self.replica.policies() {
             Policies::Active(snapshot) => Ok(Arc::clone(snapshot)),
             Policies::None => Err(NoDecision::NoBundle),
@@ -167,13 +195,13 @@ impl Check<'_> {
     /// When no decision can be made: the caller's action must not go ahead.
     pub async fn decide(&self, mut question: Question<'_, '_>) -> Result<Answer, NoDecision> {
         match self.decide_from_memory(&mut question) {
-            Some(outcome) => outcome,
+            Some(decided) => decided.outcome,
             None => self.decide_with_store(question).await,
         }
     }
 
     /// As [`Check::decide`], at once. `None` when the store must be asked first: nothing has been decided or recorded then.
-    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Result<Answer, NoDecision>> {
+    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Decided> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
@@ -185,8 +213,8 @@ impl Check<'_> {
             },
             Err(failure) => Err(failure),
         };
-        self.record(&outcome, asked);
-        Some(outcome)
+        let at = self.record(&outcome, asked);
+        Some(Decided { outcome, at })
     }
 
     /// As [`Check::decide`], where memory was asked already.
@@ -255,7 +283,7 @@ impl Check<'_> {
             for (answer, request) in join_all(decided).await.into_iter().zip(turn) {
                 match answer {
                     Ok(answer) => {
-                        let subject = self.subject(std::slice::from_ref(request));
+                        let subject = self.subject(std::slice::from_ref(request), self.pdp.now());
                         self.pdp.recorder.decided(&answer, &subject, self.parent.as_ref());
                         answers.push(answer);
                     }
@@ -270,21 +298,24 @@ impl Check<'_> {
         Ok(answers)
     }
 
-    fn record(&self, outcome: &Result<Answer, NoDecision>, asked: &Asked<'_, '_>) {
+    /// Records what came of it. Returns when that was.
+    fn record(&self, outcome: &Result<Answer, NoDecision>, asked: &Asked<'_, '_>) -> Moment {
+        let ended = self.pdp.now();
         match outcome {
             Ok(answer) => {
-                self.pdp.recorder.decided(answer, &self.subject(asked.actions()), self.parent.as_ref());
+                self.pdp.recorder.decided(answer, &self.subject(asked.actions(), ended), self.parent.as_ref());
             }
             Err(failure) => self.record_failure(*failure),
         }
+        ended
     }
 
-    fn subject<'q>(&self, requests: &'q [Request]) -> Subject<'q> {
+    fn subject<'q>(&self, requests: &'q [Request], ended: Moment) -> Subject<'q> {
         Subject {
             protocol: self.protocol,
             requests,
             began_at: self.began.at,
-            elapsed: self.began.instant.elapsed(),
+            elapsed: ended.instant.saturating_duration_since(self.began.instant),
             is_stale: self.age != Age::Fresh,
         }
     }

@@ -64,7 +64,11 @@ pub struct Report {
 }
 
 impl Report {
-    fn parse(program: &str, printed: &str) -> anyhow::Result<Self> {
+    /// What a program printed, of which the last line counts.
+    ///
+    /// # Errors
+    /// When that is no JSON.
+    pub fn parse(program: &str, printed: &str) -> anyhow::Result<Self> {
         let line = printed.lines().last().and_then(|line| serde_json::from_str(line).ok());
         let figures = line.with_context(|| format!("`{program}` reports in one line of JSON, not:\n{printed}"))?;
         Ok(Self { program: program.to_owned(), figures })

@@ -20,7 +20,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use self::curves::Curve;
-use crate::command::{cargo, run as run_command, target};
+use self::load::Report;
+use crate::command::{cargo, output, run as run_command, target};
 use crate::{Runtime, docs};
 
 pub use self::load::{CHECK, Requests};
@@ -60,7 +61,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     if !plan.stateful {
         // The whole workspace, as it is built below: another selection has other features, and rebuilds Cedar.
         run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
-        criterion::record(&target().join("criterion"), &mut figures)?;
+        let printed = output(cargo(&["bench", "--workspace", "--bench", "alternating"]))?;
+        criterion::record(&target().join("criterion"), &Report::parse("alternating", &printed)?, &mut figures)?;
     }
     let setting = Setting::build(plan.runtime)?;
     if !plan.stateful {

@@ -1,8 +1,8 @@
 //! The constraints of policies' scopes, numbered.
 
-use std::hash::Hash;
-
-use cedar_policy_core::ast::{ActionConstraint, EntityReference, PrincipalOrResourceConstraint};
+use cedar_policy_core::ast::{
+    ActionConstraint, EntityReference, EntityUID, PrincipalOrResourceConstraint, ResourceConstraint,
+};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smol_str::{SmolStr, ToSmolStr as _};
@@ -29,30 +29,35 @@ pub(super) struct Actions {
 pub(super) struct Constraints {
     numbers: Numbers,
     any: Option<u32>,
-    equal: HashMap<Uid, u32, UidHasher>,
-    within: HashMap<Uid, Within, UidHasher>,
-    of_type: Kinds,
+    /// The types that are named, numbered by themselves.
+    kinds: Kinds,
+    /// `is T`, by the number of the type.
+    of_type: Vec<Option<u32>>,
+    named: HashMap<Uid, Named, UidHasher>,
 }
 
-/// `in` one entity, and `is T in` it.
+/// What names one entity.
 #[derive(Debug, Default)]
-struct Within {
-    any_type: Option<u32>,
-    of_type: Kinds,
+struct Named {
+    /// `==` it.
+    equal: Option<u32>,
+    /// `in` it.
+    within: Option<u32>,
+    /// `is T in` it, each with the number of the type.
+    of_type: Vec<(u32, u32)>,
 }
 
-/// By entity type. There are few.
+/// The numbers of entity types. There are few.
 #[derive(Debug, Default)]
 struct Kinds(Vec<(SmolStr, u32)>);
 
 /// Which constraints are satisfied.
 #[derive(Debug, Default)]
 pub(super) struct Satisfied {
-    /// A bit for each one below 64: few sets of policies have more on actions.
+    /// A bit for each one below 64.
     low: u64,
-    /// A bit for each other one, by the last bits of its number, which tells most apart.
-    high: u64,
-    numbers: SmallVec<[u32; 12]>,
+    /// The others.
+    high: SmallVec<[u32; 8]>,
 }
 
 /// Gives out numbers, from 0.
@@ -76,28 +81,38 @@ impl Satisfied {
     /// Adds one that is not there yet.
     #[inline]
     pub(super) fn add(&mut self, constraint: u32) {
-        let bits = if constraint < u64::BITS { &mut self.low } else { &mut self.high };
-        *bits |= bit(constraint);
-        self.numbers.push(constraint);
+        match low_bit(constraint) {
+            0 => self.high.push(constraint),
+            bit => self.low |= bit,
+        }
     }
 
     /// Whether this one is.
     #[inline]
-    pub(super) fn contains(&self, constraint: u32) -> bool {
-        if constraint < u64::BITS {
-            return self.low & bit(constraint) != 0;
+    pub(super) fn has(&self, constraint: u32) -> bool {
+        match low_bit(constraint) {
+            0 => self.high.contains(&constraint),
+            bit => self.low & bit != 0,
         }
-        self.high & bit(constraint) != 0 && self.numbers.contains(&constraint)
     }
 
-    /// Every one.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
-        self.numbers.iter().copied()
+    /// A bit for each one below 64.
+    #[inline]
+    pub(super) fn low(&self) -> u64 {
+        self.low
+    }
+
+    /// The others.
+    #[inline]
+    pub(super) fn high(&self) -> &[u32] {
+        &self.high
     }
 }
 
-fn bit(constraint: u32) -> u64 {
-    1 << (constraint % u64::BITS)
+/// The bit of a constraint below 64; none of any other.
+#[inline]
+pub(super) fn low_bit(constraint: u32) -> u64 {
+    1_u64.checked_shl(constraint).unwrap_or(0)
 }
 
 impl Actions {
@@ -134,29 +149,57 @@ impl Actions {
 }
 
 impl Constraints {
-    /// Numbers a constraint that names no entity. These come first, because they are the ones that are satisfied most, and are then
-    /// found before any search.
-    pub(super) fn number_general(&mut self, constraint: &PrincipalOrResourceConstraint) {
-        if matches!(constraint, PrincipalOrResourceConstraint::Any | PrincipalOrResourceConstraint::Is(_)) {
+    /// Numbers the constraints of all policies: first those that name no entity, which are satisfied most, then those that most
+    /// policies have. The lowest numbers are found without a search.
+    pub(super) fn number_all(&mut self, constraints: &[ResourceConstraint]) {
+        let mut draft = Self::default();
+        let mut uses = Vec::new();
+        for constraint in constraints.iter().map(ResourceConstraint::as_inner) {
+            let Some(number) = draft.number(constraint) else { continue };
+            if uses.len() <= number as usize {
+                uses.push((0_u64, constraint));
+            }
+            if let Some((count, _)) = uses.get_mut(number as usize) {
+                *count += 1;
+            }
+        }
+        let is_general = |constraint: &PrincipalOrResourceConstraint| {
+            matches!(constraint, PrincipalOrResourceConstraint::Any | PrincipalOrResourceConstraint::Is(_))
+        };
+        uses.sort_by_key(|(count, constraint)| (!is_general(constraint), std::cmp::Reverse(*count)));
+        for (_, constraint) in uses {
             self.number(constraint);
         }
     }
 
     /// A constraint's number; `None` for a template's slot, which no linked policy has.
     pub(super) fn number(&mut self, constraint: &PrincipalOrResourceConstraint) -> Option<u32> {
-        let uid = |uid| Uid::new(convert::entity_ref(uid));
-        let Self { numbers, any, equal, within, of_type } = self;
+        let Self { numbers, any, kinds, of_type, named } = self;
         Some(match constraint {
             PrincipalOrResourceConstraint::Any => numbers.of(any),
             PrincipalOrResourceConstraint::Eq(EntityReference::EUID(entity)) => {
-                *equal.entry(uid(entity)).or_insert_with(|| numbers.next())
+                numbers.of(&mut named_of(named, entity).equal)
             }
             PrincipalOrResourceConstraint::In(EntityReference::EUID(group)) => {
-                numbers.of(&mut within.entry(uid(group)).or_default().any_type)
+                numbers.of(&mut named_of(named, group).within)
             }
-            PrincipalOrResourceConstraint::Is(kind) => of_type.number(kind.to_smolstr(), numbers),
+            PrincipalOrResourceConstraint::Is(kind) => {
+                let kind = kinds.number(kind.to_smolstr()) as usize;
+                if of_type.len() <= kind {
+                    of_type.resize(kind + 1, None);
+                }
+                numbers.of(of_type.get_mut(kind)?)
+            }
             PrincipalOrResourceConstraint::IsIn(kind, EntityReference::EUID(group)) => {
-                within.entry(uid(group)).or_default().of_type.number(kind.to_smolstr(), numbers)
+                let (kind, of_type) = (kinds.number(kind.to_smolstr()), &mut named_of(named, group).of_type);
+                match of_type.iter().find(|(known, _)| *known == kind) {
+                    Some((_, number)) => *number,
+                    None => {
+                        let number = numbers.next();
+                        of_type.push((kind, number));
+                        number
+                    }
+                }
             }
             PrincipalOrResourceConstraint::Eq(EntityReference::Slot(_))
             | PrincipalOrResourceConstraint::In(EntityReference::Slot(_))
@@ -167,40 +210,46 @@ impl Constraints {
     /// Visits every constraint that an entity satisfies.
     #[inline]
     pub(super) fn satisfied(&self, subject: Subject<'_>, mut visit: impl FnMut(u32)) {
-        let kind = subject.uid.kind();
-        self.any.into_iter().for_each(&mut visit);
-        self.of_type.find(kind).into_iter().for_each(&mut visit);
-        find(&self.equal, subject.uid).copied().into_iter().for_each(&mut visit);
-        if self.within.is_empty() {
+        let kind = self.kinds.find(subject.uid.kind());
+        let of_type = kind.and_then(|kind| *self.of_type.get(kind as usize)?);
+        self.any.into_iter().chain(of_type).for_each(&mut visit);
+        if self.named.is_empty() {
             return;
         }
-        let mut enter = |within: &Within| {
-            within.any_type.into_iter().for_each(&mut visit);
-            within.of_type.find(kind).into_iter().for_each(&mut visit);
+        let mut enter = |named: &Named| {
+            named.within.into_iter().for_each(&mut visit);
+            let of_type = named.of_type.iter().find(|(of, _)| Some(*of) == kind);
+            if let Some((_, number)) = of_type {
+                visit(*number);
+            }
         };
-        self.within.get(subject.uid).into_iter().for_each(&mut enter);
-        let Some(ancestors) = subject.record.map(EntityRecord::ancestors) else { return };
-        // Whichever are fewer are looked at one by one.
-        if ancestors.len() <= self.within.len() {
-            ancestors.iter().filter_map(|group| self.within.get(&**group)).for_each(enter);
-        } else {
-            // An entity is never among its own ancestors, so that nothing is visited twice.
-            self.within.iter().filter(|(group, _)| ancestors.contains(group)).for_each(|(_, within)| enter(within));
+        let own = self.named.get(subject.uid);
+        own.into_iter().for_each(&mut enter);
+        if let Some(ancestors) = subject.record.map(EntityRecord::ancestors) {
+            // Whichever are fewer are looked at one by one.
+            if ancestors.len() <= self.named.len() {
+                ancestors.iter().filter_map(|group| self.named.get(&**group)).for_each(enter);
+            } else {
+                // An entity is never among its own ancestors, so that nothing is visited twice.
+                self.named.iter().filter(|(group, _)| ancestors.contains(group)).for_each(|(_, named)| enter(named));
+            }
         }
+        own.and_then(|named| named.equal).into_iter().for_each(visit);
     }
 }
 
-/// What stands under an entity, without a look-up where nothing stands under any.
-fn find<'a, K: Eq + Hash, T>(map: &'a HashMap<K, T, UidHasher>, key: &K) -> Option<&'a T> {
-    if map.is_empty() { None } else { map.get(key) }
+/// What names this entity.
+fn named_of<'a>(named: &'a mut HashMap<Uid, Named, UidHasher>, entity: &EntityUID) -> &'a mut Named {
+    named.entry(Uid::new(convert::entity_ref(entity))).or_default()
 }
 
 impl Kinds {
-    fn number(&mut self, kind: SmolStr, numbers: &mut Numbers) -> u32 {
+    fn number(&mut self, kind: SmolStr) -> u32 {
         match self.0.binary_search_by(|(known, _)| known.cmp(&kind)) {
             Ok(place) => self.0.get(place).map_or(0, |(_, number)| *number),
             Err(place) => {
-                let number = numbers.next();
+                // A schema has far fewer types.
+                let number = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
                 self.0.insert(place, (kind, number));
                 number
             }

@@ -54,12 +54,9 @@ impl Program {
     }
 
     /// The value of an expression that must be a `Bool`.
-    fn test(&self, mut id: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
-        let mut negated = false;
-        while let Node::Unary(Unary::Not, operand) = self.node(id) {
-            (id, negated) = (*operand, !negated);
-        }
-        let holds = match self.node(id) {
+    fn test(&self, id: NodeId, frame: &Frame<'_>) -> Result<bool, Failure> {
+        Ok(match self.node(id) {
+            Node::Unary(Unary::Not, operand) => !self.test(*operand, frame)?,
             Node::And(parts) => self.find_part(parts, false, frame)?.unwrap_or(true),
             Node::Or(parts) => self.find_part(parts, true, frame)?.unwrap_or(false),
             Node::HasAttribute(symbol) => frame.attribute(*symbol).is_some(),
@@ -106,8 +103,7 @@ impl Program {
                 Operand::Bool(value) => value,
                 _ => return Err(Failure::WrongType),
             },
-        };
-        Ok(holds != negated)
+        })
     }
 
     /// The value `deciding`, when some part has it; what stands behind that part is not looked at.

@@ -4,14 +4,16 @@
 //! numbers are compared. The cost of a look-up grows with the groups that they are in and with what is found, not with how many
 //! policies there are.
 
+use std::ops::Range;
+
 use cedar_policy_core::ast::Policy;
 use smallvec::SmallVec;
 
-use super::constraint::{Actions, Constraints, Satisfied};
+use super::constraint::{Actions, Constraints, Satisfied, low_bit};
 use super::frame::Subject;
 use crate::schema::Action;
 
-/// Up to how many rows are looked at one by one.
+/// Up to how many policies are looked at one by one.
 const LINEAR_MAX: usize = 8;
 
 /// The places of policies that may apply, in ascending order.
@@ -30,28 +32,39 @@ pub(crate) struct Index {
     rows: Rows,
 }
 
-/// A tree of four levels, each in one piece.
+/// A tree of three levels over the policies, each in one piece.
 #[derive(Debug, Default)]
 struct Rows {
-    /// By the number of the constraint on the principal.
+    /// By the number of the constraint on the principal: there is one for each.
     principals: Vec<Row>,
     /// By constraint on the action, for each row above.
     actions: Vec<Row>,
     /// By constraint on the resource, for each row above.
     resources: Vec<Row>,
-    places: Vec<u32>,
+    /// Every policy, in the order of its constraints. One with a list of actions is there for each of them.
+    policies: Vec<Placed>,
 }
 
-/// A constraint, and which rows of the next level stand under it.
-#[derive(Clone, Copy, Debug)]
+/// A constraint, with what stands under it.
+#[derive(Clone, Debug)]
 struct Row {
     constraint: u32,
-    start: u32,
-    end: u32,
+    /// A bit for each constraint below 64 of the rows under it. These rows stand first, in the order of their bits.
+    low: u64,
+    /// The rows of the next level that stand under it.
+    rows: Range<u32>,
+    /// The policies that stand under it.
+    policies: Range<u32>,
 }
 
-/// A policy's place under its three constraints: on the principal, the action and the resource.
-type Placed = ([u32; 3], u32);
+/// A policy under its three constraints.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Placed {
+    principal: u32,
+    action: u32,
+    resource: u32,
+    place: u32,
+}
 
 impl Index {
     /// Indexes static policies, each with its place, for the actions of a schema.
@@ -63,16 +76,14 @@ impl Index {
         let mut actions = Actions::default();
         let mut placed = Vec::new();
         let policies: Vec<_> = policies.into_iter().collect();
-        for (_, policy) in &policies {
-            index.principals.number_general(policy.principal_constraint().as_inner());
-            index.resources.number_general(policy.resource_constraint().as_inner());
-        }
+        let constraints: Vec<_> = policies.iter().map(|(_, policy)| policy.resource_constraint()).collect();
+        index.resources.number_all(&constraints);
         for (place, policy) in policies {
             let principal = index.principals.number(policy.principal_constraint().as_inner());
             let resource = index.resources.number(policy.resource_constraint().as_inner());
             let (Some(principal), Some(resource)) = (principal, resource) else { continue };
             let actions = actions.numbers(policy.action_constraint());
-            placed.extend(actions.into_iter().map(|action| ([principal, action, resource], place)));
+            placed.extend(actions.into_iter().map(|action| Placed { principal, action, resource, place }));
         }
         index.rows = Rows::new(placed);
         for action in schema_actions {
@@ -93,12 +104,9 @@ impl Index {
         let mut resources = Satisfied::default();
         self.resources.satisfied(resource, |constraint| resources.add(constraint));
         self.principals.satisfied(principal, |constraint| {
-            let Some(row) = self.rows.principals.get(constraint as usize) else { return };
-            satisfying(row.of(&self.rows.actions), actions, |row| {
-                satisfying(row.of(&self.rows.resources), &resources, |row| {
-                    row.of(&self.rows.places).iter().for_each(|place| found.push(*place));
-                });
-            });
+            if let Some(row) = self.rows.principals.get(constraint as usize) {
+                self.rows.find(row, actions, &resources, found);
+            }
         });
         found.sort_unstable();
         // `action in [a, b]` is found twice when the action is in both.
@@ -112,37 +120,71 @@ impl Rows {
         // `action in [a, a]`.
         placed.dedup();
         let mut rows = Self::default();
-        let mut last = None;
-        for ([principal, action, resource], place) in placed {
-            let path = [principal, action, resource];
-            let same = last.map_or(0, |last: [u32; 3]| last.iter().zip(&path).take_while(|(a, b)| a == b).count());
-            if same < 1 {
+        let mut last: Option<Placed> = None;
+        for policy in placed {
+            let (start, end) = (rows.policies.len(), rows.policies.len() + 1);
+            let is_new_principal = last.is_none_or(|last| last.principal != policy.principal);
+            let is_new_action = is_new_principal || last.is_some_and(|last| last.action != policy.action);
+            let is_new_resource = is_new_action || last.is_some_and(|last| last.resource != policy.resource);
+            if is_new_principal {
                 // Nothing stands under the constraints of a policy for no action: `action in []`.
-                let gap = rows.principals.len()..principal as usize;
-                rows.principals.extend(gap.map(|constraint| Row::new(position(constraint), 0)));
-                rows.principals.push(Row::new(principal, rows.actions.len()));
+                let gap = rows.principals.len()..policy.principal as usize;
+                rows.principals.extend(gap.map(|constraint| Row::new(position(constraint), 0, start)));
+                rows.principals.push(Row::new(policy.principal, rows.actions.len(), start));
             }
-            if same < 2 {
-                rows.actions.push(Row::new(action, rows.resources.len()));
-                extend(&mut rows.principals, rows.actions.len());
+            if is_new_action {
+                rows.actions.push(Row::new(policy.action, rows.resources.len(), start));
+                extend(&mut rows.principals, rows.actions.len(), policy.action);
             }
-            if same < 3 {
-                rows.resources.push(Row::new(resource, rows.places.len()));
-                extend(&mut rows.actions, rows.resources.len());
+            if is_new_resource {
+                rows.resources.push(Row::new(policy.resource, 0, start));
+                extend(&mut rows.actions, rows.resources.len(), policy.resource);
             }
-            rows.places.push(place);
-            extend(&mut rows.resources, rows.places.len());
-            last = Some(path);
+            rows.policies.push(policy);
+            for level in [&mut rows.principals, &mut rows.actions, &mut rows.resources] {
+                level.last_mut().into_iter().for_each(|row| row.policies.end = position(end));
+            }
+            last = Some(policy);
         }
         rows
     }
+
+    /// The policies under a row of a constraint on the principal that is satisfied.
+    #[inline]
+    fn find(&self, row: &Row, actions: &Satisfied, resources: &Satisfied, found: &mut Candidates) {
+        if row.policies.len() <= LINEAR_MAX {
+            let policies = self.policies(row).iter();
+            let policies = policies.filter(|policy| actions.has(policy.action) && resources.has(policy.resource));
+            return policies.for_each(|policy| found.push(policy.place));
+        }
+        row.satisfying(&self.actions, actions, |row| {
+            if row.policies.len() <= LINEAR_MAX {
+                let policies = self.policies(row).iter().filter(|policy| resources.has(policy.resource));
+                return policies.for_each(|policy| found.push(policy.place));
+            }
+            row.satisfying(&self.resources, resources, |row| {
+                self.policies(row).iter().for_each(|policy| found.push(policy.place));
+            });
+        });
+    }
+
+    #[inline]
+    fn policies(&self, row: &Row) -> &[Placed] {
+        part(&self.policies, &row.policies)
+    }
 }
 
-/// The last row ends here.
-fn extend(rows: &mut [Row], end: usize) {
+/// The last row ends here, behind a row of this constraint.
+fn extend(rows: &mut [Row], end: usize, constraint: u32) {
     if let Some(row) = rows.last_mut() {
-        row.end = position(end);
+        row.rows.end = position(end);
+        row.low |= low_bit(constraint);
     }
+}
+
+#[inline]
+fn part<'a, T>(all: &'a [T], range: &Range<u32>) -> &'a [T] {
+    all.get(range.start as usize..range.end as usize).unwrap_or_default()
 }
 
 /// A text of so many policies would be far larger than any bundle may be.
@@ -151,24 +193,28 @@ fn position(position: usize) -> u32 {
 }
 
 impl Row {
-    fn new(constraint: u32, start: usize) -> Self {
-        Self { constraint, start: position(start), end: position(start) }
+    fn new(constraint: u32, rows: usize, policies: usize) -> Self {
+        let at = |start| position(start)..position(start);
+        Self { constraint, low: 0, rows: at(rows), policies: at(policies) }
     }
 
-    /// What stands under it.
-    fn of<T>(self, next: &[T]) -> &[T] {
-        next.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-}
-
-/// Visits the rows, which are in the order of their constraints, whose constraint is satisfied.
-#[inline]
-fn satisfying(rows: &[Row], satisfied: &Satisfied, mut visit: impl FnMut(Row)) {
-    let (near, far) = rows.split_at(rows.len().min(LINEAR_MAX));
-    near.iter().filter(|row| satisfied.contains(row.constraint)).for_each(|row| visit(*row));
-    let Some(first) = far.first() else { return };
-    for constraint in satisfied.iter().filter(|constraint| *constraint >= first.constraint) {
-        let found = far.binary_search_by_key(&constraint, |row| row.constraint);
-        found.ok().and_then(|place| far.get(place)).into_iter().for_each(|row| visit(*row));
+    /// Visits the rows under it whose constraint is satisfied: those below 64 by their bits, the others by searching for them.
+    #[inline]
+    fn satisfying<'a>(&self, next: &'a [Self], satisfied: &Satisfied, mut visit: impl FnMut(&'a Self)) {
+        let rows = part(next, &self.rows);
+        let mut both = self.low & satisfied.low();
+        while both != 0 {
+            let before = self.low & ((both & both.wrapping_neg()) - 1);
+            rows.get(before.count_ones() as usize).into_iter().for_each(&mut visit);
+            both &= both - 1;
+        }
+        if satisfied.high().is_empty() {
+            return;
+        }
+        let far = rows.get(self.low.count_ones() as usize..).unwrap_or_default();
+        for constraint in satisfied.high() {
+            let found = far.binary_search_by_key(constraint, |row| row.constraint);
+            found.ok().and_then(|place| far.get(place)).into_iter().for_each(&mut visit);
+        }
     }
 }

@@ -137,17 +137,25 @@ fn uid(literal: &str) -> Uid {
     Uid::new(EntityRef::new(kind, id.trim_matches('"')))
 }
 
+/// Policies for so many other resources, two for each, that the index has to search for what few policies name.
+static CROWD: LazyLock<String> = LazyLock::new(|| {
+    let one = |number| format!("permit (principal, action, resource == Document::\"crowd-{}\");\n", number / 2);
+    (0..140).map(one).collect()
+});
+
 proptest! {
     #[test]
     fn finds_what_cedar_finds_over_the_whole_set(
         texts in prop::collection::vec(policy(), 0..40),
+        has_crowd in prop::bool::weighted(0.2),
         stored in entities(),
         principal in prop::sample::select(PRINCIPALS[..3].to_vec()),
         action in prop::sample::select(ACTIONS[..3].to_vec()),
         resource in prop::sample::select(RESOURCES.to_vec()),
         number in 0_i64..2,
     ) {
-        let text = texts.concat();
+        let crowd = if has_crowd { CROWD.as_str() } else { "" };
+        let text = texts.concat() + crowd;
         let core = policy_text::parse(File { path: "test", text: &text }).expect("they parse");
         let parsed = core.iter().enumerate().map(|(place, core)| {
             ParsedPolicy { id: format!("p{place:03}").into(), reason: None, annotations: Annotations::default(), core: core.clone() }

@@ -1,13 +1,12 @@
 //! How answers of the decision service are written: straight from the decision, without a message in between.
 
-use bytes::{Buf as _, BufMut, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes};
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::{Failure, Outcome};
-use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use chaperone_policy::{Failure, Outcome, SessionId, Timestamp};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::wire::Writer;
 use super::{convert, decision_effects};
 use crate::pdp::{Answer, Challenged};
 
@@ -31,8 +30,10 @@ pub struct DecisionCodec;
 /// Writes replies.
 #[derive(Debug, Default)]
 pub struct ReplyEncoder {
-    /// The decision that is written, before its length is known.
-    decision: Vec<u8>,
+    /// The reply that is written, where tonic sends it.
+    reply: Writer,
+    /// The last session's id, and its text: most replies speak of the session that the one before spoke of.
+    session: Option<(SessionId, String)>,
 }
 
 impl Codec for DecisionCodec {
@@ -68,86 +69,91 @@ impl Encoder for ReplyEncoder {
     type Error = Status;
 
     fn encode(&mut self, reply: Reply, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        self.write(&reply, buffer);
+        let mut writer = std::mem::take(&mut self.reply);
+        writer.clear();
+        self.write(&reply, &mut writer);
+        buffer.put_slice(writer.bytes());
+        self.reply = writer;
         Ok(())
     }
 }
 
 impl ReplyEncoder {
-    /// Writes a reply behind others, with what stands before a message on a gRPC stream: whether it is compressed, and its length.
-    pub(super) fn frame(&mut self, reply: &Reply, buffer: &mut Vec<u8>) {
-        let prefix = buffer.len();
-        buffer.extend_from_slice(&[0; 5]);
-        let start = buffer.len();
-        self.write(reply, buffer);
-        // An answer is far from 4 GiB; were it not, the caller would get a message that it cannot read.
-        let length = u32::try_from(buffer.len() - start).unwrap_or(u32::MAX);
-        if let Some(place) = buffer.get_mut(prefix + 1..start) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
+    /// Writes a reply behind others, with what stands before a message on a gRPC stream.
+    pub(super) fn frame(&mut self, reply: &Reply, writer: &mut Writer) {
+        writer.framed(|writer| self.write(reply, writer));
     }
 
-    fn write(&mut self, reply: &Reply, buffer: &mut impl BufMut) {
+    fn write(&mut self, reply: &Reply, writer: &mut Writer) {
         match reply {
-            Reply::Check(answer) => self.write_decision(1, answer, buffer),
-            Reply::Batch(answers) => answers.iter().for_each(|answer| self.write_decision(1, answer, buffer)),
-            Reply::Report(response) => response.encode_raw(buffer),
+            Reply::Check(answer) => self.write_decision(1, answer, writer),
+            Reply::Batch(answers) => answers.iter().for_each(|answer| self.write_decision(1, answer, writer)),
+            Reply::Report(response) => writer.fields(response),
             Reply::Stream(request_id, result) => {
-                number(1, *request_id, buffer);
+                writer.varint(1, *request_id);
                 match result {
-                    Ok(answer) => self.write_decision(2, answer, buffer),
-                    Err(failure) => prost::encoding::message::encode(3, failure, buffer),
+                    Ok(answer) => self.write_decision(2, answer, writer),
+                    Err(failure) => writer.encoded(3, failure),
                 }
             }
         }
     }
 
     /// A `Decision`, as the field of this number. The order of its fields is prost's.
-    fn write_decision(&mut self, field: u32, answer: &Answer, buffer: &mut impl BufMut) {
-        let written = &mut self.decision;
-        written.clear();
+    fn write_decision(&mut self, field: u32, answer: &Answer, writer: &mut Writer) {
         let decision = &answer.decision;
         let outcome = match decision.outcome {
             Outcome::Allow => api::Outcome::Allow,
             Outcome::Deny => api::Outcome::Deny,
             Outcome::Challenge => api::Outcome::Challenge,
         };
-        let mut uuid = uuid::Uuid::encode_buffer();
-        number(1, u64::from(outcome as u32), written);
-        text(2, answer.id.as_uuid().hyphenated().encode_lower(&mut uuid), written);
-        text(3, decision.reason.code(), written);
-        text(4, decision.sentence(), written);
-        for policy in &decision.policies {
-            let reason = policy.reason.as_deref().unwrap_or_default();
-            let failure = policy.failure.map(Failure::as_str).unwrap_or_default();
-            let length = text_length(&policy.id) + text_length(reason) + text_length(failure);
-            encode_key(5, WireType::LengthDelimited, written);
-            encode_varint(length as u64, written);
-            text(1, &policy.id, written);
-            text(2, reason, written);
-            text(3, failure, written);
-        }
-        if let Some(session) = &answer.session {
-            text(6, session.id.as_uuid().hyphenated().encode_lower(&mut uuid), written);
-        }
-        number(7, answer.bundle.get(), written);
-        prost::encoding::message::encode(8, &convert::timestamp_to_api(answer.at), written);
-        for effect in &decision.effects {
-            decision_effects::write(9, effect, written);
-        }
-        if !answer.challenge.is_empty() {
-            prost::encoding::message::encode(10, &challenge(&answer.challenge), written);
-        }
-        if let Some(until) = decision.report_until {
-            prost::encoding::message::encode(11, &convert::timestamp_to_api(until), written);
-        }
-        if let Some(delegation) = &answer.delegation {
-            prost::encoding::message::encode(12, &convert::delegation_to_api(delegation), written);
-        }
-        encode_key(field, WireType::LengthDelimited, buffer);
-        encode_varint(written.len() as u64, buffer);
-        buffer.put_slice(written);
+        let session = answer.session.as_ref().map(|session| self.session_text(session.id));
+        writer.message(field, |writer| {
+            let mut uuid = uuid::Uuid::encode_buffer();
+            writer.varint(1, u64::from(outcome as u32));
+            writer.text(2, answer.id.as_uuid().hyphenated().encode_lower(&mut uuid));
+            writer.text(3, decision.reason.code());
+            writer.text(4, decision.sentence());
+            for policy in &decision.policies {
+                writer.message(5, |writer| {
+                    writer.text(1, &policy.id);
+                    writer.text(2, policy.reason.as_deref().unwrap_or_default());
+                    writer.text(3, policy.failure.map(Failure::as_str).unwrap_or_default());
+                });
+            }
+            writer.text(6, session.unwrap_or_default());
+            writer.varint(7, answer.bundle.get());
+            writer.message(8, |writer| write_timestamp(answer.at, writer));
+            for effect in &decision.effects {
+                decision_effects::write(9, effect, writer);
+            }
+            if !answer.challenge.is_empty() {
+                writer.encoded(10, &challenge(&answer.challenge));
+            }
+            if let Some(until) = decision.report_until {
+                writer.message(11, |writer| write_timestamp(until, writer));
+            }
+            if let Some(delegation) = &answer.delegation {
+                writer.encoded(12, &convert::delegation_to_api(delegation));
+            }
+        });
     }
+
+    fn session_text(&mut self, id: SessionId) -> &str {
+        let (last, text) = self.session.get_or_insert_with(|| (id, id.to_string()));
+        if *last != id {
+            (*last, *text) = (id, id.to_string());
+        }
+        text
+    }
+}
+
+/// The fields of a `Timestamp`.
+fn write_timestamp(at: Timestamp, writer: &mut Writer) {
+    let prost_types::Timestamp { seconds, nanos } = convert::timestamp_to_api(at);
+    // As protobuf has negative numbers: those before 1970. What is less than a second never is.
+    writer.varint(1, seconds.cast_unsigned());
+    writer.varint(2, u64::from(nanos.unsigned_abs()));
 }
 
 /// What a challenge asks for. Few answers have one.
@@ -163,28 +169,6 @@ fn challenge(challenge: &[Challenged]) -> api::Challenge {
     api::Challenge { step_ups: challenge.iter().map(step_up).collect() }
 }
 
-/// A number; zero is not written.
-pub(super) fn number(field: u32, value: u64, buffer: &mut impl BufMut) {
-    if value != 0 {
-        encode_key(field, WireType::Varint, buffer);
-        encode_varint(value, buffer);
-    }
-}
-
-/// A text; an empty one is not written.
-pub(super) fn text(field: u32, text: &str, buffer: &mut impl BufMut) {
-    if !text.is_empty() {
-        encode_key(field, WireType::LengthDelimited, buffer);
-        encode_varint(text.len() as u64, buffer);
-        buffer.put_slice(text.as_bytes());
-    }
-}
-
-/// How long a text is as a field whose number is below 16.
-pub(super) fn text_length(text: &str) -> usize {
-    if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -194,6 +178,7 @@ mod tests {
         Effect, EntityRef, FactType, Level, MemoryName, Reason, Reported, Severity, Timestamp, Value, Wait,
     };
     use proptest::prelude::*;
+    use prost::Message as _;
     use uuid::Uuid;
 
     use super::*;
@@ -314,9 +299,9 @@ mod tests {
     }
 
     fn written(encoder: &mut ReplyEncoder, reply: &Reply) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        encoder.write(reply, &mut bytes);
-        bytes
+        let mut writer = Writer::default();
+        encoder.write(reply, &mut writer);
+        writer.bytes().to_vec()
     }
 
     proptest! {

@@ -5,27 +5,22 @@ use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Change, Deferred, Effect, Level, Reported, Value, Wait};
-use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::decision_codec::{number, text, text_length};
+use super::wire::Writer;
 
 /// How long the text of an effect is: a value that is too long to be remembered is not worth more.
 const TEXT_BYTES_MAX: usize = 1_024;
 
-/// Writes an effect as the field of this number, which is below 16.
-pub(super) fn write(field: u32, effect: &Effect, buffer: &mut Vec<u8>) {
-    let (kind, level, name, written) = (kind(effect) as u32, level(effect) as u32, name(effect), text_of(effect));
-    let (waits_for, reserved) = (waits_for(effect) as u32, u32::from(is_reserved(effect)));
-    // All of them are small: one byte, and one for the field.
-    let numbers = [kind, level, waits_for, reserved].into_iter().filter(|number| *number != 0).count() * 2;
-    encode_key(field, WireType::LengthDelimited, buffer);
-    encode_varint((numbers + text_length(&name) + text_length(&written)) as u64, buffer);
-    number(1, u64::from(kind), buffer);
-    number(2, u64::from(level), buffer);
-    text(3, &name, buffer);
-    text(4, &written, buffer);
-    number(5, u64::from(waits_for), buffer);
-    number(6, u64::from(reserved), buffer);
+/// Writes an effect as the field of this number.
+pub(super) fn write(field: u32, effect: &Effect, writer: &mut Writer) {
+    writer.message(field, |writer| {
+        writer.varint(1, u64::from(kind(effect) as u32));
+        writer.varint(2, u64::from(level(effect) as u32));
+        writer.text(3, &name(effect));
+        writer.text(4, &text_of(effect));
+        writer.varint(5, u64::from(waits_for(effect) as u32));
+        writer.varint(6, u64::from(is_reserved(effect)));
+    });
 }
 
 fn kind(effect: &Effect) -> api::EffectKind {

@@ -4,16 +4,18 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use chaperone_api::chaperone::v1::decision_service_server::SERVICE_NAME;
 use futures_util::stream;
 use http::{Request, Response};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
+use tonic::{Status, Streaming};
 use tower::{Service, service_fn};
 
 use super::decision_codec::{DecisionCodec, Reply};
 use super::decisions::Decisions;
+use super::questions::Questions;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -45,12 +47,17 @@ impl DecisionServer {
                 self.grpc().unary(service_fn(|request| decisions.report(request)), request).await
             }
             "/chaperone.v1.DecisionService/CheckStream" => {
+                let (head, body) = request.into_parts();
+                let mut questions = Some(Questions::new(body, self.message_bytes_max));
                 let mut answers = None;
-                let check_stream = |questions| {
-                    answers = Some(decisions.check_stream(questions));
+                // Tonic looks at the head alone.
+                let check_stream = |call: tonic::Request<Streaming<Bytes>>| {
+                    let questions = questions.take();
+                    answers = questions.map(|questions| decisions.check_stream(call.map(|_| questions)));
                     std::future::ready(Ok(tonic::Response::new(stream::empty::<Result<Reply, Status>>())))
                 };
-                let response = self.grpc().streaming(service_fn(check_stream), request).await;
+                let head = Request::from_parts(head, Body::empty());
+                let response = self.grpc().streaming(service_fn(check_stream), head).await;
                 // What tonic refuses has no answers.
                 match answers {
                     Some(answers) => response.map(|_| Body::new(answers)),

@@ -11,14 +11,17 @@ use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::task::coop;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::decision_codec::{Reply, ReplyEncoder};
 use super::decision_message::{CheckQuestion, Reads as _, StreamQuestion};
 use super::decisions::{Asked, Call, malformed};
 use super::last::Last;
+use super::questions::Questions;
 use super::status::draining;
-use crate::pdp::{Pdp, Protocol, SuspendedCheck};
+use super::wire::Writer;
+use crate::clock::Moment;
+use crate::pdp::{Decided, Pdp, Protocol, SuspendedCheck};
 use crate::shutdown::Shutdown;
 
 /// How many checks of one stream wait for the store at once; further questions wait in the stream's own flow control.
@@ -43,12 +46,14 @@ pub struct Answers {
     shutdown: Shutdown,
     call: Arc<Call>,
     last: Last,
+    /// When the last check ended, where the next one follows at once: it begins then.
+    ended: Option<Moment>,
     /// `None` when no more are read.
-    questions: Option<Streaming<Bytes>>,
+    questions: Option<Questions>,
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
     waiting: FuturesUnordered<WaitingAnswer>,
     /// Answers that have not left yet, each framed as gRPC does.
-    written: Vec<u8>,
+    written: Writer,
     encoder: ReplyEncoder,
     end: End,
 }
@@ -66,7 +71,7 @@ enum End {
 
 impl Answers {
     /// The answers to these questions. They end when `shutdown` closes the doors, so that they do not hold up a drain.
-    pub(super) fn new(pdp: Arc<Pdp>, shutdown: Shutdown, call: Call, questions: Streaming<Bytes>) -> Self {
+    pub(super) fn new(pdp: Arc<Pdp>, shutdown: Shutdown, call: Call, questions: Questions) -> Self {
         let closing = Box::pin({
             let shutdown = shutdown.clone();
             async move { shutdown.closing().await }
@@ -76,10 +81,11 @@ impl Answers {
             shutdown,
             call: Arc::new(call),
             last: Last::default(),
+            ended: None,
             questions: Some(questions),
             closing,
             waiting: FuturesUnordered::new(),
-            written: Vec::new(),
+            written: Writer::default(),
             encoder: ReplyEncoder::default(),
             end: End::Open,
         }
@@ -98,11 +104,13 @@ impl Answers {
     }
 
     fn begin_answer(&mut self, message: &Bytes, id: u64, question: CheckQuestion<'_>) -> Result<StreamAnswer, Status> {
-        let Self { pdp, call, last, .. } = self;
-        let check = pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
+        let Self { pdp, call, last, ended, .. } = self;
+        let now = ended.take().unwrap_or_else(|| pdp.now());
+        let check = pdp.begin_at(now, Protocol::Grpc, call.timeout, call.parent)?;
         let asked = Asked::read(&check.snapshot.bundle, call, question, last)?;
-        if let Some(decided) = check.decide_from_memory(&mut asked.question()) {
-            return Ok(StreamAnswer::Ready(Reply::Stream(id, Ok(decided?))));
+        if let Some(Decided { outcome, at }) = check.decide_from_memory(&mut asked.question()) {
+            *ended = Some(at);
+            return Ok(StreamAnswer::Ready(Reply::Stream(id, Ok(outcome?))));
         }
         let (pdp, call, suspended) = (Arc::clone(pdp), Arc::clone(call), check.suspend());
         Ok(StreamAnswer::Waiting(Box::pin(decide_later(pdp, call, suspended, message.clone()))))
@@ -114,7 +122,7 @@ impl Answers {
         // A caller who never stops asking must let others have their turn. Answers that are ready leave meanwhile.
         if let Poll::Ready(turn) = coop::poll_proceed(cx) {
             turn.made_progress();
-            if let Poll::Ready(question) = questions.poll_next_unpin(cx) {
+            if let Poll::Ready(question) = questions.poll_next(cx) {
                 return Poll::Ready(question);
             }
         }
@@ -128,6 +136,8 @@ impl Answers {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Reply>, Status>> {
         loop {
             if !self.waiting.is_empty() {
+                // These take time of their own.
+                self.ended = None;
                 if let Poll::Ready(Some(answer)) = self.waiting.poll_next_unpin(cx) {
                     return Poll::Ready(Ok(Some(answer)));
                 }
@@ -150,12 +160,12 @@ impl Answers {
 
     /// Writes answers until there are no more for now, or enough for a frame.
     fn write_answers(&mut self, cx: &mut Context<'_>) {
-        while matches!(self.end, End::Open) && self.written.len() < FRAME_BYTES {
+        // Time has passed since this was last asked for answers.
+        self.ended = None;
+        while matches!(self.end, End::Open) && self.written.bytes().len() < FRAME_BYTES {
             self.end = match self.poll_answer(cx) {
                 Poll::Ready(Ok(Some(reply))) => {
-                    if self.written.capacity() == 0 {
-                        self.written.reserve(FRAME_BYTES_MAX);
-                    }
+                    self.written.prepare(FRAME_BYTES_MAX);
                     self.encoder.frame(&reply, &mut self.written);
                     continue;
                 }
@@ -179,8 +189,8 @@ impl Body for Answers {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         this.write_answers(cx);
-        if !this.written.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.written).into()))));
+        if !this.written.bytes().is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(this.written.take()))));
         }
         match std::mem::replace(&mut this.end, End::Told) {
             End::Open => {

@@ -9,7 +9,6 @@ use futures_util::stream;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost::Message as _;
 
-use super::super::decision_codec::QuestionDecoder;
 use super::*;
 use crate::clock::Clock;
 use crate::config::OnTokenReuse;
@@ -35,7 +34,7 @@ where
         Judge { evaluator: Evaluator::Compiled, limits: MemoryLimits::default(), on_token_reuse: OnTokenReuse::Deny };
     let pdp = Pdp::new(clock, replica, recorder, judge, 1, Duration::from_secs(10));
     let call = Call::of(&tonic::Request::new(()));
-    let questions = Streaming::new_request(QuestionDecoder, body, None, Some(BYTES_MAX));
+    let questions = Questions::new(tonic::body::Body::new(body), BYTES_MAX);
     Answers::new(Arc::new(pdp), Shutdown::default(), call, questions)
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Bundle, Request};
 use prost::Message;
-use tonic::{Response, Status, Streaming};
+use tonic::{Response, Status};
 
 use super::convert;
 use super::decision_codec::Reply;
@@ -16,6 +16,7 @@ use super::decision_message::{ActionFields, BatchQuestion, CheckQuestion, Presen
 use super::decision_stream::Answers;
 use super::ext_authz::grpc_timeout;
 use super::last::Last;
+use super::questions::Questions;
 use super::report;
 use super::wire::keep_last;
 use crate::admin::AdminError;
@@ -155,7 +156,7 @@ impl Decisions {
     }
 
     /// Decides many actions, each by itself.
-    pub(super) fn check_stream(&self, request: tonic::Request<Streaming<Bytes>>) -> Answers {
+    pub(super) fn check_stream(&self, request: tonic::Request<Questions>) -> Answers {
         // The deadline of the call is the stream's, not that of each check in it.
         let call = Call { timeout: None, ..Call::of(&request) };
         let (pdp, shutdown) = (Arc::clone(&self.pdp), self.shutdown.clone());

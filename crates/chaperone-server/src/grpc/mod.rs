@@ -16,6 +16,7 @@ mod ext_authz_message;
 mod last;
 mod memories;
 pub mod policies;
+mod questions;
 mod report;
 pub mod sessions;
 pub mod status;

@@ -1,6 +1,6 @@
 //! Reading: fields are walked in place, and what is read borrows from the message.
 
-use prost::encoding::{WireType, check_wire_type, decode_key, decode_varint};
+use prost::encoding::{WireType, decode_key, decode_varint};
 
 /// How deep messages may be nested, as in prost.
 const DEPTH_MAX: u32 = 100;
@@ -50,30 +50,41 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field's number and wire type. Its content must be read, or skipped, before the next field is asked for.
+    #[inline]
     pub(in crate::grpc) fn next(&mut self) -> Result<Option<(u32, WireType)>, Malformed> {
-        if self.rest.is_empty() { Ok(None) } else { Ok(Some(decode_key(&mut self.rest)?)) }
+        match self.rest {
+            [] => Ok(None),
+            // Fields 1 to 15 have a key of one byte.
+            [key @ 0x08..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(Some((u32::from(*key >> 3), WireType::try_from(u64::from(*key & 7))?)))
+            }
+            _ => Ok(Some(decode_key(&mut self.rest)?)),
+        }
     }
 
     /// A `string`.
+    #[inline]
     pub(in crate::grpc) fn text(&mut self, wire_type: WireType) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes(wire_type)?).map_err(|_| Malformed)
     }
 
     /// `bytes`.
+    #[inline]
     pub(in crate::grpc) fn bytes(&mut self, wire_type: WireType) -> Result<&'a [u8], Malformed> {
-        check_wire_type(WireType::LengthDelimited, wire_type)?;
+        require(WireType::LengthDelimited, wire_type)?;
         self.delimited()
     }
 
     /// A number, an enumeration or a `bool`.
     pub(in crate::grpc) fn varint(&mut self, wire_type: WireType) -> Result<u64, Malformed> {
-        check_wire_type(WireType::Varint, wire_type)?;
-        Ok(decode_varint(&mut self.rest)?)
+        require(WireType::Varint, wire_type)?;
+        self.number()
     }
 
     /// A message.
     pub(in crate::grpc) fn message(&mut self, wire_type: WireType) -> Result<Self, Malformed> {
-        check_wire_type(WireType::LengthDelimited, wire_type)?;
+        require(WireType::LengthDelimited, wire_type)?;
         self.entry()
     }
 
@@ -129,7 +140,7 @@ impl<'a> Fields<'a> {
             match content {
                 Some(Content::Varint) => drop(self.varint(wire_type)?),
                 Some(Content::Fixed64) => {
-                    check_wire_type(WireType::SixtyFourBit, wire_type)?;
+                    require(WireType::SixtyFourBit, wire_type)?;
                     self.take(8)?;
                 }
                 Some(Content::Text) => drop(self.text(wire_type)?),
@@ -142,11 +153,25 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    #[inline]
     fn delimited(&mut self) -> Result<&'a [u8], Malformed> {
-        let length = decode_varint(&mut self.rest)?;
+        let length = self.number()?;
         self.take(usize::try_from(length).map_err(|_| Malformed)?)
     }
 
+    #[inline]
+    fn number(&mut self) -> Result<u64, Malformed> {
+        match self.rest {
+            // Most are that small.
+            [number @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*number))
+            }
+            _ => Ok(decode_varint(&mut self.rest)?),
+        }
+    }
+
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
         self.rest = rest;
@@ -156,6 +181,11 @@ impl<'a> Fields<'a> {
     fn deeper(&self) -> Result<u32, Malformed> {
         self.depth.checked_sub(1).ok_or(Malformed)
     }
+}
+
+#[inline]
+fn require(expected: WireType, actual: WireType) -> Result<(), Malformed> {
+    if expected == actual { Ok(()) } else { Err(Malformed) }
 }
 
 /// A map's entries by key, and of several with one key the last. A map has no order, so that sorting loses nothing.
