@@ -98,7 +98,7 @@ pub struct Decided<'a> {
     pub presenter: Presented<'a>,
     /// What was asked for; empty when that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub actions: Vec<Action<'a>>,
+    pub actions: Vec<Asked<'a>>,
     /// The policies that determined the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy<'a>>,
@@ -174,7 +174,7 @@ impl Presented<'_> {
 /// One action that was asked for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Action<'a> {
+pub struct Asked<'a> {
     /// Its identity.
     pub action: Cow<'a, EntityRef>,
     /// What it acts on.

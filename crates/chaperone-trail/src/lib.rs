@@ -7,11 +7,13 @@ mod digest;
 mod event;
 mod filter;
 mod record;
+mod source;
 
 pub use self::digest::{Digest, ParseDigestError};
 pub use self::event::{
-    Acted, Action, AppliedEffect, Decided, Delegation, Event, EventKind, Policy, Presented, SessionFacts, State,
+    Acted, AppliedEffect, Asked, Decided, Delegation, Event, EventKind, Policy, Presented, SessionFacts, State,
     StateRef, StepUpAsked, Trace,
 };
 pub use self::filter::RecordFilter;
 pub use self::record::{ChainId, Record, RecordError, Sealed};
+pub use self::source::{ChainExtent, Found, Order, Place, RecordSource, SourceError};
