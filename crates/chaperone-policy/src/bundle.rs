@@ -20,7 +20,8 @@ use crate::schema::{self, CompiledSchema};
 use crate::scope::ScopeFit;
 use crate::shape::{Shapes, check_fields};
 use crate::source::BundleSource;
-use crate::value::{Attributes, EntityRef};
+use crate::step_up;
+use crate::value::{Attributes, EntityRef, Value};
 
 /// The path of the mapping.
 const MAPPING_PATH: &str = "mapping.toml";
@@ -157,6 +158,12 @@ impl Bundle {
             }
         }
         Ok(request)
+    }
+
+    /// The attributes that a request has, in the order of their names: for whoever keeps them, in the one spelling that values which
+    /// are equal to policies share.
+    pub fn attributes<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = (&'a str, Value)> + use<'a> {
+        step_up::attributes(request, self.schema.symbols()).map(|(name, value)| (name.as_str(), value))
     }
 
     /// Whether its policies change what is remembered of principals.

@@ -6,6 +6,7 @@ mod judge;
 mod question;
 mod round;
 mod token_reuse;
+mod withheld;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +18,18 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 pub use self::challenge::Challenged;
-use self::committer::{Committer, Job, Queue};
+use self::committer::{Committer, Job, Origin, Queue};
 pub use self::judge::Judge;
 use self::judge::{Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
+pub use self::withheld::Withheld;
 use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
-use crate::recorder::{Recorder, Subject};
+use crate::recorder::{Recorder, Refused, Subject};
 use crate::replica::{Age, CachedChain, Policies, Replica, Snapshot};
 use crate::telemetry::ParentContext;
+use crate::trail::{NotRecorded, Receipt};
 
 /// The entity type of a peer that acts for itself.
 const WORKLOAD: &str = "Chaperone::Workload";
@@ -159,19 +162,21 @@ fn margin(timeout: Duration) -> Duration {
 }
 
 impl Check<'_> {
-    /// Decides, records, and returns what the answer is made of.
+    /// Decides, records, and returns what the answer is made of once its record is safe.
     ///
     /// # Errors
-    /// When no decision can be made: the caller's action must not go ahead.
+    /// When no decision can be made, or none can be recorded: the caller's action must not go ahead.
     pub async fn decide(&self, mut question: Question<'_, '_>) -> Result<Answer, NoDecision> {
-        match self.decide_from_memory(&mut question) {
-            Some(outcome) => outcome,
+        let withheld = match self.decide_from_memory(&mut question) {
+            Some(withheld) => withheld,
             None => self.decide_with_store(question).await,
-        }
+        };
+        self.pdp.release(withheld).await
     }
 
-    /// As [`Check::decide`], at once. `None` when the store must be asked first: nothing has been decided or recorded then.
-    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Result<Answer, NoDecision>> {
+    /// Decides and records, at once. `None` when the store must be asked first, or the trail has no room just now: nothing has been
+    /// decided or recorded then.
+    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Withheld<Answer>> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
@@ -183,24 +188,33 @@ impl Check<'_> {
             },
             Err(failure) => Err(failure),
         };
-        self.record(&outcome, asked);
-        Some(outcome)
+        let recorded = match outcome {
+            Ok(answer) => match self.record(&answer, *evidence, asked.actions()) {
+                Ok(receipt) => Ok((answer, receipt)),
+                Err(NotRecorded::Full) => return None,
+                Err(NotRecorded::Failed) => Err((NoDecision::TrailUnavailable, Some(answer.id))),
+            },
+            Err(failure) => Err((failure, None)),
+        };
+        Some(self.withhold(recorded))
     }
 
-    /// As [`Check::decide`], where memory was asked already.
-    ///
-    /// # Errors
-    /// As [`Check::decide`].
-    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Result<Answer, NoDecision> {
+    /// Decides and records, where memory was asked already.
+    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Withheld<Answer> {
         let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
             let judged = self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
             self.settle(judged, subjects, evidence, asked.actions()).await
         };
-        let outcome = outcome.await;
-        self.record(&outcome, &asked);
-        outcome
+        let recorded = match outcome.await {
+            Ok(answer) => match self.record_in_time(&answer, evidence, asked.actions()).await {
+                Ok(receipt) => Ok((answer, receipt)),
+                Err(failure) => Err((failure, Some(answer.id))),
+            },
+            Err(failure) => Err((failure, None)),
+        };
+        self.withhold(recorded)
     }
 
     /// Puts the check aside, for a task of its own to go on with. Its policies and its deadline stay what they are.
@@ -221,7 +235,7 @@ impl Check<'_> {
         requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
         let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
-        outcome.inspect_err(|failure| self.record_failure(*failure))
+        self.pdp.release(self.withhold(outcome.map_err(|failure| (failure, None)))).await
     }
 
     async fn try_decide_each(
@@ -230,10 +244,11 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
-    ) -> Result<Vec<Answer>, NoDecision> {
+    ) -> Result<(Vec<Answer>, Receipt), NoDecision> {
         self.admit()?;
         let subjects = self.load_subjects(claim, evidence, consistency).await?;
         let mut answers = Vec::with_capacity(requests.len());
+        let mut recorded = Receipt::default();
         for turn in requests.chunks(BATCH_TURN) {
             if !answers.is_empty() {
                 // A long batch must not keep others from being answered, nor outlive its caller's patience.
@@ -245,17 +260,22 @@ impl Check<'_> {
             let at = self.pdp.clock.now();
             // Those that leave something behind are put into the same round, in their order.
             let decided = turn.iter().map(|request| {
-                let mut asked = Asked::Actions(std::slice::from_ref(request));
-                let judged = self.judge(&subjects, evidence, &mut asked, at);
-                async { self.settle(judged?, subjects.clone(), evidence, std::slice::from_ref(request)).await }
+                let request = std::slice::from_ref(request);
+                let judged = self.judge(&subjects, evidence, &mut Asked::Actions(request), at);
+                let subjects = &subjects;
+                async move {
+                    let answer = self.settle(judged?, subjects.clone(), evidence, request).await?;
+                    // At once, whatever becomes of the others: what it leaves behind is there.
+                    let receipt = self.record_in_time(&answer, evidence, request).await?;
+                    Ok((answer, receipt))
+                }
             });
             let mut failure = None;
-            for (answer, request) in join_all(decided).await.into_iter().zip(turn) {
-                match answer {
-                    Ok(answer) => {
-                        let subject = self.subject(std::slice::from_ref(request));
-                        self.pdp.recorder.decided(&answer, &subject, self.parent.as_ref());
+            for decided in join_all(decided).await {
+                match decided {
+                    Ok((answer, receipt)) => {
                         answers.push(answer);
+                        recorded = recorded.and(receipt);
                     }
                     // What the others leave behind is stored all the same, and must be seen.
                     Err(error) => failure = failure.or(Some(error)),
@@ -265,31 +285,56 @@ impl Check<'_> {
                 return Err(failure);
             }
         }
-        Ok(answers)
+        Ok((answers, recorded))
     }
 
-    fn record(&self, outcome: &Result<Answer, NoDecision>, asked: &Asked<'_, '_>) {
-        match outcome {
-            Ok(answer) => {
-                self.pdp.recorder.decided(answer, &self.subject(asked.actions()), self.parent.as_ref());
-            }
-            Err(failure) => self.record_failure(*failure),
-        }
+    /// What the check came to, with the record of it. A failure may have the id of a decision that was made in vain.
+    fn withhold<T>(&self, recorded: Result<(T, Receipt), (NoDecision, Option<DecisionId>)>) -> Withheld<T> {
+        let outcome = recorded.map_err(|(failure, id)| {
+            let id = id.unwrap_or_else(|| self.pdp.clock.decision_id());
+            let Self { protocol, ref parent, began, .. } = *self;
+            let elapsed = began.instant.elapsed();
+            let refused = Refused { id, protocol, parent: parent.as_ref(), began_at: began.at, elapsed };
+            self.pdp.recorder.refused(failure, &refused);
+            failure
+        });
+        Withheld::new(self, outcome)
     }
 
-    fn subject<'q>(&self, requests: &'q [Request]) -> Subject<'q> {
-        Subject {
+    /// Records a decision. Its answer must wait for what this returns.
+    fn record(&self, answer: &Answer, evidence: Evidence<'_>, requests: &[Request]) -> Result<Receipt, NotRecorded> {
+        let bound = answer.session.as_deref().is_some_and(|session| session.binding.certificate_sha256.is_some());
+        let subject = Subject {
             protocol: self.protocol,
             requests,
+            bundle: &self.snapshot.bundle,
+            presenter: evidence.presenter(bound),
+            parent: self.parent.as_ref(),
             began_at: self.began.at,
             elapsed: self.began.instant.elapsed(),
             is_stale: self.age != Age::Fresh,
-        }
+        };
+        self.pdp.recorder.decided(answer, &subject)
     }
 
-    fn record_failure(&self, failure: NoDecision) {
-        let elapsed = self.began.instant.elapsed();
-        self.pdp.recorder.no_decision(failure, self.protocol, self.parent.as_ref(), self.began.at, elapsed);
+    /// As [`Check::record`], waiting for room where there is none.
+    async fn record_in_time(
+        &self,
+        answer: &Answer,
+        evidence: Evidence<'_>,
+        requests: &[Request],
+    ) -> Result<Receipt, NoDecision> {
+        loop {
+            match self.record(answer, evidence, requests) {
+                Ok(receipt) => return Ok(receipt),
+                Err(NotRecorded::Full) => {
+                    let room = self.pdp.recorder.trail().room();
+                    let room = tokio::time::timeout_at(self.deadline(), room).await;
+                    room.map_err(|_| NoDecision::TrailUnavailable)?;
+                }
+                Err(NotRecorded::Failed) => return Err(NoDecision::TrailUnavailable),
+            }
+        }
     }
 
     /// When this check must be answered: a little before the caller's own deadline.
@@ -299,8 +344,10 @@ impl Check<'_> {
 
     fn admit(&self) -> Result<(), NoDecision> {
         match self.age {
-            Age::Fresh | Age::Grace => Ok(()),
             Age::Stale => Err(NoDecision::Stale),
+            // Before anything is counted or spent for a decision that could not be recorded.
+            Age::Fresh | Age::Grace if self.pdp.recorder.trail().has_failed() => Err(NoDecision::TrailUnavailable),
+            Age::Fresh | Age::Grace => Ok(()),
         }
     }
 
@@ -415,20 +462,30 @@ impl Check<'_> {
                 presenter: evidence.presenter(asks_for_certificate(&cached)).into_owned(),
                 cached,
                 requests: requests.to_vec(),
+                origin: Origin {
+                    protocol: self.protocol,
+                    parent: self.parent,
+                    began: self.began,
+                    is_stale: self.age != Age::Fresh,
+                },
             };
-            let settled = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
-            let settled = settled.map_err(|_| NoDecision::Deadline)??;
-            cached = settled.cached;
-            let mut judged = Judged { id: judged.id, judgement: settled.judgement, at: settled.at };
-            let mut challenge = Box::default();
-            if judged.judgement.decision.outcome == Outcome::Challenge {
-                // What a commit compared needs no second look, and what was counted must not be again.
-                let may_be_old = attempt == 0 && judged.judgement.after.is_none();
-                if may_be_old && self.is_overtaken(&cached).await? {
-                    continue;
-                }
-                challenge = self.challenge(&mut judged, &cached).await?.into();
+            let told = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
+            let told = told.map_err(|_| NoDecision::Deadline)??;
+            let (judgement, found, at) = told.settled();
+            cached = Arc::clone(found);
+            let (mut challenge, may_be_old) = (Box::default(), attempt == 0 && judgement.after.is_none());
+            if judgement.decision.outcome != Outcome::Challenge {
+                let judged = Judged { id: judged.id, judgement: told.heard(), at };
+                return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
             }
+            // What a commit compared needs no second look, and what was counted must not be again.
+            if may_be_old && self.is_overtaken(&cached).await? {
+                drop(told.heard());
+                continue;
+            }
+            let mut judged = Judged { id: judged.id, judgement: judgement.decision.clone().into(), at };
+            challenge = self.challenge(&mut judged, &cached).await?.into();
+            drop(told.heard());
             return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
         }
         Err(NoDecision::Internal)
@@ -436,18 +493,19 @@ impl Check<'_> {
 
     fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
         let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
-        let (principal, session) = match subjects {
-            Subjects::Nobody(_) => (None, None),
-            Subjects::Peer(principal) => (Some(principal.clone()), None),
+        let (principal, session, ancestors) = match subjects {
+            Subjects::Nobody(_) => (None, None, Box::default()),
+            Subjects::Peer(principal) => (Some(principal.clone()), None, Box::default()),
             Subjects::Session(cached) => {
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
-                let session = cached.sessions().session();
-                (Some(session.principal.clone()), Some(Arc::clone(session)))
+                let mut sessions = cached.sessions().iter().cloned();
+                let session = sessions.next();
+                (session.as_ref().map(|session| session.principal.clone()), session, sessions.collect())
             }
         };
-        Answer { id, decision, challenge, principal, session, bundle: self.snapshot.number, at }
+        Answer { id, decision, challenge, principal, session, ancestors, bundle: self.snapshot.number, at }
     }
 }
 

@@ -3,6 +3,7 @@
 mod data_door;
 mod doors;
 mod store;
+mod trail;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
 use crate::shutdown::{Drained, Shutdown};
 use crate::telemetry::{Metrics, Telemetry};
+use crate::trail::TrailWriter;
 
 /// How long the last spans may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +50,7 @@ pub struct Server {
     shutdown: Shutdown,
     doors: doors::Doors,
     webhook: Option<WebhookTask>,
+    trail: trail::OpenTrail,
     follower: JoinHandle<anyhow::Result<()>>,
     stop_follower: CancellationToken,
 }
@@ -74,6 +77,7 @@ struct Parts {
     bundles: Bundles,
     entities: Entities,
     clock: Clock,
+    trail: TrailWriter,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -104,7 +108,9 @@ impl Server {
         let store = store::open(&config.store).await?;
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
-        let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone());
+        let trail = trail::open(&config, &replica_name, &clock, &telemetry.metrics).await?;
+        let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone())
+            .with_trail(trail.writer.clone());
         let (recorder, webhook) = match config.alerts.webhook().map_err(anyhow::Error::msg)? {
             Some(options) => {
                 let (webhook, task) = Webhook::start(options, &replica_name, &clock, &telemetry.metrics);
@@ -127,16 +133,22 @@ impl Server {
             require_binding: config.sessions.require_binding,
         };
         let shutdown = Shutdown::new();
-        let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), session_limits);
+        let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),
             sessions: sessions.clone(),
             signals: Signals::new(sessions, config.memory.limits()),
-            approvals: Approvals::new(Arc::clone(&replica), clock.clone(), config.memory.limits()),
-            bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
-            entities: Entities::new(Arc::clone(&replica), clock.clone()),
+            approvals: Approvals::new(
+                Arc::clone(&replica),
+                clock.clone(),
+                trail.writer.clone(),
+                config.memory.limits(),
+            ),
+            bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
+            entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
             clock: clock.clone(),
+            trail: trail.writer.clone(),
             metrics: Arc::clone(&telemetry.metrics),
             shutdown: shutdown.clone(),
         };
@@ -165,6 +177,7 @@ impl Server {
             shutdown,
             doors,
             webhook,
+            trail,
             follower,
             stop_follower,
         })
@@ -213,11 +226,13 @@ impl Server {
             Some(ended) => ended,
             None => self.follower.await,
         };
+        let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
+        let deadline = closed_at.unwrap_or_else(tokio::time::Instant::now) + self.config.process.drain_timeout;
         if let Some(webhook) = self.webhook {
-            let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
-            let closed_at = closed_at.unwrap_or_else(tokio::time::Instant::now);
-            webhook.finish(closed_at + self.config.process.drain_timeout).await;
+            webhook.finish(deadline).await;
         }
+        // Nothing is decided any more: this is the end of the chain.
+        self.trail.finish(deadline).await;
         self.doors.close_http().await;
         self.parts.replica.store().close().await;
         if !self.telemetry.shutdown(FLUSH_TIMEOUT).await {
@@ -255,5 +270,6 @@ impl Parts {
             Policies::None | Policies::Unusable(_) => None,
         });
         self.metrics.cached_sessions_are(self.replica.sessions().len());
+        self.trail.note_gauges();
     }
 }

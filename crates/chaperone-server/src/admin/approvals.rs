@@ -9,17 +9,20 @@ use chaperone_policy::{
     MemoryLimits, NAME_BYTES_MAX, Terms, Timestamp, Vote,
 };
 use chaperone_store::{ApprovalFilter, SavedApproval, Store, StoreError, StoredMemory};
+use chaperone_trail::Acted;
 
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
 use crate::replica::Replica;
+use crate::trail::{TrailWriter, acts};
 
 /// The approval use cases.
 #[derive(Clone, Debug)]
 pub struct Approvals {
     replica: Arc<Replica>,
     clock: Clock,
+    trail: TrailWriter,
     limits: MemoryLimits,
 }
 
@@ -46,9 +49,10 @@ pub struct Yes {
 }
 
 impl Approvals {
-    /// Over one replica's store. At most `limits.grants` approvals count in one session or tree at once.
-    pub fn new(replica: Arc<Replica>, clock: Clock, limits: MemoryLimits) -> Self {
-        Self { replica, clock, limits }
+    /// Over one replica's store. What is done is recorded in `trail`. At most `limits.grants` approvals count in one session or tree at
+    /// once.
+    pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter, limits: MemoryLimits) -> Self {
+        Self { replica, clock, trail, limits }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -86,8 +90,9 @@ impl Approvals {
     /// Whose yes is already among those of an approved one is told so again, and nothing is changed.
     ///
     /// # Errors
-    /// When it does not wait any more, its session has ended, this person may not approve it, or the store fails.
+    /// When it does not wait any more, its session has ended, this person may not approve it, or the store or the trail fails.
     pub async fn approve(&self, id: ApprovalId, answerer: &Answerer, yes: Yes) -> Result<Approval, AdminError> {
+        self.trail.require()?;
         check_answerer(answerer)?;
         for _ in 0..CONFLICT_RETRIES {
             let approval = self.get(id).await?;
@@ -100,7 +105,7 @@ impl Approvals {
             let approved = approval.approve(vote(answerer, now), Terms::new(yes.scope, yes.uses, duration))?;
             let granted = self.granted(&approved, now).await?;
             match self.store().save_approval(&approved, granted.as_ref(), now).await {
-                Ok(SavedApproval::Done(saved)) => return Ok(self.told(*saved, &answerer.by).await),
+                Ok(SavedApproval::Done(saved)) => return self.told(*saved, acts::APPROVAL_APPROVED, answerer).await,
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -111,14 +116,18 @@ impl Approvals {
     /// Takes a no, or withdraws it.
     ///
     /// # Errors
-    /// When it does not wait any more, or the store fails.
+    /// When it does not wait any more, or the store or the trail fails.
     pub async fn close(&self, id: ApprovalId, closing: Closing, answerer: &Answerer) -> Result<Approval, AdminError> {
         check_answerer(answerer)?;
+        let act = match closing {
+            Closing::Deny => acts::APPROVAL_DENIED,
+            Closing::Cancel => acts::APPROVAL_CANCELLED,
+        };
         for _ in 0..CONFLICT_RETRIES {
             let now = self.clock.now();
             let closed = self.get(id).await?.close(closing, vote(answerer, now))?;
             match self.store().save_approval(&closed, None, now).await {
-                Ok(SavedApproval::Done(saved)) => return Ok(self.told(*saved, &answerer.by).await),
+                Ok(SavedApproval::Done(saved)) => return self.told(*saved, act, answerer).await,
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -126,12 +135,18 @@ impl Approvals {
         Err(AdminError::Store(StoreError::ApprovalConflict { id }))
     }
 
-    /// Logs an answer, and waits until this replica has applied it.
-    async fn told(&self, saved: Approval, by: &str) -> Approval {
-        let state = saved.state(self.clock.now()).as_str();
+    /// Logs and records an answer, and waits until this replica has applied it.
+    async fn told(&self, saved: Approval, act: &'static str, answerer: &Answerer) -> Result<Approval, AdminError> {
+        let Answerer { by, via, comment } = answerer;
+        let now = self.clock.now();
+        let state = saved.state(now).as_str();
         tracing::info!(approval.id = %saved.id, approval.state = state, approval.by = by, "an approval was answered");
-        self.replica.catch_up(CATCH_UP).await;
-        saved
+        let note =
+            if comment.is_empty() { format!("{state}; via {via}") } else { format!("{state}; via {via}: {comment}") };
+        let acted = Acted { note: note.into(), ..acts::on_approval(act, by, &saved) };
+        let (recorded, ()) = tokio::join!(self.trail.act(now, acted), self.replica.catch_up(CATCH_UP));
+        recorded?;
+        Ok(saved)
     }
 
     async fn require_live(&self, approval: &Approval, now: Timestamp) -> Result<(), AdminError> {

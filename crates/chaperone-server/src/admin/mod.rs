@@ -45,6 +45,15 @@ pub enum AdminError {
     /// There is no room for what was to be remembered.
     #[error(transparent)]
     Full(ChangeError),
+    /// What gives authority is not done while it could not be recorded. Nothing was done.
+    #[error("the trail cannot be written now, so this is not done")]
+    TrailUnavailable,
+    /// It was done, and stands; but there is no record of it.
+    #[error("`{act}` was done, but it is not on record: the trail cannot be written")]
+    NotRecorded {
+        /// What was done, as its record would have it.
+        act: String,
+    },
     /// The store did not do it.
     #[error(transparent)]
     Store(StoreError),

@@ -120,6 +120,7 @@ pub(super) mod tests {
             challenge: Box::default(),
             principal: Some(EntityRef::new("Chaperone::Workload", "spiffe://example.org/ci")),
             session: None,
+            ancestors: Box::default(),
             bundle: BundleNumber::new(7),
             at: Timestamp::from_micros(1_800_000_000_500_000),
         }

@@ -239,6 +239,7 @@ mod tests {
                     challenge,
                     principal: None,
                     session: None,
+                    ancestors: Box::default(),
                     bundle: BundleNumber::new(bundle),
                     at: Timestamp::from_micros(at),
                 }

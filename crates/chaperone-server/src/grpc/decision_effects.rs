@@ -1,20 +1,17 @@
 //! What a decision does beside being made, as answers say it.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::{Change, Effect, Level, Value};
+use chaperone_policy::{Change, Effect, Level};
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::decision_codec::{number, text, text_length};
-
-/// How long the text of an effect is: a value that is too long to be remembered is not worth more.
-const TEXT_BYTES_MAX: usize = 1_024;
+use crate::effect_text::effect_text;
 
 /// Writes an effect as the field of this number, which is below 16.
 pub(super) fn write(field: u32, effect: &Effect, buffer: &mut Vec<u8>) {
-    let (kind, level, name, written) = (kind(effect) as u32, level(effect) as u32, name(effect), text_of(effect));
+    let (kind, level, name, written) = (kind(effect) as u32, level(effect) as u32, name(effect), effect_text(effect));
     // Kinds and levels are small: one byte, and one for the field.
     let numbers = [kind, level].into_iter().filter(|number| *number != 0).count() * 2;
     encode_key(field, WireType::LengthDelimited, buffer);
@@ -59,58 +56,6 @@ fn name(effect: &Effect) -> Cow<'_, str> {
     }
 }
 
-/// As the annotation would write it.
-fn text_of(effect: &Effect) -> String {
-    let mut text = match effect {
-        Effect::Remember(level, change) => {
-            let mut text = prefix(*level);
-            // Writing to a String cannot fail.
-            let _ = match change {
-                Change::Label(label) => write!(text, "{label}"),
-                Change::Count(name, amount) => write!(text, "{name} += {amount}"),
-                Change::Remember(name, value) => write!(text, "{name} = {}", value_text(value)),
-                Change::Risk(points) => write!(text, "{points:+}"),
-                Change::Grant(approval, _) | Change::UseGrant(approval) => write!(text, "{approval}"),
-            };
-            text
-        }
-        Effect::Revoke { level, .. } => level.to_string(),
-        Effect::Alert(alert) => format!("{}:{}", alert.name, alert.severity),
-    };
-    if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-    }
-    text
-}
-
-/// The session's is what annotations mean when they name nobody.
-fn prefix(level: Level) -> String {
-    match level {
-        Level::Session => String::new(),
-        Level::Tree | Level::Principal => format!("{level}:"),
-    }
-}
-
-/// As Cedar writes it.
-fn value_text(value: &Value) -> String {
-    let list = |values: &[Value]| values.iter().map(value_text).collect::<Vec<_>>().join(", ");
-    match value {
-        Value::Bool(truth) => truth.to_string(),
-        Value::Long(number) => number.to_string(),
-        Value::String(text) => format!("{text:?}"),
-        Value::Entity(entity) => entity.to_string(),
-        Value::Set(values) => format!("[{}]", list(values)),
-        Value::Record(fields) => {
-            let fields = fields.iter().map(|(name, value)| format!("{name:?}: {}", value_text(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
-        }
-        Value::Ip(text) => format!("ip({text:?})"),
-        Value::Decimal(text) => format!("decimal({text:?})"),
-        Value::Datetime(text) => format!("datetime({text:?})"),
-        Value::Duration(text) => format!("duration({text:?})"),
-    }
-}
-
 /// What the API says that an effect is.
 #[cfg(test)]
 pub(super) fn effect_to_api(effect: &Effect) -> api::Effect {
@@ -118,13 +63,13 @@ pub(super) fn effect_to_api(effect: &Effect) -> api::Effect {
         kind: kind(effect).into(),
         level: level(effect).into(),
         name: name(effect).into_owned(),
-        text: text_of(effect),
+        text: effect_text(effect),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chaperone_policy::{Alert, Amount, EntityRef, MemoryName, Severity};
+    use chaperone_policy::{Alert, Amount, EntityRef, MemoryName, Severity, Value};
 
     use super::*;
 
@@ -165,12 +110,5 @@ mod tests {
             let shown = effect_to_api(&effect);
             assert_eq!((shown.name.as_str(), shown.text.as_str()), (name, text));
         }
-    }
-
-    #[test]
-    fn long_text_is_cut_between_characters() {
-        let value = Value::String("é".repeat(2_000).into());
-        let text = text_of(&Effect::Remember(Level::Session, Change::Remember(memory_name("a"), value)));
-        assert!((TEXT_BYTES_MAX - 1..=TEXT_BYTES_MAX).contains(&text.len()), "{}", text.len());
     }
 }

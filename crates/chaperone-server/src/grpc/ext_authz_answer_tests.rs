@@ -18,6 +18,7 @@ fn answer(decision: Decision) -> Answer {
         challenge: Box::default(),
         principal: Some(EntityRef::new("Agent", "a")),
         session: None::<Arc<chaperone_policy::Session>>,
+        ancestors: Box::default(),
         bundle: BundleNumber::new(3),
         at: Timestamp::from_micros(0),
     }

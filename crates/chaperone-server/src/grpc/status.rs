@@ -16,9 +16,11 @@ pub const DOMAIN: &str = "chaperone";
 impl From<NoDecision> for Status {
     fn from(failure: NoDecision) -> Self {
         let code = match failure {
-            NoDecision::Stale | NoDecision::StoreUnavailable | NoDecision::NoBundle | NoDecision::BundleUnusable => {
-                Code::Unavailable
-            }
+            NoDecision::Stale
+            | NoDecision::StoreUnavailable
+            | NoDecision::NoBundle
+            | NoDecision::BundleUnusable
+            | NoDecision::TrailUnavailable => Code::Unavailable,
             NoDecision::Deadline => Code::DeadlineExceeded,
             NoDecision::Overloaded => Code::ResourceExhausted,
             NoDecision::Contention => Code::Aborted,
@@ -42,6 +44,8 @@ impl From<AdminError> for Status {
             AdminError::NotFound(_) => with_reason(Code::NotFound, "not_found", message),
             AdminError::Precondition { code, .. } => with_reason(Code::FailedPrecondition, code, message),
             AdminError::Full(_) => with_reason(Code::ResourceExhausted, "memory_full", message),
+            AdminError::TrailUnavailable => with_reason(Code::Unavailable, "trail_unavailable", message),
+            AdminError::NotRecorded { .. } => with_reason(Code::DataLoss, "act_not_recorded", message),
             AdminError::Store(error) => store_status(&error),
         }
     }

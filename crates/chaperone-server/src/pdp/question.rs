@@ -137,6 +137,8 @@ pub struct Answer {
     pub principal: Option<EntityRef>,
     /// The session.
     pub session: Option<Arc<Session>>,
+    /// The sessions that it was delegated from: its parent first, the root last.
+    pub ancestors: Box<[Arc<Session>]>,
     /// The bundle that decided.
     pub bundle: BundleNumber,
     /// When.

@@ -3,6 +3,7 @@
 mod alerts;
 mod decisions;
 mod durations;
+mod trail;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use prometheus::{Registry, TextEncoder};
 pub use self::alerts::AlertCounts;
 use self::decisions::DecisionCounts;
 use self::durations::{CheckDurations, DurationsCollector};
+pub use self::trail::TrailCounts;
 use super::names;
 use super::otlp::ExportCounts;
 use crate::clock::Clock;
@@ -45,6 +47,7 @@ pub struct Metrics {
     provider: SdkMeterProvider,
     decisions: Arc<DecisionCounts>,
     alerts: AlertCounts,
+    trail: TrailCounts,
     gauges: Arc<Gauges>,
     exports: Arc<ExportCounts>,
     check_durations: Arc<CheckDurations>,
@@ -136,6 +139,7 @@ impl Metrics {
             ),
             shed: counter("chaperone.shed", "Calls refused at once because too many were under way, by door"),
             alerts: AlertCounts::new(&meter),
+            trail: TrailCounts::new(&meter),
             registry,
             provider,
             decisions,
@@ -145,9 +149,13 @@ impl Metrics {
         })
     }
 
-    /// Counts a decision and how long it took. `protocol` is the door, such as `ext_authz`.
-    pub fn decided(&self, outcome: Outcome, reason: Reason, protocol: &str, elapsed: Duration) {
+    /// Counts a decision. `protocol` is the door, such as `ext_authz`.
+    pub fn decided(&self, outcome: Outcome, reason: Reason, protocol: &str) {
         self.decisions.add(outcome, reason, protocol);
+    }
+
+    /// Counts how long a check took until its decision could be answered.
+    pub fn took(&self, elapsed: Duration) {
         self.check_durations.add(elapsed);
     }
 
@@ -209,6 +217,11 @@ impl Metrics {
     /// The counts of alerts.
     pub fn alerts(&self) -> &AlertCounts {
         &self.alerts
+    }
+
+    /// The counts of the trail.
+    pub fn trail(&self) -> &TrailCounts {
+        &self.trail
     }
 
     /// Notes that the feed was read just now.
@@ -326,9 +339,11 @@ mod tests {
     fn decisions_are_counted_by_outcome_reason_and_door() {
         let metrics = Metrics::new("r").expect("they can be made");
         for _ in 0..3 {
-            metrics.decided(Outcome::Allow, Reason::Permitted, "ext_authz", Duration::from_micros(70));
+            metrics.decided(Outcome::Allow, Reason::Permitted, "ext_authz");
+            metrics.took(Duration::from_micros(70));
         }
-        metrics.decided(Outcome::Deny, Reason::SessionRevoked, "grpc", Duration::from_millis(3));
+        metrics.decided(Outcome::Deny, Reason::SessionRevoked, "grpc");
+        metrics.took(Duration::from_millis(3));
         metrics.not_decided("stale", "ext_authz", Duration::from_millis(1));
         let text = metrics.text().expect("it is written");
         for (series, expected) in [
