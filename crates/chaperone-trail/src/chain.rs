@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use chaperone_policy::Timestamp;
+
 use crate::digest::Digest;
 use crate::record::{ChainId, Sealed};
 
@@ -48,21 +50,59 @@ impl Chainer {
 
     /// The next record, from its body.
     pub(crate) fn seal(&mut self, body: &[u8]) -> &[u8] {
+        self.begin();
+        self.bytes.extend_from_slice(body);
+        self.head = Head { seq: self.head.seq + 1, digest: Digest::of(&self.bytes) };
+        &self.bytes
+    }
+
+    /// The bytes of the last record that was given a place.
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the next record has before its body.
+    fn begin(&mut self) -> &[u8] {
         self.bytes.clear();
         self.bytes.extend_from_slice(&self.prefix);
-        let seq = self.head.seq + 1;
         // Writing to a vector does not fail.
-        let _ = write!(self.bytes, "{seq}");
+        let _ = write!(self.bytes, "{}", self.head.seq + 1);
         self.bytes.extend_from_slice(b",\"prev\":\"");
         self.bytes.extend_from_slice(&self.head.digest.to_hex());
         self.bytes.extend_from_slice(b"\",");
-        self.bytes.extend_from_slice(body);
-        self.head = Head { seq, digest: Digest::of(&self.bytes) };
         &self.bytes
     }
 
     /// The last record that was given a place, as it is kept.
     pub(crate) fn sealed(&self) -> Sealed {
         Sealed { chain: self.chain, seq: self.head.seq, bytes: self.bytes.clone() }
+    }
+}
+
+/// Follows a chain that was written, record by record.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    chainer: Chainer,
+}
+
+impl Follower {
+    /// After `head`.
+    pub fn new(chain: ChainId, head: Head) -> Self {
+        Self { chainer: Chainer::new(chain, head) }
+    }
+
+    /// The last record.
+    pub fn head(&self) -> Head {
+        self.chainer.head
+    }
+
+    /// Whether `record` begins as the next one does that [`Chainer`] writes, and when it happened.
+    pub fn follow(&mut self, record: &[u8]) -> Option<Timestamp> {
+        let expected = self.chainer.begin();
+        let body = record.strip_prefix(expected)?.strip_prefix(b"\"at\":")?;
+        let digits = body.split(|byte| *byte == b',').next()?;
+        let at = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        self.chainer.head = Head { seq: self.chainer.head.seq + 1, digest: Digest::of(record) };
+        Some(Timestamp::from_micros(at))
     }
 }

@@ -73,7 +73,13 @@ pub enum TrailError {
         /// Where in it.
         offset: u64,
         /// What is wrong there.
-        problem: String,
+        problem: &'static str,
+    },
+    /// There is no journal.
+    #[error("there is no journal in `{path}`")]
+    Empty {
+        /// The directory.
+        path: PathBuf,
     },
     /// The key of the checkpoints cannot be used.
     #[error("the signing key cannot be used: {problem}")]
@@ -84,6 +90,9 @@ pub enum TrailError {
     /// The sink does not take records.
     #[error("records cannot be handed on")]
     Sink(#[source] SinkError),
+    /// A record of the writer's own cannot be written as JSON.
+    #[error("a record cannot be encoded")]
+    Encode(#[source] serde_json::Error),
     /// No thread could be started.
     #[error("the writer of the trail cannot be started")]
     Thread(#[source] std::io::Error),

@@ -12,6 +12,8 @@ mod digest;
 mod error;
 mod event;
 mod filter;
+mod journal;
+mod keeper;
 mod key;
 mod observer;
 mod options;
@@ -19,6 +21,7 @@ mod queue;
 mod record;
 mod sink;
 mod source;
+mod space;
 mod subscription;
 mod ticket;
 mod trail;
@@ -32,6 +35,7 @@ pub use self::event::{
     StateRef, StepUpAsked, Trace,
 };
 pub use self::filter::RecordFilter;
+pub use self::journal::{Cursor, JournalSource, Segments};
 pub use self::key::{ParseKeyError, SigningKey, VerifyingKey};
 pub use self::observer::{Commit, NoObserver, Observer};
 pub use self::options::{Clock, Identity, JournalOptions, Keep, TrailOptions};

@@ -1,12 +1,13 @@
 //! What waits to be written.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chaperone_policy::Timestamp;
 
 use crate::error::AppendError;
 use crate::options::RECORD_BYTES_MAX;
+use crate::space::Space;
 use crate::ticket::Ticket;
 use crate::trail::TrailStatus;
 
@@ -18,7 +19,7 @@ const OVERHEAD_BYTES: u64 = 256;
 pub(crate) struct Queue {
     len_max: usize,
     bytes_max: usize,
-    quota_bytes: u64,
+    space: Arc<Space>,
     inner: Mutex<Inner>,
     wake: Condvar,
 }
@@ -27,8 +28,6 @@ pub(crate) struct Queue {
 struct Inner {
     waiting: Batch,
     last: u64,
-    /// What the journal has, or will have when what was taken from here is written.
-    journal_bytes: u64,
     asleep: bool,
     failing: bool,
     stopping: bool,
@@ -61,13 +60,13 @@ pub(crate) enum Wake {
 }
 
 impl Queue {
-    pub fn new(len_max: usize, bytes_max: usize, quota_bytes: u64) -> Self {
-        Self { len_max, bytes_max, quota_bytes, inner: Mutex::default(), wake: Condvar::new() }
+    pub fn new(len_max: usize, bytes_max: usize, space: Arc<Space>) -> Self {
+        Self { len_max, bytes_max, space, inner: Mutex::default(), wake: Condvar::new() }
     }
 
     /// Queues a body.
     pub fn push(&self, at: Timestamp, body: &[u8]) -> Result<Ticket, AppendError> {
-        if body.len() > RECORD_BYTES_MAX - 256 {
+        if body.len() > RECORD_BYTES_MAX - OVERHEAD_BYTES as usize {
             return Err(AppendError::TooLarge);
         }
         let mut inner = self.inner();
@@ -84,11 +83,9 @@ impl Queue {
         {
             return Err(AppendError::QueueFull);
         }
-        let reserved = inner.journal_bytes + body.len() as u64 + OVERHEAD_BYTES;
-        if reserved > self.quota_bytes {
+        if !self.space.reserve(body.len() as u64 + OVERHEAD_BYTES) {
             return Err(AppendError::QuotaReached);
         }
-        inner.journal_bytes = reserved;
         inner.last += 1;
         let ticket = Ticket(inner.last);
         inner.waiting.push(at, body);
@@ -133,12 +130,17 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Takes no more until [`resume`](Self::resume), and says which tickets were given out.
-    pub fn fail(&self, dropped: &mut Batch) -> Ticket {
+    /// Gives back what was reserved for `batch`: it is written, or never will be.
+    pub fn written(&self, batch: &Batch) {
+        self.space.remove(batch.reserved_bytes());
+    }
+
+    /// Takes no more until [`resume`](Self::resume), and drops what waits. Tells the last ticket that was given out.
+    pub fn fail(&self) -> Ticket {
         let mut inner = self.inner();
         inner.failing = true;
-        std::mem::swap(&mut inner.waiting, dropped);
-        inner.waiting.through = Ticket(inner.last);
+        self.space.remove(inner.waiting.reserved_bytes());
+        inner.waiting.clear();
         Ticket(inner.last)
     }
 
@@ -166,7 +168,7 @@ impl Queue {
             queue_len: inner.waiting.entries.len(),
             queue_bytes: inner.waiting.bytes.len(),
             failing: inner.failing,
-            journal_bytes: if self.quota_bytes == u64::MAX { 0 } else { inner.journal_bytes },
+            journal_bytes: self.space.used_bytes(),
         }
     }
 
@@ -184,6 +186,11 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+    }
+
+    /// What its records may need in the journal.
+    fn reserved_bytes(&self) -> u64 {
+        self.bytes.len() as u64 + OVERHEAD_BYTES * self.entries.len() as u64
     }
 
     pub fn bodies(&self) -> impl Iterator<Item = (Timestamp, &[u8])> {

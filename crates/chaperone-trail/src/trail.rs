@@ -4,19 +4,24 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use chaperone_policy::Timestamp;
 
 use crate::body;
+use crate::chain::Chainer;
 use crate::error::{AppendError, TrailError};
 use crate::event::Event;
+use crate::journal::{Disk, Journal, Segments, SystemDisk};
+use crate::keeper::{Keeper, SinkKeeper};
 use crate::key::{SigningKey, VerifyingKey};
-use crate::options::{Clock, Identity, TrailOptions};
+use crate::options::{Clock, Identity, Keep, TrailOptions};
 use crate::queue::Queue;
 use crate::record::ChainId;
+use crate::space::Space;
 use crate::subscription::{Subscribers, Subscription};
 use crate::ticket::{Settlement, Ticket};
-use crate::writer::Writer;
+use crate::writer::{Draft, Signing, Writer};
 
 /// Writes records. It is shared by all who write; clones are the same trail.
 #[derive(Clone, Debug)]
@@ -30,8 +35,17 @@ pub(crate) struct Shared {
     pub chain: ChainId,
     pub key: VerifyingKey,
     pub queue: Queue,
+    pub segments: Option<Segments>,
     pub settlement: Settlement,
     pub subscribers: Subscribers,
+}
+
+impl Shared {
+    /// Takes no more records. What waits fails.
+    pub fn fail(&self) {
+        let through = self.queue.fail();
+        self.settlement.settle(through, false);
+    }
 }
 
 /// The thread that writes. Dropping it stops it in order, and waits for that.
@@ -76,17 +90,58 @@ impl Trail {
         new_chain: ChainId,
         clock: Clock,
     ) -> Result<(Self, TrailThread), TrailError> {
+        Self::start_on(Arc::new(SystemDisk), options, &identity, key, new_chain, clock)
+    }
+
+    /// As [`start`](Self::start), on a file system.
+    pub(crate) fn start_on(
+        disk: Arc<dyn Disk>,
+        options: TrailOptions,
+        identity: &Identity,
+        key: SigningKey,
+        new_chain: ChainId,
+        clock: Clock,
+    ) -> Result<(Self, TrailThread), TrailError> {
         options.validate()?;
-        let verifying_key = key.verifying_key();
-        let queue = Queue::new(options.queue_len_max, options.queue_bytes_max, u64::MAX);
+        let (keeper, space, segments) = match options.keep {
+            Keep::Journal(journal) => {
+                let space = Arc::new(Space::new(journal.quota_bytes));
+                let (journal, torn) = Journal::open(&journal, disk, Arc::clone(&space), new_chain)?;
+                if torn > 0 {
+                    options.observer.repaired(torn);
+                }
+                let segments = journal.segments().clone();
+                (Keeper::Journal(Box::new(journal)), space, Some(segments))
+            }
+            Keep::Sink(sink) => {
+                let keeper = SinkKeeper { chain: new_chain, sink, batch: Vec::new() };
+                (Keeper::Sink(keeper), Arc::new(Space::unlimited()), None)
+            }
+        };
         let shared = Arc::new(Shared {
-            chain: new_chain,
-            key: verifying_key,
-            queue,
+            chain: keeper.chain(),
+            key: key.verifying_key(),
+            segments,
+            queue: Queue::new(options.queue_len_max, options.queue_bytes_max, space),
             settlement: Settlement::default(),
             subscribers: Subscribers::default(),
         });
-        let writer = Writer::open(options, identity, key, clock, Arc::clone(&shared))?;
+        let mut writer = Writer {
+            chainer: Chainer::new(keeper.chain(), keeper.head()),
+            keeper,
+            key,
+            clock,
+            observer: options.observer,
+            shared: Arc::clone(&shared),
+            signing: Signing {
+                interval: options.checkpoint_interval,
+                records_max: options.checkpoint_records,
+                records: 0,
+                since: Instant::now(),
+            },
+            draft: Draft::default(),
+        };
+        writer.begin(identity)?;
         let thread = std::thread::Builder::new()
             .name("trail".to_owned())
             .spawn(move || writer.run())
@@ -134,6 +189,11 @@ impl Trail {
     /// The chain that is written.
     pub fn chain(&self) -> ChainId {
         self.shared.chain
+    }
+
+    /// The segments of the journal, to read, ship and remove; nothing with a sink.
+    pub fn segments(&self) -> Option<&Segments> {
+        self.shared.segments.as_ref()
     }
 
     /// The key that checkpoints are checked with.

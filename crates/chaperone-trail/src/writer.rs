@@ -3,106 +3,210 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chaperone_policy::Timestamp;
+
 use crate::body;
 use crate::chain::{Chainer, Head};
 use crate::checkpoint::{self, Claim};
 use crate::error::TrailError;
 use crate::event::Event;
+use crate::journal::Took;
+use crate::keeper::Keeper;
 use crate::key::SigningKey;
-use crate::observer::Observer;
-use crate::options::{Clock, Identity, Keep, TrailOptions};
+use crate::observer::{Commit, Observer};
+use crate::options::{Clock, Identity};
 use crate::queue::{Batch, Wake};
 use crate::record::Sealed;
-use crate::sink::Sink;
+use crate::ticket::Ticket;
 use crate::trail::Shared;
 
-/// How long the writer rests before it tries again, at first and at most.
-const REST: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long the writer rests before it tries to write again, at first and at most.
+const REST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
 /// Takes what waits, gives it its place, and makes it durable: a batch at a time.
 pub(crate) struct Writer {
-    chainer: Chainer,
-    sink: Box<dyn Sink>,
-    pending: Vec<Sealed>,
-    identity: Identity,
-    key: SigningKey,
-    clock: Clock,
-    observer: Arc<dyn Observer>,
-    shared: Arc<Shared>,
-    checkpoint_interval: Duration,
-    checkpoint_records: u64,
-    /// Records since the last checkpoint.
-    unsigned: u64,
-    own: Vec<u8>,
+    pub chainer: Chainer,
+    pub keeper: Keeper,
+    pub key: SigningKey,
+    pub clock: Clock,
+    pub observer: Arc<dyn Observer>,
+    pub shared: Arc<Shared>,
+    pub signing: Signing,
+    /// What the batch has so far.
+    pub draft: Draft,
+}
+
+/// When the chain is signed.
+pub(crate) struct Signing {
+    pub interval: Duration,
+    pub records_max: u64,
+    /// Records since the last checkpoint, and when the first of them was written.
+    pub records: u64,
+    pub since: Instant,
+}
+
+/// A batch while it is made.
+#[derive(Default)]
+pub(crate) struct Draft {
+    took: Took,
+    records: u64,
+    bytes: u64,
+    /// For those who watch.
+    watched: Vec<Sealed>,
+    /// The body of a record of the writer's own.
+    body: Vec<u8>,
 }
 
 impl Writer {
-    pub fn open(
-        options: TrailOptions,
-        identity: Identity,
-        key: SigningKey,
-        clock: Clock,
-        shared: Arc<Shared>,
-    ) -> Result<Self, TrailError> {
-        let Keep::Sink(sink) = options.keep else {
-            return Err(TrailError::Option { option: "keep", problem: "cannot be a journal yet" });
+    /// Writes `started`, durably.
+    pub fn begin(&mut self, identity: &Identity) -> Result<(), TrailError> {
+        let started = Event::Started {
+            replica: identity.replica.as_str().into(),
+            version: identity.version.as_str().into(),
+            key: self.shared.key.to_string().into(),
         };
-        Ok(Self {
-            chainer: Chainer::new(shared.chain, Head::default()),
-            sink,
-            pending: Vec::new(),
-            identity,
-            key,
-            clock,
-            observer: options.observer,
-            shared,
-            checkpoint_interval: options.checkpoint_interval,
-            checkpoint_records: options.checkpoint_records,
-            unsigned: 0,
-            own: Vec::new(),
-        })
+        self.add_own(&started)?;
+        self.commit()
     }
 
     /// Writes until the trail is stopped. Tells whether all of it is durable.
     pub fn run(mut self) -> bool {
-        let _ = (&self.observer, self.checkpoint_interval, self.checkpoint_records, REST, Instant::now);
-        self.push_own(&Event::Started {
-            replica: self.identity.replica.clone().into(),
-            version: self.identity.version.clone().into(),
-            key: self.key.verifying_key().to_string().into(),
-        });
+        // Whatever ends this thread: nobody waits for it in vain.
+        let _end = End(Arc::clone(&self.shared));
         let mut batch = Batch::default();
         loop {
-            let wake = self.shared.queue.take(&mut batch, None);
-            for (_, body) in batch.bodies() {
-                self.chainer.seal(body);
-                self.pending.push(self.chainer.sealed());
-                self.unsigned += 1;
-            }
-            if wake == Wake::Stop {
-                let sign = checkpoint::sign(&self.key, Claim::Stop, self.chainer.chain(), self.chainer.head());
-                self.push_own(&sign);
-                self.push_own(&Event::Stopped);
-            }
-            let durable = self.sink.write(&self.pending).is_ok();
-            for record in self.pending.drain(..) {
-                if durable && self.shared.subscribers.any() {
-                    self.shared.subscribers.publish(record);
+            let due = (self.signing.records > 0).then(|| self.signing.since + self.signing.interval);
+            let wake = self.shared.queue.take(&mut batch, due);
+            let written = self.write(&batch, wake == Wake::Stop);
+            self.shared.queue.written(&batch);
+            match written {
+                Ok(()) => self.shared.settlement.settle(batch.through, true),
+                Err(error) => {
+                    if !self.fail(&error) {
+                        return false;
+                    }
+                    if wake == Wake::Stop {
+                        // What waited is lost to those who waited, who know it; the chain can still end in order.
+                        return self.write(&Batch::default(), true).is_ok();
+                    }
                 }
             }
-            self.shared.settlement.settle(batch.through, durable);
-            batch.clear();
             if wake == Wake::Stop {
-                return durable;
+                return true;
+            }
+            batch.clear();
+        }
+    }
+
+    /// Makes a batch durable, with a checkpoint if it is time.
+    fn write(&mut self, batch: &Batch, stop: bool) -> Result<(), TrailError> {
+        for (at, body) in batch.bodies() {
+            self.add(at, body)?;
+        }
+        if stop {
+            self.sign(Claim::Stop)?;
+            self.add_own(&Event::Stopped)?;
+        } else if self.signing.is_due() {
+            self.sign(Claim::Checkpoint)?;
+        }
+        self.commit()?;
+        if stop { self.keeper.close() } else { Ok(()) }
+    }
+
+    fn sign(&mut self, claim: Claim) -> Result<(), TrailError> {
+        let checkpoint = checkpoint::sign(&self.key, claim, self.chainer.chain(), self.chainer.head());
+        self.add_own(&checkpoint)?;
+        self.signing.records = 0;
+        Ok(())
+    }
+
+    fn add_own(&mut self, event: &Event<'_>) -> Result<(), TrailError> {
+        let mut body = std::mem::take(&mut self.draft.body);
+        body.clear();
+        let at = (self.clock)();
+        body::encode(&mut body, at, event).map_err(TrailError::Encode)?;
+        let added = self.add(at, &body);
+        self.draft.body = body;
+        added
+    }
+
+    fn add(&mut self, at: Timestamp, body: &[u8]) -> Result<(), TrailError> {
+        if self.signing.records == 0 {
+            self.signing.since = Instant::now();
+        }
+        self.signing.records += 1;
+        let record = self.chainer.seal(body);
+        self.draft.records += 1;
+        self.draft.bytes += record.len() as u64;
+        let head = self.chainer.head();
+        self.keeper.push(self.chainer.last(), head, at, &mut self.draft.took)?;
+        if self.shared.subscribers.any() {
+            self.draft.watched.push(self.chainer.sealed());
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), TrailError> {
+        self.keeper.commit(&mut self.draft.took)?;
+        let Draft { took, records, bytes, watched, .. } = &mut self.draft;
+        if *records > 0 {
+            self.observer.committed(&Commit { records: *records, bytes: *bytes, write: took.write, sync: took.sync });
+        }
+        (*took, *records, *bytes) = (Took::default(), 0, 0);
+        for record in watched.drain(..) {
+            self.shared.subscribers.publish(record);
+        }
+        Ok(())
+    }
+
+    /// Closes the trail until writing is possible again. Tells whether it is.
+    fn fail(&mut self, error: &TrailError) -> bool {
+        self.shared.fail();
+        self.observer.failed(error);
+        let mut rest = REST.0;
+        loop {
+            let stopping = self.shared.queue.rest(Instant::now() + rest);
+            rest = (rest * 2).min(REST.1);
+            match self.keeper.recover() {
+                Ok(head) => {
+                    self.resume(head);
+                    return true;
+                }
+                Err(error) if stopping => {
+                    self.observer.failed(&error);
+                    return false;
+                }
+                Err(_) => {}
             }
         }
     }
 
-    fn push_own(&mut self, event: &Event<'_>) {
-        self.own.clear();
-        if body::encode(&mut self.own, (self.clock)(), event).is_ok() {
-            self.chainer.seal(&self.own);
-            self.pending.push(self.chainer.sealed());
+    fn resume(&mut self, head: Option<Head>) {
+        let body = std::mem::take(&mut self.draft.body);
+        self.draft = Draft { body, ..Draft::default() };
+        if let Some(head) = head {
+            self.chainer.rewind(head);
         }
+        // A checkpoint may be among what was taken back.
+        self.signing.records = self.signing.records.max(1);
+        self.shared.queue.resume();
+        self.observer.recovered();
+    }
+}
+
+impl Signing {
+    fn is_due(&self) -> bool {
+        self.records >= self.records_max || self.records > 0 && self.since.elapsed() >= self.interval
+    }
+}
+
+/// The end of the writer.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.queue.stop();
+        self.0.fail();
+        self.0.settlement.settle(Ticket(u64::MAX), false);
     }
 }
