@@ -3,6 +3,8 @@
 //! A record is one line of JSON. Its bytes are what is kept, exported and hashed: whoever has them can check a chain with a JSON reader
 //! and SHA-256, without this program.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod digest;
 mod event;
 mod filter;
