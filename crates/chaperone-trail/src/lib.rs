@@ -8,6 +8,8 @@
 mod body;
 mod chain;
 mod checkpoint;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod digest;
 mod error;
 mod event;
