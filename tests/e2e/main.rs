@@ -39,4 +39,5 @@ mod signals;
 mod swap;
 mod tcp;
 mod traces;
+mod trail;
 mod watch;

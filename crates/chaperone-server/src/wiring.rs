@@ -105,10 +105,10 @@ impl Server {
         for warning in config.warnings() {
             tracing::warn!(option = %warning.option, "{}", warning.message);
         }
-        let store = store::open(&config.store).await?;
+        let store::OpenStore { store, trail: trail_store } = store::open(&config.store).await?;
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
-        let trail = trail::open(&config, &replica_name, &clock, &telemetry.metrics).await?;
+        let trail = trail::open(&config, &replica_name, trail_store, &clock, &telemetry.metrics).await?;
         let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone())
             .with_trail(trail.writer.clone());
         let (recorder, webhook) = match config.alerts.webhook().map_err(anyhow::Error::msg)? {

@@ -109,3 +109,7 @@ impl Pdp {
         failure
     }
 }
+
+#[cfg(test)]
+#[path = "withheld_tests.rs"]
+mod tests;

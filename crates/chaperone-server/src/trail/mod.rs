@@ -3,7 +3,15 @@
 pub mod acts;
 mod decided;
 mod observer;
+mod retention;
+mod shipper;
+mod store_sink;
+#[cfg(test)]
+pub mod testing;
 mod writer;
 
 pub use self::observer::WriterState;
+pub use self::retention::{Kept, Retention};
+pub use self::shipper::Shipper;
+pub use self::store_sink::StoreSink;
 pub use self::writer::{NotRecorded, Receipt, TrailWriter};

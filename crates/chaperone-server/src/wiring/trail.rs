@@ -1,18 +1,24 @@
 //! Opening the trail that the configuration describes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chaperone_trail::{ChainId, Identity, JournalOptions, Keep, SigningKey, Trail, TrailOptions, TrailThread};
+use chaperone_store::TrailStore;
+use chaperone_trail::{
+    ChainId, Identity, JournalOptions, JournalSource, Keep, RecordSource, SigningKey, Trail, TrailOptions, TrailThread,
+};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{ServeConfig, TrailAck, TrailDir};
 use crate::telemetry::Metrics;
-use crate::trail::{TrailWriter, WriterState};
+use crate::trail::{Kept, Retention, Shipper, StoreSink, TrailWriter, WriterState};
 
 /// The signing key's file in the journal's directory, where none is configured.
 const SIGNING_KEY: &str = "signing-key.pem";
@@ -23,12 +29,17 @@ const FINISH_MIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct OpenTrail {
     pub(super) writer: TrailWriter,
-    open: Option<Open>,
+    /// Where records are read: in the store, where all replicas' are; else in the journal.
+    pub(super) records: Option<Arc<dyn RecordSource>>,
+    tasks: Option<Tasks>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct Tasks {
     thread: TrailThread,
+    shipper: Option<JoinHandle<()>>,
+    stop_shipper: CancellationToken,
+    retention: Option<JoinHandle<()>>,
     /// Removed with everything in it when the process ends.
     _temporary: Option<TempDir>,
 }
@@ -40,47 +51,31 @@ struct Open {
 pub(super) async fn open(
     config: &ServeConfig,
     replica: &str,
+    store: Option<Arc<dyn TrailStore>>,
     clock: &Clock,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<OpenTrail> {
-    let is_awaited = match config.trail.ack {
-        TrailAck::Durable | TrailAck::Store => true,
-        TrailAck::Enqueued => false,
-        TrailAck::Off => return Ok(OpenTrail { writer: TrailWriter::off(), open: None }),
-    };
-    let state = WriterState::new(Arc::clone(metrics));
-    let (options, key, temporary) = options(config, &state)?;
-    let identity = Identity { replica: replica.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    let new_chain = ChainId::new(clock.uuid());
-    let now: chaperone_trail::Clock = {
-        let clock = clock.clone();
-        Arc::new(move || clock.now())
-    };
-    let started = tokio::task::spawn_blocking(move || Trail::start(options, identity, key, new_chain, now)).await?;
-    let (trail, thread) =
-        started.context("the trail cannot be written; --trail-dir says where, and must be this process's own")?;
-    tracing::info!(trail.chain = %trail.chain(), trail.key = %trail.key(), "the trail is open");
-    let writer = TrailWriter::new(trail, state, Arc::clone(metrics), is_awaited, config.trail.quota_bytes);
-    Ok(OpenTrail { writer, open: Some(Open { thread, _temporary: temporary }) })
-}
-
-fn options(config: &ServeConfig, state: &WriterState) -> anyhow::Result<(TrailOptions, SigningKey, Option<TempDir>)> {
     let trail = &config.trail;
-    let url = config.store.url().map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    let (directory, temporary) = match trail.place(&url) {
-        TrailDir::At(directory) => (directory, None),
-        TrailDir::Temporary => {
-            let temporary = tempfile::Builder::new().prefix("chaperone-trail-").tempdir();
-            let temporary = temporary.context("a temporary directory for the trail")?;
-            (temporary.path().to_owned(), Some(temporary))
-        }
-    };
+    if trail.ack == TrailAck::Off {
+        let records = store.map(|store| store as Arc<dyn RecordSource>);
+        return Ok(OpenTrail { writer: TrailWriter::off(), records, tasks: None });
+    }
+    let state = WriterState::new(Arc::clone(metrics));
+    let (directory, temporary) = directory(config)?;
     let key = signing_key(config, &directory)?;
-    let keep = Keep::Journal(JournalOptions {
-        directory,
-        segment_bytes_max: trail.segment_bytes,
-        quota_bytes: trail.quota_bytes,
-    });
+    let keep = match (trail.ack, &store) {
+        (TrailAck::Store, Some(store)) => Keep::Sink(Box::new(StoreSink {
+            store: Arc::clone(store),
+            replica: replica.to_owned(),
+            runtime: Handle::current(),
+        })),
+        (TrailAck::Store, None) => anyhow::bail!("--trail-ack store needs PostgreSQL"),
+        (TrailAck::Durable | TrailAck::Enqueued | TrailAck::Off, _) => Keep::Journal(JournalOptions {
+            directory,
+            segment_bytes_max: trail.segment_bytes,
+            quota_bytes: trail.quota_bytes,
+        }),
+    };
     let options = TrailOptions {
         keep,
         queue_bytes_max: trail.queue_bytes,
@@ -88,7 +83,54 @@ fn options(config: &ServeConfig, state: &WriterState) -> anyhow::Result<(TrailOp
         observer: Arc::new(state.clone()),
         ..TrailOptions::journal("")
     };
-    Ok((options, key, temporary))
+    let identity = Identity { replica: replica.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    let new_chain = ChainId::new(clock.uuid());
+    let now: chaperone_trail::Clock = {
+        let clock = clock.clone();
+        Arc::new(move || clock.now())
+    };
+    let started = tokio::task::spawn_blocking(move || Trail::start(options, identity, key, new_chain, now)).await?;
+    let (chain, thread) = started.context(match trail.ack {
+        TrailAck::Store => "the trail cannot be written to the store, which --trail-ack store needs from the start",
+        TrailAck::Durable | TrailAck::Enqueued | TrailAck::Off => {
+            "the trail cannot be written; --trail-dir says where, and must be this process's own"
+        }
+    })?;
+    tracing::info!(trail.chain = %chain.chain(), trail.key = %chain.key(), "the trail is open");
+    let segments = chain.segments().cloned();
+    let stop_shipper = CancellationToken::new();
+    let shipper = segments.clone().zip(store.clone()).map(|(segments, store)| {
+        let (replica, clock, metrics) = (replica.to_owned(), clock.clone(), Arc::clone(metrics));
+        tokio::spawn(Shipper { segments, store, replica, clock, metrics }.run(stop_shipper.clone()))
+    });
+    let kept = store.clone().map(Kept::Store).or(segments.clone().map(Kept::Journal));
+    let retention = kept.map(|records| {
+        let keep = Some(trail.retention).filter(|keep| !keep.is_zero());
+        let retention = Retention { keep, records, clock: clock.clone(), metrics: Arc::clone(metrics) };
+        tokio::spawn(retention.run(stop_shipper.clone()))
+    });
+    let records = match (store, segments) {
+        (Some(store), _) => Some(store as Arc<dyn RecordSource>),
+        (None, Some(segments)) => Some(Arc::new(JournalSource::new(segments)) as Arc<dyn RecordSource>),
+        (None, None) => None,
+    };
+    let is_awaited = trail.ack != TrailAck::Enqueued;
+    let writer = TrailWriter::new(chain, state, Arc::clone(metrics), is_awaited, trail.quota_bytes);
+    let tasks = Tasks { thread, shipper, stop_shipper, retention, _temporary: temporary };
+    Ok(OpenTrail { writer, records, tasks: Some(tasks) })
+}
+
+/// Where the journal lies.
+fn directory(config: &ServeConfig) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+    let url = config.store.url().map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    match config.trail.place(&url) {
+        TrailDir::At(directory) => Ok((directory, None)),
+        TrailDir::Temporary => {
+            let temporary = tempfile::Builder::new().prefix("chaperone-trail-").tempdir();
+            let temporary = temporary.context("a temporary directory for the trail")?;
+            Ok((temporary.path().to_owned(), Some(temporary)))
+        }
+    }
 }
 
 fn signing_key(config: &ServeConfig, directory: &Path) -> anyhow::Result<SigningKey> {
@@ -96,20 +138,21 @@ fn signing_key(config: &ServeConfig, directory: &Path) -> anyhow::Result<Signing
         return SigningKey::load(path).context("--trail-signing-key-file");
     }
     let advice = || {
-        format!(
-            "the trail's directory `{}` cannot be used; --trail-dir names another, and it must be writable",
-            directory.display()
-        )
+        let directory = directory.display();
+        format!("the trail's directory `{directory}` cannot be used; --trail-dir names another, which must be writable")
     };
     std::fs::create_dir_all(directory).with_context(advice)?;
     SigningKey::load_or_create(&directory.join(SIGNING_KEY)).with_context(advice)
 }
 
 impl OpenTrail {
-    /// Writes what waits, signs the end of the chain, and stops, until `deadline` at the latest.
+    /// Writes what waits, signs the end of the chain, stops, and ships what is left, until `deadline` at the latest.
     pub(super) async fn finish(self, deadline: Instant) {
-        let Some(Open { thread, _temporary }) = self.open else { return };
+        let Some(Tasks { thread, shipper, stop_shipper, retention, _temporary }) = self.tasks else { return };
         let deadline = deadline.max(Instant::now() + FINISH_MIN);
+        if let Some(retention) = retention {
+            retention.abort();
+        }
         let stopped = tokio::task::spawn_blocking(move || thread.stop());
         match tokio::time::timeout_at(deadline, stopped).await {
             Ok(Ok(Ok(()))) => {}
@@ -120,6 +163,14 @@ impl OpenTrail {
             Ok(Err(_)) | Err(_) => {
                 tracing::error!("the last records were not written in time; nobody was answered by them")
             }
+        }
+        stop_shipper.cancel();
+        let Some(mut shipper) = shipper else { return };
+        if tokio::time::timeout_at(deadline, &mut shipper).await.is_err() {
+            shipper.abort();
+            tracing::warn!(
+                "some records are still in the journal only; they are shipped after the next start from its directory"
+            );
         }
     }
 }
