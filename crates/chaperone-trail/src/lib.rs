@@ -5,6 +5,7 @@
 
 mod digest;
 mod event;
+mod export;
 mod filter;
 mod record;
 mod source;
@@ -14,6 +15,7 @@ pub use self::event::{
     Acted, AppliedEffect, Asked, Decided, Delegation, Event, EventKind, Policy, Presented, SessionFacts, State,
     StateRef, StepUpAsked, Trace,
 };
+pub use self::export::{ExportError, ExportFormat};
 pub use self::filter::RecordFilter;
 pub use self::record::{ChainId, Record, RecordError, Sealed};
 pub use self::source::{ChainExtent, Found, Order, Place, RecordSource, SourceError};
