@@ -19,6 +19,7 @@ use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::admin::signals::Signals;
+use crate::admin::trail::TrailReading;
 use crate::alerts::{Webhook, WebhookTask};
 use crate::clock::Clock;
 use crate::config::ServeConfig;
@@ -73,6 +74,7 @@ struct Parts {
     approvals: Approvals,
     bundles: Bundles,
     entities: Entities,
+    trail: TrailReading,
     clock: Clock,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
@@ -136,6 +138,7 @@ impl Server {
             approvals: Approvals::new(Arc::clone(&replica), clock.clone(), config.memory.limits()),
             bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
             entities: Entities::new(Arc::clone(&replica), clock.clone()),
+            trail: TrailReading::new(None),
             clock: clock.clone(),
             metrics: Arc::clone(&telemetry.metrics),
             shutdown: shutdown.clone(),

@@ -7,6 +7,7 @@ mod digest;
 mod event;
 mod export;
 mod filter;
+mod memory_source;
 mod record;
 mod source;
 
@@ -17,5 +18,6 @@ pub use self::event::{
 };
 pub use self::export::{ExportError, ExportFormat};
 pub use self::filter::RecordFilter;
+pub use self::memory_source::MemorySource;
 pub use self::record::{ChainId, Record, RecordError, Sealed};
 pub use self::source::{ChainExtent, Found, Order, Place, RecordSource, SourceError};
