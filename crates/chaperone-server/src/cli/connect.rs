@@ -9,6 +9,7 @@ use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient
 use chaperone_api::chaperone::v1::entity_service_client::EntityServiceClient;
 use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
 use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
+use chaperone_api::chaperone::v1::trail_service_client::TrailServiceClient;
 use clap::Args;
 use http::Uri;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -215,6 +216,19 @@ impl Link {
     /// The policy service.
     pub fn policies(&self) -> PolicyServiceClient<Transport> {
         PolicyServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The trail service.
+    pub fn trail(&self) -> TrailServiceClient<Transport> {
+        TrailServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The trail service for a stream that takes as long as it takes.
+    pub fn trail_without_deadline(&self) -> TrailServiceClient<Transport> {
+        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
+        TrailServiceClient::with_interceptor(self.channel.clone(), credentials)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

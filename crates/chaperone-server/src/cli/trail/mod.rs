@@ -1,0 +1,49 @@
+//! `chaperone trail`: query, tail, show, export and verify.
+
+mod decision_view;
+mod entry;
+mod export;
+mod filter;
+mod query;
+mod stretch;
+mod view;
+
+use clap::Subcommand;
+
+pub use self::entry::Entry;
+use self::export::ExportArgs;
+use self::query::{QueryArgs, ShowArgs, TailArgs};
+pub use self::view::action;
+use super::failure::{Failure, Verdict};
+
+/// Read the trail of what was decided, export it, and prove that nothing was changed
+#[derive(Debug, Subcommand)]
+pub enum TrailCommand {
+    /// List records, newest first
+    #[command(after_help = query::HELP)]
+    Query(QueryArgs),
+    /// Print a line for every record as it comes, until Ctrl-C
+    #[command(after_help = query::TAIL_HELP)]
+    Tail(TailArgs),
+    /// Show everything about one decision, and what followed from it
+    Show(ShowArgs),
+    /// Write records for other programs, or for verifying them elsewhere
+    #[command(after_help = export::HELP)]
+    Export(ExportArgs),
+}
+
+impl TrailCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// As they come.
+    pub async fn run(self) -> Result<Verdict, Failure> {
+        match self {
+            Self::Query(args) => args.run().await?,
+            Self::Tail(args) => args.run().await?,
+            Self::Show(args) => args.run().await?,
+            Self::Export(args) => args.run().await?,
+        }
+        Ok(Verdict::Yes)
+    }
+}
