@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use self::cursor::Question;
+pub use self::message::proof;
 use self::stream::{Steps, stream};
 use super::convert::{self, invalid};
 use super::watch::Watch;
 use crate::admin::AdminError;
-use crate::admin::trail::{Export, Tail, TrailReading};
+use crate::admin::trail::{Export, Tail, TrailReading, Verification};
 
 /// Serves the trail.
 #[derive(Clone, Debug)]
@@ -73,8 +74,12 @@ impl TrailService for TrailApi {
         Ok(Response::new(stream(self.trail.export(selection, format).await?, self.stop.clone())))
     }
 
-    async fn verify(&self, _: Request<api::TrailServiceVerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
-        Err(Status::unimplemented(""))
+    async fn verify(
+        &self,
+        request: Request<api::TrailServiceVerifyRequest>,
+    ) -> Result<Response<Self::VerifyStream>, Status> {
+        let (stretch, trust) = message::verify(request.get_ref())?;
+        Ok(Response::new(stream(self.trail.verify(stretch, trust).await?, self.stop.clone())))
     }
 
     async fn list_chains(
@@ -106,6 +111,14 @@ impl Steps for Export {
     async fn next(&mut self) -> Result<Option<Self::Item>, AdminError> {
         let part = Self::next(self).await?;
         Ok(part.map(|part| api::TrailServiceExportResponse { data: part.bytes, record_count: part.record_count }))
+    }
+}
+
+impl Steps for Verification {
+    type Item = api::TrailServiceVerifyResponse;
+
+    async fn next(&mut self) -> Result<Option<Self::Item>, AdminError> {
+        Ok(Self::next(self).await?.map(message::step))
     }
 }
 

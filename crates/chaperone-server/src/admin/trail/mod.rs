@@ -3,16 +3,18 @@
 mod export;
 mod stretch;
 mod tail;
+mod verify;
 
 use std::sync::Arc;
 
 use chaperone_trail::{
-    ChainExtent, ChainId, Event, Found, Order, Place, Record, RecordFilter, RecordSource, Sealed, SourceError,
+    ChainExtent, ChainId, Event, Found, Order, Place, Record, RecordFilter, RecordSource, Sealed, SourceError, Trust,
 };
 
 pub use self::export::{Export, Part, Selection};
 pub use self::stretch::{Segment, Stretch};
 pub use self::tail::Tail;
+pub use self::verify::{ChainProof, Fault, Proof, Step, Verification};
 use super::AdminError;
 
 /// How many records are read at once. Some are large, so a page is read in several goes.
@@ -131,6 +133,14 @@ impl TrailReading {
         format: chaperone_trail::ExportFormat,
     ) -> Result<Export, AdminError> {
         Export::begin(Arc::clone(self.source()?), selection, format).await
+    }
+
+    /// The proof that in a stretch nothing was changed.
+    ///
+    /// # Errors
+    /// When there is no trail or no such chain, or it cannot be read. A trail that is at fault is no error.
+    pub async fn verify(&self, stretch: Stretch, trust: Trust) -> Result<Verification, AdminError> {
+        Verification::begin(Arc::clone(self.source()?), stretch, trust).await
     }
 }
 

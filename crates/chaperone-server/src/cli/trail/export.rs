@@ -1,22 +1,19 @@
 //! `chaperone trail export`.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use chaperone_api::chaperone::v1::trail_service_export_request::What;
 use chaperone_api::chaperone::v1::{TrailFilter, TrailFormat, TrailServiceExportRequest};
 use clap::{Args, ValueEnum};
 
 use super::filter::FilterOptions;
+use super::progress::Progress;
 use super::stretch::StretchOptions;
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-
-/// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Examples for the help.
 pub const HELP: &str = "\
@@ -78,14 +75,11 @@ impl ExportArgs {
         let mut trail = link.trail_without_deadline();
         let mut parts = link.answer(trail.export(request)).await?;
         let mut target = Target::open(self.file.as_deref())?;
-        let (mut told, mut record_count) = (Instant::now(), 0);
+        let (mut progress, mut record_count) = (Progress::begin(), 0);
         while let Some(part) = parts.message().await.map_err(|status| link.failure(&status))? {
             target.write(&part.data)?;
             record_count = part.record_count;
-            if told.elapsed() >= PROGRESS_INTERVAL && io::stderr().is_terminal() {
-                told = Instant::now();
-                output::note(&format!("{record_count} records …"));
-            }
+            progress.tell(record_count);
         }
         target.finish()?;
         if self.file.is_some() {

@@ -4,8 +4,10 @@ mod decision_view;
 mod entry;
 mod export;
 mod filter;
+mod progress;
 mod query;
 mod stretch;
+mod verify;
 mod view;
 
 use clap::Subcommand;
@@ -13,6 +15,7 @@ use clap::Subcommand;
 pub use self::entry::Entry;
 use self::export::ExportArgs;
 use self::query::{QueryArgs, ShowArgs, TailArgs};
+use self::verify::VerifyArgs;
 pub use self::view::action;
 use super::failure::{Failure, Verdict};
 
@@ -30,6 +33,9 @@ pub enum TrailCommand {
     /// Write records for other programs, or for verifying them elsewhere
     #[command(after_help = export::HELP)]
     Export(ExportArgs),
+    /// Prove that nothing was changed, left out or put elsewhere, or name the first bad record
+    #[command(after_help = verify::HELP)]
+    Verify(VerifyArgs),
 }
 
 impl TrailCommand {
@@ -43,6 +49,7 @@ impl TrailCommand {
             Self::Tail(args) => args.run().await?,
             Self::Show(args) => args.run().await?,
             Self::Export(args) => args.run().await?,
+            Self::Verify(args) => return args.run().await,
         }
         Ok(Verdict::Yes)
     }

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::Timestamp;
-use chaperone_trail::{EventKind, ExportFormat, Found, Order, RecordFilter};
+use chaperone_trail::{EventKind, ExportFormat, Found, Order, RecordFilter, Trust, VerifyingKey};
 
 use crate::admin::AdminError;
-use crate::admin::trail::{Chain, Selection, Stretch};
+use crate::admin::trail::{Chain, ChainProof, Proof, Selection, Step, Stretch};
 use crate::grpc::convert::{self, invalid};
 
 /// Which records.
@@ -82,6 +82,9 @@ pub(super) fn stretch(stretch: &api::TrailStretch) -> Result<Stretch, AdminError
     let from = timestamp("stretch.from", stretch.from)?;
     let before = timestamp("stretch.before", stretch.before)?;
     in_order("stretch.before", from, before)?;
+    if (from.is_some() || before.is_some()) && (from_seq.is_some() || to_seq.is_some()) {
+        return Err(invalid("stretch.from", "must not be given with places"));
+    }
     Ok(Stretch { chain, from_seq, to_seq, from, before })
 }
 
@@ -103,6 +106,61 @@ pub(super) fn export(request: api::TrailServiceExportRequest) -> Result<(Selecti
         None => Selection::Stretch(Stretch::default()),
     };
     Ok((selection, format))
+}
+
+/// Which stretch is verified, and whose signatures are believed.
+///
+/// # Errors
+/// [`AdminError::Invalid`] with the field.
+pub(super) fn verify(request: &api::TrailServiceVerifyRequest) -> Result<(Stretch, Trust), AdminError> {
+    let wanted = request.stretch.as_ref().map(stretch).transpose()?.unwrap_or_default();
+    let keys = request
+        .trusted_keys
+        .iter()
+        .map(|key| key.parse::<VerifyingKey>().map_err(|error| invalid("trusted_keys", error.to_string())));
+    let keys = keys.collect::<Result<std::collections::BTreeSet<_>, _>>()?;
+    Ok((wanted, if keys.is_empty() { Trust::Any } else { Trust::Keys(keys) }))
+}
+
+/// As the API writes it.
+pub(super) fn step(step: Step) -> api::TrailServiceVerifyResponse {
+    use api::trail_service_verify_response::Step as ToApi;
+    let step = match step {
+        Step::Progress { chain, seq, record_count } => {
+            ToApi::Progress(api::TrailVerifyProgress { chain_id: chain.to_string(), seq, record_count })
+        }
+        Step::Done(found) => ToApi::Report(proof(found)),
+    };
+    api::TrailServiceVerifyResponse { step: Some(step) }
+}
+
+/// As the API writes it.
+pub fn proof(proof: Proof) -> api::TrailVerifyReport {
+    api::TrailVerifyReport {
+        valid: proof.is_valid(),
+        record_count: proof.record_count,
+        chains: proof.chains.into_iter().map(chain_report).collect(),
+    }
+}
+
+fn chain_report(proof: ChainProof) -> api::TrailChainReport {
+    let ChainProof { chain, report, fault } = proof;
+    api::TrailChainReport {
+        chain_id: chain.to_string(),
+        first_seq: report.first,
+        last_seq: report.last,
+        last_digest: report.chain.map(|_| report.digest.to_string()).unwrap_or_default(),
+        signed_seq: report.signed_through.unwrap_or_default(),
+        unsigned_count: report.unsigned,
+        start_count: report.starts,
+        interruption_count: report.interruptions,
+        stopped: report.end == chaperone_trail::ChainEnd::Stopped,
+        fault: fault.map(|fault| api::TrailFault {
+            seq: fault.seq,
+            code: fault.code.to_owned(),
+            message: fault.message,
+        }),
+    }
 }
 
 /// In which order.
