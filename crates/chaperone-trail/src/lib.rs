@@ -25,7 +25,11 @@ mod space;
 mod subscription;
 mod ticket;
 mod trail;
+mod verify;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::chain::{Chainer, Head};
 pub use self::digest::{Digest, ParseDigestError};
@@ -45,3 +49,4 @@ pub use self::source::{ChainExtent, Found, Order, Place, RecordSource, SourceErr
 pub use self::subscription::{Subscription, Tailed};
 pub use self::ticket::Ticket;
 pub use self::trail::{Trail, TrailStatus, TrailThread};
+pub use self::verify::{Bad, ChainEnd, Flaw, Report, Trust, Verifier, verify};
