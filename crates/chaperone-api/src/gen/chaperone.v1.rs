@@ -4656,11 +4656,11 @@ pub struct TrailStretch {
     /// To this place, which is in it; 0: to the last. Needs `chain_id`.
     #[prost(uint64, tag = "3")]
     pub to_seq: u64,
-    /// What happened from then on. A record is dated when it was decided and takes its place when it was written, so a stretch by time
+    /// What happened from then on; not with places. A record is dated when it was decided and takes its place when it was written, so a stretch by time
     /// holds all records of that time and, for up to a minute at either end, some of their neighbours.
     #[prost(message, optional, tag = "4")]
     pub from: ::core::option::Option<::prost_types::Timestamp>,
-    /// What happened before then.
+    /// What happened before then; not with places.
     #[prost(message, optional, tag = "5")]
     pub before: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -4806,46 +4806,56 @@ pub struct TrailVerifyReport {
     /// How many records were checked.
     #[prost(uint64, tag = "2")]
     pub record_count: u64,
-    /// What was checked of each chain.
+    /// What was found in each chain, in the order of their ids.
     #[prost(message, repeated, tag = "3")]
     pub chains: ::prost::alloc::vec::Vec<TrailChainReport>,
-    /// The first record that is at fault; absent when none is.
-    #[prost(message, optional, tag = "4")]
-    pub fault: ::core::option::Option<TrailFault>,
 }
-/// What was checked of a chain.
+/// What was found in a chain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrailChainReport {
     /// The chain.
     #[prost(string, tag = "1")]
     pub chain_id: ::prost::alloc::string::String,
-    /// The first place that was checked.
+    /// The first place that was checked. What a stretch does not begin with is not proved.
     #[prost(uint64, tag = "2")]
     pub first_seq: u64,
-    /// The last place that was checked.
+    /// The last place that is proved to follow from the first.
     #[prost(uint64, tag = "3")]
     pub last_seq: u64,
-    /// SHA-256 of the record there, in hexadecimal. Kept elsewhere, it shows later that the chain still begins with the same records.
+    /// SHA-256 of the record there, in hexadecimal. Kept elsewhere, it shows later that the chain still has the same records.
     #[prost(string, tag = "4")]
     pub last_digest: ::prost::alloc::string::String,
     /// Up to which place a signed checkpoint vouches for the records; 0: none does.
     #[prost(uint64, tag = "5")]
     pub signed_seq: u64,
+    /// How many records come after that: someone who could write where the trail is kept could have written them.
+    #[prost(uint64, tag = "6")]
+    pub unsigned_count: u64,
+    /// How often a replica began to write it.
+    #[prost(uint64, tag = "7")]
+    pub start_count: u64,
+    /// How often one began where the one before had not stopped in order, as after a crash.
+    #[prost(uint64, tag = "8")]
+    pub interruption_count: u64,
+    /// Whether it ends with a stop in order, signed. Otherwise its replica runs, or has crashed, or its end was cut off.
+    #[prost(bool, tag = "9")]
+    pub stopped: bool,
+    /// What is wrong with the record after `last_seq`; absent when nothing is. Nothing after it is proved.
+    #[prost(message, optional, tag = "10")]
+    pub fault: ::core::option::Option<TrailFault>,
 }
 /// What is wrong with a record.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrailFault {
-    /// The chain.
-    #[prost(string, tag = "1")]
-    pub chain_id: ::prost::alloc::string::String,
-    /// The place.
-    #[prost(uint64, tag = "2")]
+    /// Its place.
+    #[prost(uint64, tag = "1")]
     pub seq: u64,
-    /// A stable code: what kind of fault it is.
-    #[prost(string, tag = "3")]
+    /// A stable code: `malformed`, `misplaced`, `wrong_chain`, `gap`, `order`, `hash`, `no_start`, `after_stop`, `unsigned_stop`,
+    /// `signature`, `unknown_key`; `unsigned` where keys were given and no checkpoint vouches for any record.
+    #[prost(string, tag = "2")]
     pub code: ::prost::alloc::string::String,
     /// A sentence.
-    #[prost(string, tag = "4")]
+    #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
 /// A page of chains.
