@@ -20,6 +20,7 @@ use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::admin::signals::Signals;
+use crate::admin::trail::TrailReading;
 use crate::alerts::{Webhook, WebhookTask};
 use crate::clock::Clock;
 use crate::config::ServeConfig;
@@ -76,8 +77,9 @@ struct Parts {
     approvals: Approvals,
     bundles: Bundles,
     entities: Entities,
+    trail: TrailReading,
     clock: Clock,
-    trail: TrailWriter,
+    writer: TrailWriter,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -147,8 +149,9 @@ impl Server {
             ),
             bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
             entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
+            trail: TrailReading::new(trail.records.clone()),
             clock: clock.clone(),
-            trail: trail.writer.clone(),
+            writer: trail.writer.clone(),
             metrics: Arc::clone(&telemetry.metrics),
             shutdown: shutdown.clone(),
         };
@@ -270,6 +273,6 @@ impl Parts {
             Policies::None | Policies::Unusable(_) => None,
         });
         self.metrics.cached_sessions_are(self.replica.sessions().len());
-        self.trail.note_gauges();
+        self.writer.note_gauges();
     }
 }

@@ -26,7 +26,7 @@ pub enum Event<'a> {
     Checkpoint {
         /// As in `started`.
         key: Text<'a>,
-        /// Ed25519 (RFC 8032) over the chain, this record's place and `prev`: 64 bytes, in base64.
+        /// Ed25519 (RFC 8032) over the chain, this record's place, time and `prev`: 64 bytes, in base64.
         signature: Text<'a>,
     },
     /// A replica stopped in order. What follows, if anything, is a `started`.

@@ -13,10 +13,12 @@ pub mod conformance;
 mod digest;
 mod error;
 mod event;
+mod export;
 mod filter;
 mod journal;
 mod keeper;
 mod key;
+mod memory_source;
 mod observer;
 mod options;
 mod queue;
@@ -27,7 +29,11 @@ mod space;
 mod subscription;
 mod ticket;
 mod trail;
+mod verify;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::chain::{Chainer, Head};
 pub use self::digest::{Digest, ParseDigestError};
@@ -36,9 +42,11 @@ pub use self::event::{
     Acted, AppliedEffect, Asked, Decided, Delegation, Event, EventKind, Policy, Presented, SessionFacts, State,
     StateRef, StepUpAsked, Trace,
 };
+pub use self::export::{ExportError, ExportFormat};
 pub use self::filter::RecordFilter;
 pub use self::journal::{Cursor, JournalSource, Segments};
 pub use self::key::{ParseKeyError, SigningKey, VerifyingKey};
+pub use self::memory_source::MemorySource;
 pub use self::observer::{Commit, NoObserver, Observer};
 pub use self::options::{Clock, Identity, JournalOptions, Keep, TrailOptions};
 pub use self::record::{ChainId, Record, RecordError, Sealed};
@@ -47,3 +55,4 @@ pub use self::source::{ChainExtent, Found, Order, Place, RecordSource, SourceErr
 pub use self::subscription::{Subscription, Tailed};
 pub use self::ticket::Ticket;
 pub use self::trail::{Trail, TrailStatus, TrailThread};
+pub use self::verify::{Bad, ChainEnd, Flaw, Report, Trust, Verifier, verify};

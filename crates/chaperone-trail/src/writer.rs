@@ -45,6 +45,15 @@ pub(crate) struct Signing {
     pub since: Instant,
 }
 
+/// What became of a batch that could not be made durable at first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Recovered {
+    /// It was taken back.
+    Rewound,
+    /// It is in the chain after all.
+    Kept,
+}
+
 /// A batch while it is made.
 #[derive(Default)]
 pub(crate) struct Draft {
@@ -65,7 +74,7 @@ impl Writer {
             version: identity.version.as_str().into(),
             key: self.shared.key.to_string().into(),
         };
-        self.add_own(&started)?;
+        self.add_own((self.clock)(), &started)?;
         self.commit()
     }
 
@@ -82,10 +91,8 @@ impl Writer {
             match written {
                 Ok(()) => self.shared.settlement.settle(batch.through, true),
                 Err(error) => {
-                    if !self.fail(&error) {
-                        return false;
-                    }
-                    if wake == Wake::Stop {
+                    let Some(recovered) = self.fail(&error) else { return false };
+                    if wake == Wake::Stop && recovered == Recovered::Rewound {
                         // What waited is lost to those who waited, who know it; the chain can still end in order.
                         return self.write(&Batch::default(), true).is_ok();
                     }
@@ -104,8 +111,9 @@ impl Writer {
             self.add(at, body)?;
         }
         if stop {
-            self.sign(Claim::Stop)?;
-            self.add_own(&Event::Stopped)?;
+            let at = self.sign(Claim::Stop)?;
+            // At the time that was signed: a stop says nothing that is not vouched for.
+            self.add_own(at, &Event::Stopped)?;
         } else if self.signing.is_due() {
             self.sign(Claim::Checkpoint)?;
         }
@@ -113,17 +121,17 @@ impl Writer {
         if stop { self.keeper.close() } else { Ok(()) }
     }
 
-    fn sign(&mut self, claim: Claim) -> Result<(), TrailError> {
-        let checkpoint = checkpoint::sign(&self.key, claim, self.chainer.chain(), self.chainer.head());
-        self.add_own(&checkpoint)?;
+    fn sign(&mut self, claim: Claim) -> Result<Timestamp, TrailError> {
+        let at = (self.clock)();
+        let checkpoint = checkpoint::sign(&self.key, claim, self.chainer.chain(), self.chainer.head(), at);
+        self.add_own(at, &checkpoint)?;
         self.signing.records = 0;
-        Ok(())
+        Ok(at)
     }
 
-    fn add_own(&mut self, event: &Event<'_>) -> Result<(), TrailError> {
+    fn add_own(&mut self, at: Timestamp, event: &Event<'_>) -> Result<(), TrailError> {
         let mut body = std::mem::take(&mut self.draft.body);
         body.clear();
-        let at = (self.clock)();
         body::encode(&mut body, at, event).map_err(TrailError::Encode)?;
         let added = self.add(at, &body);
         self.draft.body = body;
@@ -159,8 +167,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the trail until writing is possible again. Tells whether it is.
-    fn fail(&mut self, error: &TrailError) -> bool {
+    /// Closes the trail until writing is possible again; nothing when it is to stop and still cannot write.
+    fn fail(&mut self, error: &TrailError) -> Option<Recovered> {
         self.shared.fail();
         self.observer.failed(error);
         let mut rest = REST.0;
@@ -170,11 +178,11 @@ impl Writer {
             match self.keeper.recover() {
                 Ok(head) => {
                     self.resume(head);
-                    return true;
+                    return Some(if head.is_some() { Recovered::Rewound } else { Recovered::Kept });
                 }
                 Err(error) if stopping => {
                     self.observer.failed(&error);
-                    return false;
+                    return None;
                 }
                 Err(_) => {}
             }

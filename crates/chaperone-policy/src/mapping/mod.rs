@@ -12,12 +12,14 @@ mod path_template;
 mod plan;
 mod query;
 mod reading;
+mod recording;
 mod route;
 mod shadow;
 mod template;
 
 pub use answer::{Facts, HeaderMutation, Mutations, OnFailure};
 pub use http::{Connection, Headers, HttpRequest};
+pub use recording::Recorded;
 
 use std::sync::Arc;
 
@@ -25,10 +27,12 @@ use self::credential::Source;
 use self::generic::{Generic, GenericAction};
 use self::plan::AnswerPlan;
 use self::reading::View;
+use self::recording::Recording;
 use self::route::{RouteTable, Target};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::shape::Shapes;
+use crate::value::EntityRef;
 
 /// The header that presents a session where a mapping does not say otherwise.
 const DEFAULT_HEADER: &str = "x-chaperone-session";
@@ -44,6 +48,7 @@ pub struct Mapping {
     generic: Generic,
     /// What to change in requests that no route matches.
     unmatched: Arc<AnswerPlan>,
+    recording: Recording,
 }
 
 /// What a request presents as its session.
@@ -129,7 +134,14 @@ impl Mapping {
             routes: RouteTable::default(),
             generic: Generic::new(shapes),
             unmatched: Arc::default(),
+            recording: Recording::default(),
         }
+    }
+
+    /// In which form an attribute of a request is recorded: as `[trail]` says; kept where it says nothing, but for what comes from a header,
+    /// and the query of a request that no route matches, which are dropped.
+    pub fn recorded(&self, action: &EntityRef, attribute: &str) -> Recorded {
+        self.recording.of(action, attribute)
     }
 
     /// Notes which attributes are read by any policy, so that others need not be made. Until then, all count as read.

@@ -18,6 +18,7 @@ mod memories;
 pub mod policies;
 pub mod sessions;
 pub mod status;
+pub mod trail;
 mod unary;
 mod watch;
 mod wire;

@@ -3,6 +3,7 @@
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::Problem;
 use chaperone_store::StoreError;
+use chaperone_trail::SourceError;
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -47,6 +48,7 @@ impl From<AdminError> for Status {
             AdminError::TrailUnavailable => with_reason(Code::Unavailable, "trail_unavailable", message),
             AdminError::NotRecorded { .. } => with_reason(Code::DataLoss, "act_not_recorded", message),
             AdminError::Store(error) => store_status(&error),
+            AdminError::Trail(error) => trail_status(&error),
         }
     }
 }
@@ -74,6 +76,14 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(error = error as &dyn std::error::Error, "the store holds what this program cannot use");
             with_reason(Code::Internal, "internal", "the store holds what this program cannot use".into())
         }
+    }
+}
+
+fn trail_status(error: &SourceError) -> Status {
+    tracing::error!(error = error as &dyn std::error::Error, "the trail was not read");
+    match error {
+        SourceError::Unavailable(_) => with_reason(Code::Unavailable, "trail_unavailable", error.to_string()),
+        SourceError::Damaged { .. } => with_reason(Code::DataLoss, "trail_damaged", error.to_string()),
     }
 }
 

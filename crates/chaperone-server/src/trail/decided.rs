@@ -3,19 +3,23 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use chaperone_policy::{Bundle, Change, Effect, Presenter, Request, Session};
+use chaperone_policy::{Change, Effect, Presenter, Session};
 use chaperone_trail::{
-    AppliedEffect, Asked, Decided, Delegation, Digest, Event, Policy, Presented, SessionFacts, StepUpAsked, Trace,
+    AppliedEffect, Decided, Delegation, Digest, Event, Policy, Presented, SessionFacts, StepUpAsked, Trace,
 };
 
+use super::redaction::{self, RedactionKey};
 use crate::effect_text::effect_text;
 use crate::pdp::Answer;
 use crate::recorder::Subject;
 use crate::telemetry::ParentContext;
 
 /// What is recorded of a decision. It borrows nearly everything: most of it is written to the journal's buffer and nowhere else.
-pub(super) fn decided<'a>(answer: &'a Answer, subject: &'a Subject<'_>) -> Event<'a> {
+pub(super) fn decided<'a>(answer: &'a Answer, subject: &'a Subject<'_>, key: &RedactionKey) -> Event<'a> {
     let decision = &answer.decision;
+    let mut redacted = Vec::new();
+    let requests = subject.requests.iter();
+    let actions = requests.map(|request| redaction::asked(request, subject.bundle, key, &mut redacted)).collect();
     Event::Decision(Box::new(Decided {
         id: answer.id,
         protocol: subject.protocol.as_str().into(),
@@ -25,7 +29,7 @@ pub(super) fn decided<'a>(answer: &'a Answer, subject: &'a Subject<'_>) -> Event
         session: answer.session.as_deref().map(|session| facts(session, &answer.ancestors)),
         principal: answer.principal.as_ref().map(Cow::Borrowed),
         presenter: presented(&subject.presenter),
-        actions: subject.requests.iter().map(|request| asked(request, subject.bundle)).collect(),
+        actions,
         policies: decision
             .policies
             .iter()
@@ -34,7 +38,7 @@ pub(super) fn decided<'a>(answer: &'a Answer, subject: &'a Subject<'_>) -> Event
                 failure: policy.failure.map(|failure| failure.as_str().into()),
             })
             .collect(),
-        effects: decision.effects.iter().map(applied).collect(),
+        effects: decision.effects.iter().map(|effect| redaction::effect(effect, &redacted)).collect(),
         step_ups: answer
             .challenge
             .iter()
@@ -86,13 +90,5 @@ fn presented<'a>(presenter: &'a Presenter<'_>) -> Presented<'a> {
     Presented {
         spiffe_id: presenter.spiffe_id.as_deref().map(Cow::Borrowed),
         certificate_sha256: presenter.certificate_sha256.map(Digest::from_bytes),
-    }
-}
-
-fn asked<'a>(request: &'a Request, bundle: &'a Bundle) -> Asked<'a> {
-    Asked {
-        action: Cow::Borrowed(&request.action),
-        resource: Cow::Borrowed(&request.resource),
-        attributes: bundle.attributes(request).map(|(name, value)| (name.into(), value)).collect(),
     }
 }

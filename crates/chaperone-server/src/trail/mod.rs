@@ -3,6 +3,7 @@
 pub mod acts;
 mod decided;
 mod observer;
+mod redaction;
 mod retention;
 mod shipper;
 mod store_sink;
@@ -11,7 +12,8 @@ pub mod testing;
 mod writer;
 
 pub use self::observer::WriterState;
+pub use self::redaction::{RedactionKey, RedactionKeyError};
 pub use self::retention::{Kept, Retention};
 pub use self::shipper::Shipper;
 pub use self::store_sink::StoreSink;
-pub use self::writer::{NotRecorded, Receipt, TrailWriter};
+pub use self::writer::{NotRecorded, Receipt, TrailWriter, WriterOptions};

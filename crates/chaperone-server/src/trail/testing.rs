@@ -9,7 +9,7 @@ use chaperone_trail::{
 };
 use uuid::Uuid;
 
-use super::{TrailWriter, WriterState};
+use super::{RedactionKey, TrailWriter, WriterOptions, WriterState};
 use crate::telemetry::Metrics;
 
 /// What becomes of batches.
@@ -53,7 +53,9 @@ impl Hand {
         let chain = ChainId::new(Uuid::from_u128(1));
         let now = Timestamp::from_micros(1_800_000_000_000_000);
         let (trail, thread) = Trail::start(options, identity, key, chain, Arc::new(move || now)).expect("it starts");
-        (TrailWriter::new(trail, state, Arc::clone(metrics), true, u64::MAX), thread)
+        let redaction_key = RedactionKey::new(&[1; 32]);
+        let options = WriterOptions { is_awaited: true, quota_bytes: u64::MAX, redaction_key };
+        (TrailWriter::new(trail, state, Arc::clone(metrics), options), thread)
     }
 
     /// What becomes of batches from now on.

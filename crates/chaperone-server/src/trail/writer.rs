@@ -10,6 +10,7 @@ use chaperone_trail::{AppendError, Event, Ticket, Trail};
 
 use super::decided;
 use super::observer::WriterState;
+use super::redaction::RedactionKey;
 use crate::no_decision::NoDecision;
 use crate::pdp::Answer;
 use crate::recorder::{Refused, Subject};
@@ -27,12 +28,20 @@ struct Chain {
     trail: Trail,
     state: WriterState,
     metrics: Arc<Metrics>,
-    /// Whether answers wait until their records are safe.
-    is_awaited: bool,
-    /// Bytes that the journal may take.
-    quota_bytes: u64,
+    options: WriterOptions,
     /// Whether the last record found no room within the quota.
     is_over_quota: AtomicBool,
+}
+
+/// How records are written.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// Whether answers wait until their records are safe; else only until they are queued.
+    pub is_awaited: bool,
+    /// Bytes that the journal may take.
+    pub quota_bytes: u64,
+    /// For attributes that are recorded as a hash.
+    pub redaction_key: RedactionKey,
 }
 
 /// How much room there must be for records to be begun again, in bytes.
@@ -87,10 +96,10 @@ impl TrailWriter {
         Self(None)
     }
 
-    /// To this chain. When `is_awaited`, answers wait until their records are safe, else only until they are queued.
-    pub fn new(trail: Trail, state: WriterState, metrics: Arc<Metrics>, is_awaited: bool, quota_bytes: u64) -> Self {
+    /// To this chain.
+    pub fn new(trail: Trail, state: WriterState, metrics: Arc<Metrics>, options: WriterOptions) -> Self {
         let is_over_quota = AtomicBool::new(false);
-        Self(Some(Arc::new(Chain { trail, state, metrics, is_awaited, quota_bytes, is_over_quota })))
+        Self(Some(Arc::new(Chain { trail, state, metrics, options, is_over_quota })))
     }
 
     /// Whether no records are made.
@@ -109,7 +118,7 @@ impl TrailWriter {
     /// When there is no record of it.
     pub fn decided(&self, answer: &Answer, subject: &Subject<'_>) -> Result<Receipt, NotRecorded> {
         let Some(chain) = &self.0 else { return Ok(Receipt::default()) };
-        chain.append(answer.at, &decided::decided(answer, subject))
+        chain.append(answer.at, &decided::decided(answer, subject, &chain.options.redaction_key))
     }
 
     /// Appends that there was no decision. Nobody waits for that, and where there is no record of it, that is counted.
@@ -196,13 +205,13 @@ impl Chain {
             if *error == AppendError::QuotaReached && !self.is_over_quota.swap(true, Ordering::Relaxed) {
                 self.metrics.trail().failed("write");
                 tracing::error!(
-                    quota_bytes = self.quota_bytes,
+                    quota_bytes = self.options.quota_bytes,
                     "the journal has reached its quota; nothing is decided until records were shipped or dropped"
                 );
             }
         })?;
         self.metrics.trail().appended(event.kind());
-        Ok(Receipt(self.is_awaited.then_some(ticket)))
+        Ok(Receipt(self.options.is_awaited.then_some(ticket)))
     }
 
     /// Whether there was no room, and is none yet.
@@ -210,7 +219,7 @@ impl Chain {
         if !self.is_over_quota.load(Ordering::Relaxed) {
             return false;
         }
-        let has_room = self.trail.status().journal_bytes.saturating_add(QUOTA_ROOM) <= self.quota_bytes;
+        let has_room = self.trail.status().journal_bytes.saturating_add(QUOTA_ROOM) <= self.options.quota_bytes;
         if has_room && self.is_over_quota.swap(false, Ordering::Relaxed) {
             tracing::info!("the journal has room again");
         }

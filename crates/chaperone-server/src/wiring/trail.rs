@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{ServeConfig, TrailAck, TrailDir};
 use crate::telemetry::Metrics;
-use crate::trail::{Kept, Retention, Shipper, StoreSink, TrailWriter, WriterState};
+use crate::trail::{Kept, RedactionKey, Retention, Shipper, StoreSink, TrailWriter, WriterOptions, WriterState};
 
 /// The signing key's file in the journal's directory, where none is configured.
 const SIGNING_KEY: &str = "signing-key.pem";
+/// The redaction key's file there.
+const REDACTION_KEY: &str = "redaction-key";
 /// How long the last records may take to be written, whatever the configuration says.
 const FINISH_MIN: Duration = Duration::from_secs(2);
 
@@ -63,6 +65,7 @@ pub(super) async fn open(
     let state = WriterState::new(Arc::clone(metrics));
     let (directory, temporary) = directory(config)?;
     let key = signing_key(config, &directory)?;
+    let redaction_key = redaction_key(config, &directory, clock)?;
     let keep = match (trail.ack, &store) {
         (TrailAck::Store, Some(store)) => Keep::Sink(Box::new(StoreSink {
             store: Arc::clone(store),
@@ -115,7 +118,8 @@ pub(super) async fn open(
         (None, None) => None,
     };
     let is_awaited = trail.ack != TrailAck::Enqueued;
-    let writer = TrailWriter::new(chain, state, Arc::clone(metrics), is_awaited, trail.quota_bytes);
+    let options = WriterOptions { is_awaited, quota_bytes: trail.quota_bytes, redaction_key };
+    let writer = TrailWriter::new(chain, state, Arc::clone(metrics), options);
     let tasks = Tasks { thread, shipper, stop_shipper, retention, _temporary: temporary };
     Ok(OpenTrail { writer, records, tasks: Some(tasks) })
 }
@@ -134,15 +138,33 @@ fn directory(config: &ServeConfig) -> anyhow::Result<(PathBuf, Option<TempDir>)>
 }
 
 fn signing_key(config: &ServeConfig, directory: &Path) -> anyhow::Result<SigningKey> {
-    if let Some(path) = &config.trail.signing_key_file {
-        return SigningKey::load(path).context("--trail-signing-key-file");
+    match &config.trail.signing_key_file {
+        Some(path) => SigningKey::load(path).context("--trail-signing-key-file"),
+        None => SigningKey::load_or_create(&made_in(directory)?.join(SIGNING_KEY)).with_context(|| advice(directory)),
     }
-    let advice = || {
-        let directory = directory.display();
-        format!("the trail's directory `{directory}` cannot be used; --trail-dir names another, which must be writable")
-    };
-    std::fs::create_dir_all(directory).with_context(advice)?;
-    SigningKey::load_or_create(&directory.join(SIGNING_KEY)).with_context(advice)
+}
+
+fn redaction_key(config: &ServeConfig, directory: &Path, clock: &Clock) -> anyhow::Result<RedactionKey> {
+    match &config.trail.redaction_key_file {
+        Some(path) => RedactionKey::load(path).context("--trail-redaction-key-file"),
+        None => RedactionKey::load_or_create(&made_in(directory)?.join(REDACTION_KEY), clock.random_32())
+            .with_context(|| advice(directory)),
+    }
+}
+
+/// The directory, which is made for its owner alone when it is not there.
+fn made_in(directory: &Path) -> anyhow::Result<&Path> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).with_context(|| advice(directory))?;
+    Ok(directory)
+}
+
+fn advice(directory: &Path) -> String {
+    let directory = directory.display();
+    format!("the trail's directory `{directory}` cannot be used; --trail-dir names another, which must be writable")
 }
 
 impl OpenTrail {

@@ -17,7 +17,12 @@ use chaperone_policy::Timestamp;
 
 pub use self::cursor::Cursor;
 pub(crate) use self::disk::{Disk, DiskFile, SystemDisk};
-use self::frame::{FRAME_BYTES, Footer, HEADER_BYTES, Header};
+use self::frame::{FRAME_BYTES, HEADER_BYTES};
+pub(crate) use self::frame::{Footer, Header};
+#[cfg(test)]
+pub(crate) use self::frame::{TimeRange, encode as encode_frame};
+#[cfg(test)]
+pub(crate) use self::scan::{Scan, scan};
 pub use self::segments::Segments;
 use self::segments::{Segment, file_name, io_error, look};
 pub use self::source::JournalSource;

@@ -1,7 +1,6 @@
 //! A segment read from its first byte to its last: what it holds, and whether it may be trusted.
 
 use crate::chain::{Follower, Head};
-use crate::record::ChainId;
 
 use super::frame::{self, FOOTER_BYTES, Footer, FrameError, FrameReader, HEADER_BYTES, Header, Item, TimeRange};
 
@@ -103,15 +102,4 @@ fn was_durable(bytes: &[u8], offset: u64) -> bool {
         patience -= cost;
     }
     false
-}
-
-impl Scan {
-    pub fn chain(&self) -> ChainId {
-        self.header.chain
-    }
-
-    /// Its first place.
-    pub fn first(&self) -> u64 {
-        self.header.before.seq + 1
-    }
 }

@@ -4,6 +4,7 @@ mod action;
 mod answer;
 mod names;
 mod reader;
+mod recording;
 mod route;
 
 use std::collections::HashMap;
@@ -47,7 +48,7 @@ pub(super) fn parse(text: &str, shapes: Option<&Shapes>) -> Result<Mapping, Vec<
 }
 
 fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
-    reader.known_keys(root, "a mapping", &["session", "principal", "http", "on_allow", "route"]);
+    reader.known_keys(root, "a mapping", &["session", "principal", "http", "on_allow", "trail", "route"]);
     let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
     if let Some(node) = root.get("session") {
         session(reader, node, &mut mapping);
@@ -57,6 +58,9 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
     }
     if let Some(semicolons) = flag(reader, root.get("http"), "[http]", "semicolons") {
         mapping.semicolons = semicolons;
+    }
+    if let Some(node) = root.get("trail") {
+        mapping.recording = recording::read(reader, node, shapes);
     }
     let stripped = if mapping.strip { mapping.sources.clone() } else { Vec::new() };
     let base = match root.get("on_allow") {
@@ -73,7 +77,9 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
         nodes.into_iter().take(ROUTES_MAX).filter_map(|node| route::read(reader, node, &context)).collect();
     unique_names(reader, &drafts);
     shadows(reader, &drafts);
-    mapping.routes = RouteTable::new(drafts.into_iter().filter_map(Draft::finish).collect::<Vec<Route>>());
+    let routes: Vec<Route> = drafts.into_iter().filter_map(Draft::finish).collect();
+    mapping.recording.note_routes(&routes);
+    mapping.routes = RouteTable::new(routes);
     mapping.unmatched = Arc::new(base.plan());
     mapping
 }
