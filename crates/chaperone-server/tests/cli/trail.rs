@@ -64,7 +64,7 @@ fn show_tells_everything_about_a_decision_and_what_followed() {
         "there was none",
         "412 µs",
         "4bf92f3577b34da6a3ce929d0e0e4736",
-        "record        9 of chain",
+        "  9 of chain 0198c0de",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
