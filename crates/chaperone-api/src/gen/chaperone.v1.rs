@@ -4850,7 +4850,7 @@ pub struct TrailFault {
     /// Its place.
     #[prost(uint64, tag = "1")]
     pub seq: u64,
-    /// A stable code: `malformed`, `misplaced`, `wrong_chain`, `gap`, `order`, `hash`, `no_start`, `after_stop`, `unsigned_stop`,
+    /// A stable code: `malformed`, `misplaced`, `wrong_chain`, `gap`, `order`, `hash`, `rewritten`, `no_start`, `after_stop`, `unsigned_stop`,
     /// `signature`, `unknown_key`; `unsigned` where keys were given and no checkpoint vouches for any record.
     #[prost(string, tag = "2")]
     pub code: ::prost::alloc::string::String,

@@ -64,15 +64,26 @@ struct Dated {
     at: Timestamp,
 }
 
+/// How far shipping is.
+#[derive(Debug)]
+struct Progress {
+    /// How long to wait after the next failure.
+    pause: Duration,
+    /// When the oldest record happened that is not in the store, where one is known.
+    oldest: Option<Timestamp>,
+}
+
 impl Shipper {
     /// Ships what the journal has and gets, until `stop` is cancelled and nothing is left; forgets in the journal what is in the store.
     pub async fn run(self, stop: CancellationToken) {
-        let mut pause = RETRY.0;
+        let mut progress = Progress { pause: RETRY.0, oldest: None };
         loop {
-            let error = match self.ship(&stop, &mut pause).await {
+            let error = match self.ship(&stop, &mut progress).await {
                 Ok(()) => return,
                 Err(error) => error,
             };
+            let pause = progress.pause;
+            self.note_lag(&progress);
             self.metrics.trail().failed("ship");
             if self.is_final(&error, pause) {
                 return;
@@ -82,7 +93,7 @@ impl Shipper {
                 () = stop.cancelled() => if !self.may_go_on_after(pause) { return },
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(RETRY.1);
+            progress.pause = (pause * 2).min(RETRY.1);
         }
     }
 
@@ -108,7 +119,7 @@ impl Shipper {
         pause == RETRY.0
     }
 
-    async fn ship(&self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), ShipError> {
+    async fn ship(&self, stop: &CancellationToken, progress: &mut Progress) -> Result<(), ShipError> {
         let chain = self.segments.chain();
         let stored = self.store.trail_position(chain).await;
         let stored = stored.map_err(|error| ShipError::Store(error.into()))?;
@@ -118,8 +129,9 @@ impl Shipper {
             let is_last = stop.is_cancelled();
             let batch;
             (cursor, batch) = read(cursor).await?;
-            let Some(first) = batch.first() else {
-                self.metrics.trail().lag_is(Duration::ZERO);
+            progress.oldest = batch.first().and_then(happened_at);
+            self.note_lag(progress);
+            if batch.is_empty() {
                 if is_last {
                     return Ok(());
                 }
@@ -128,13 +140,12 @@ impl Shipper {
                     () = tokio::time::sleep(IDLE_PAUSE) => {}
                 }
                 continue;
-            };
-            self.note_lag(first);
+            }
             let began = std::time::Instant::now();
             match self.store.append_trail(chain, &self.replica, &batch).await {
                 Ok(next) => {
                     self.metrics.trail().shipped(batch.len() as u64, began.elapsed());
-                    *pause = RETRY.0;
+                    progress.pause = RETRY.0;
                     self.forget(next.saturating_sub(1)).await;
                 }
                 Err(StoreTrailError::Gap { next, .. }) => cursor = self.cursor(next)?,
@@ -152,9 +163,8 @@ impl Shipper {
         }
     }
 
-    fn note_lag(&self, oldest: &Sealed) {
-        let lag =
-            serde_json::from_slice(&oldest.bytes).map_or(Duration::ZERO, |Dated { at }| self.clock.now().since(at));
+    fn note_lag(&self, progress: &Progress) {
+        let lag = progress.oldest.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest));
         self.metrics.trail().lag_is(lag);
     }
 
@@ -168,6 +178,10 @@ impl Shipper {
             tracing::warn!(error, "a file of the journal whose records are in the store could not be removed");
         }
     }
+}
+
+fn happened_at(record: &Sealed) -> Option<Timestamp> {
+    serde_json::from_slice(&record.bytes).ok().map(|Dated { at }| at)
 }
 
 /// The next records of the journal.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chaperone_trail::{ChainId, Flaw, RecordSource, Report, Trust, Verifier};
+use chaperone_trail::{ChainId, Flaw, RecordSource, Report, SourceError, Trust, Verifier};
 
 use super::{BATCH, Segment, Stretch};
 use crate::admin::AdminError;
@@ -28,6 +28,10 @@ struct Current {
     segment: Segment,
     next: u64,
     verifier: Verifier,
+    /// How many records are read at once.
+    limit: u32,
+    /// What cannot be read.
+    damaged: Option<Fault>,
 }
 
 /// A step of a proof.
@@ -137,7 +141,7 @@ impl Verification {
                     return Ok(Some(Step::Done(std::mem::take(&mut self.proof))));
                 };
                 let verifier = Verifier::new(self.trust.clone());
-                self.current = Some(Current { segment, next: segment.from, verifier });
+                self.current = Some(Current { segment, next: segment.from, verifier, limit: BATCH, damaged: None });
                 continue;
             };
             let read = current.read(&*self.source).await?;
@@ -171,7 +175,19 @@ impl Current {
         if self.next > self.segment.to {
             return Ok(read);
         }
-        let batch = source.records(self.segment.chain, self.next, BATCH).await?;
+        let batch = match source.records(self.segment.chain, self.next, self.limit).await {
+            Ok(batch) => batch,
+            // Which of them it is, is found one by one.
+            Err(SourceError::Damaged { .. }) if self.limit > 1 => {
+                self.limit = 1;
+                return Ok(Read { goes_on: true, ..read });
+            }
+            Err(error @ SourceError::Damaged { .. }) => {
+                self.damaged = Some(Fault { seq: self.next, code: "malformed", message: error.to_string() });
+                return Ok(read);
+            }
+            Err(error) => return Err(error.into()),
+        };
         for sealed in batch.into_iter().take_while(|sealed| sealed.seq <= self.segment.to) {
             // The first one must be where the stretch begins; after that the verifier sees gaps by itself.
             if self.next == self.segment.from && sealed.seq != self.next {
@@ -189,7 +205,9 @@ impl Current {
 
     fn finish(self, trust: &Trust) -> ChainProof {
         let mut proof = ChainProof::new(self.segment.chain, self.verifier.finish(), trust);
-        if proof.report.bad.is_none() && (self.next <= self.segment.to || self.segment.to < self.segment.from) {
+        if self.damaged.is_some() {
+            proof.fault = self.damaged;
+        } else if proof.report.bad.is_none() && (self.next <= self.segment.to || self.segment.to < self.segment.from) {
             let message = format!("records are missing: the stretch goes on to record {}", self.segment.to);
             proof.fault = Some(Fault { seq: self.next, code: "gap", message });
         }
@@ -205,6 +223,7 @@ fn code(flaw: &Flaw) -> &'static str {
         Flaw::Gap { .. } => "gap",
         Flaw::Order { .. } => "order",
         Flaw::Hash => "hash",
+        Flaw::Rewritten => "rewritten",
         Flaw::NoStart => "no_start",
         Flaw::AfterStop => "after_stop",
         Flaw::UnsignedStop => "unsigned_stop",

@@ -237,3 +237,103 @@ async fn chains_are_listed_with_their_keys() {
     assert_eq!((second.chains[0].last_seq, second.chains[0].replica.as_str()), (21, "pdp-1"));
     assert!(second.chains[0].key.starts_with("A6EH") && second.next_page_token.is_empty());
 }
+
+/// The story's key names itself in it, and signs nothing.
+const KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+
+async fn verified(api: &TrailApi, request: api::TrailServiceVerifyRequest) -> api::TrailVerifyReport {
+    use api::trail_service_verify_response::Step;
+    let steps = api.verify(Request::new(request)).await.expect("it is verified").into_inner();
+    let mut steps: Vec<Step> = steps.map(|step| step.expect("a step").step.expect("a step")).collect().await;
+    let Some(Step::Report(report)) = steps.pop() else { panic!("no report: {steps:?}") };
+    assert!(steps.iter().all(|step| matches!(step, Step::Progress(_))));
+    report
+}
+
+fn fault(report: &api::TrailVerifyReport) -> (&str, u64) {
+    let fault = report.chains[0].fault.as_ref().expect("a fault");
+    assert!(!report.valid);
+    (&fault.code, fault.seq)
+}
+
+#[tokio::test]
+async fn trail_that_nobody_touched_is_proved_and_its_end_is_told() {
+    let (api, ..) = api(story());
+    let report = verified(&api, api::TrailServiceVerifyRequest::default()).await;
+    let chain = &report.chains[0];
+    assert_eq!((report.valid, report.record_count, chain.first_seq, chain.last_seq), (true, 21, 1, 21));
+    assert_eq!(chain.last_digest, story()[20].digest().to_string());
+    assert_eq!((chain.signed_seq, chain.unsigned_count, chain.stopped), (0, 21, false));
+}
+
+#[tokio::test]
+async fn first_record_that_was_changed_removed_or_put_elsewhere_is_named() {
+    let whole = || api::TrailServiceVerifyRequest::default();
+    let change = |at: usize, from: &str, to: &str| {
+        let mut records = story();
+        let text = String::from_utf8(records[at].bytes.clone()).expect("UTF-8");
+        assert!(text.contains(from), "{text}");
+        records[at].bytes = text.replace(from, to).into_bytes();
+        api(records).0
+    };
+    // The change itself cannot be seen in the record, but in what follows it.
+    let changed = change(8, "\"deny\"", "\"allow\"");
+    assert_eq!(fault(&verified(&changed, whole()).await), ("hash", 10));
+    assert_eq!(fault(&verified(&change(8, "{\"chain\"", "\"chain\""), whole()).await), ("malformed", 9));
+    assert_eq!(fault(&verified(&change(8, "\"seq\":9", "\"seq\":8"), whole()).await), ("misplaced", 9));
+
+    let (removed, source, _) = api(story());
+    source.remove(story()[0].chain, 9);
+    assert_eq!(fault(&verified(&removed, whole()).await), ("gap", 9));
+    let (swapped, source, _) = api(story());
+    let records = story();
+    source.push(Sealed { bytes: records[9].bytes.clone(), ..records[8].clone() });
+    source.push(Sealed { bytes: records[8].bytes.clone(), ..records[9].clone() });
+    assert_eq!(fault(&verified(&swapped, whole()).await), ("misplaced", 9));
+}
+
+#[tokio::test]
+async fn stretch_that_is_not_there_whole_is_at_fault() {
+    let (api, source, _) = api(story());
+    let chain_id = story()[0].chain.to_string();
+    let places = |from_seq, to_seq| {
+        let stretch = Some(api::TrailStretch { chain_id: chain_id.clone(), from_seq, to_seq, ..Default::default() });
+        api::TrailServiceVerifyRequest { stretch, ..Default::default() }
+    };
+    assert!(verified(&api, places(5, 21)).await.valid);
+    assert_eq!(fault(&verified(&api, places(5, 22)).await), ("gap", 22));
+    source.remove(story()[0].chain, 1);
+    assert_eq!(fault(&verified(&api, places(1, 4)).await), ("gap", 1));
+    // Retention may drop the oldest: what is kept is proved.
+    assert!(verified(&api, api::TrailServiceVerifyRequest::default()).await.valid);
+    source.remove(story()[0].chain, 10);
+    assert_eq!(fault(&verified(&api, places(5, 10)).await), ("gap", 10));
+}
+
+#[tokio::test]
+async fn key_that_signed_nothing_proves_nothing() {
+    let (api, ..) = api(story());
+    let keys = |key: &str| api::TrailServiceVerifyRequest { trusted_keys: vec![key.into()], ..Default::default() };
+    assert_eq!(fault(&verified(&api, keys(KEY)).await), ("unsigned", 1));
+    let other = KEY.replacen('A', "B", 1);
+    assert_eq!(fault(&verified(&api, keys(&other)).await), ("unknown_key", 1));
+    let status = api.verify(Request::new(keys("short"))).await.err().expect("it is refused");
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn progress_of_a_long_proof_is_told() {
+    let (api, source, _) = api(chain(1, 0..10_000, 0));
+    // What is kept of it begins in its midst, so it needs no start.
+    source.remove(ChainId::new(uuid::Uuid::from_u128(1)), 1);
+    let steps =
+        api.verify(Request::new(api::TrailServiceVerifyRequest::default())).await.expect("a proof").into_inner();
+    let counts: Vec<u64> = steps
+        .map(|step| match step.expect("a step").step.expect("a step") {
+            api::trail_service_verify_response::Step::Progress(progress) => progress.record_count,
+            api::trail_service_verify_response::Step::Report(report) => report.record_count,
+        })
+        .collect()
+        .await;
+    assert!(counts.len() >= 3 && counts.is_sorted() && counts.last() == Some(&9_999), "{counts:?}");
+}
