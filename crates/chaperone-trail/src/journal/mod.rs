@@ -26,6 +26,8 @@ pub(crate) use self::scan::{Scan, scan};
 pub use self::segments::Segments;
 use self::segments::{Segment, file_name, io_error, look};
 pub use self::source::JournalSource;
+#[cfg(test)]
+pub(crate) use self::source::needles_are_in;
 use crate::chain::Head;
 use crate::error::TrailError;
 use crate::options::JournalOptions;

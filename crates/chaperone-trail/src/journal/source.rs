@@ -205,3 +205,9 @@ impl Needles {
         self.0.iter().all(|needle| memchr::memmem::find(bytes, needle).is_some())
     }
 }
+
+/// Whether a record of these bytes would be read to see whether it matches.
+#[cfg(test)]
+pub(crate) fn needles_are_in(filter: &RecordFilter, bytes: &[u8]) -> bool {
+    Needles::of(filter).are_in(bytes)
+}
