@@ -90,14 +90,14 @@ impl Trail {
         new_chain: ChainId,
         clock: Clock,
     ) -> Result<(Self, TrailThread), TrailError> {
-        Self::start_on(Arc::new(SystemDisk), options, &identity, key, new_chain, clock)
+        Self::start_on(Arc::new(SystemDisk), options, identity, key, new_chain, clock)
     }
 
     /// As [`start`](Self::start), on a file system.
     pub(crate) fn start_on(
         disk: Arc<dyn Disk>,
         options: TrailOptions,
-        identity: &Identity,
+        identity: Identity,
         key: SigningKey,
         new_chain: ChainId,
         clock: Clock,

@@ -68,10 +68,10 @@ pub(crate) struct Draft {
 
 impl Writer {
     /// Writes `started`, durably.
-    pub fn begin(&mut self, identity: &Identity) -> Result<(), TrailError> {
+    pub fn begin(&mut self, identity: Identity) -> Result<(), TrailError> {
         let started = Event::Started {
-            replica: identity.replica.as_str().into(),
-            version: identity.version.as_str().into(),
+            replica: identity.replica.into(),
+            version: identity.version.into(),
             key: self.shared.key.to_string().into(),
         };
         self.add_own((self.clock)(), &started)?;

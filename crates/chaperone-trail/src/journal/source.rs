@@ -116,7 +116,7 @@ impl Search {
         let mut cursor = segments.unshipped(segment.first());
         loop {
             let seq = cursor.place();
-            let sealed = match cursor.next().map_err(|error| explain(chain, seq, error))? {
+            let sealed = match cursor.read().map_err(|error| explain(chain, seq, error))? {
                 Some(sealed) if sealed.seq <= segment.last() => sealed,
                 _ => return Ok(()),
             };

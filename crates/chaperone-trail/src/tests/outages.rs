@@ -39,7 +39,7 @@ fn listen(options: TrailOptions) -> (TrailOptions, Receiver<Told>) {
 }
 
 fn next(told: &Receiver<Told>) -> Told {
-    told.recv_timeout(Duration::from_secs(60)).unwrap()
+    told.recv_timeout(Duration::from_mins(1)).unwrap()
 }
 
 fn write(trail: &Trail, n: u64) -> Result<(), AppendError> {
@@ -52,7 +52,7 @@ fn outage(break_disk: impl Fn(&FaultyDisk), mend: impl Fn(&FaultyDisk)) {
     let disk = FaultyDisk::default();
     let (options, told) = listen(options(directory.path(), 4 << 10));
     let (trail, thread) =
-        Trail::start_on(Arc::new(disk.clone()), options, &identity(), key(1), chain(7), clock()).unwrap();
+        Trail::start_on(Arc::new(disk.clone()), options, identity(), key(1), chain(7), clock()).unwrap();
     let mut acknowledged = Vec::new();
     for round in 0..3 {
         for n in round * 10..round * 10 + 5 {
@@ -99,7 +99,7 @@ fn stop_that_is_not_durable_is_an_error() {
     let disk = FaultyDisk::default();
     let options = options(directory.path(), 4 << 10);
     let (trail, thread) =
-        Trail::start_on(Arc::new(disk.clone()), options, &identity(), key(1), chain(7), clock()).unwrap();
+        Trail::start_on(Arc::new(disk.clone()), options, identity(), key(1), chain(7), clock()).unwrap();
     write(&trail, 1).unwrap();
     disk.set_syncs_fail(true);
     assert!(matches!(thread.stop(), Err(TrailError::Unfinished)));
@@ -161,7 +161,9 @@ impl Sink for SlowSink {
     }
 }
 
-fn slow_sink() -> (SlowSink, Sender<Result<(), SinkError>>, Arc<Mutex<Vec<Sealed>>>) {
+type Answers = Sender<Result<(), SinkError>>;
+
+fn slow_sink() -> (SlowSink, Answers, Arc<Mutex<Vec<Sealed>>>) {
     let (sender, may) = channel();
     let taken = Arc::default();
     (SlowSink { may, taken: Arc::clone(&taken) }, sender, taken)

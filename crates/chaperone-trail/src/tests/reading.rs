@@ -32,12 +32,12 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 fn cursor_goes_on_where_it_was() {
     let (_directory, trail, thread) = journal(&[]);
     let mut cursor = trail.segments().unwrap().unshipped(1);
-    assert_eq!(cursor.next().unwrap().unwrap().seq, 1);
+    assert_eq!(cursor.read().unwrap().unwrap().seq, 1);
     for n in 0..60 {
-        assert_eq!(cursor.next().unwrap(), None);
+        assert_eq!(cursor.read().unwrap(), None);
         let ticket = trail.append(at(0), &note(n)).unwrap();
         durable(&trail, ticket).unwrap();
-        let record = cursor.next().unwrap().unwrap();
+        let record = cursor.read().unwrap().unwrap();
         assert_eq!((record.seq, notes(&[record])), (n + 2, vec![n]));
     }
     assert!(trail.segments().unwrap().remove_through(u64::MAX).unwrap() > 2);
@@ -53,13 +53,13 @@ fn segments_are_removed_when_all_of_them_was_shipped() {
     assert_eq!(segments.remove_through(3).unwrap(), 0);
     assert_eq!(segments.extent().map(|extent| (extent.first, extent.last)), Some((1, 61)));
     let mut behind = segments.unshipped(1);
-    assert_eq!(behind.next().unwrap().map(|record| record.seq), Some(1));
+    assert_eq!(behind.read().unwrap().map(|record| record.seq), Some(1));
     assert_eq!(segments.remove_through(30).unwrap(), 1);
     let first = segments.extent().unwrap().first;
     assert!((2..=30).contains(&first));
     // Somebody who is behind gets what is there.
     let mut late = segments.unshipped(1);
-    assert_eq!(late.next().unwrap().map(|record| record.seq), Some(first));
+    assert_eq!(late.read().unwrap().map(|record| record.seq), Some(first));
     assert!(segments.remove_through(u64::MAX).unwrap() > 0);
     let kept = segments.extent().unwrap();
     assert!(kept.first <= kept.last && kept.last == 61);
@@ -77,7 +77,7 @@ fn retention_drops_segments_that_are_old_enough() {
     assert!(segments.retain(at(10_000_040)).unwrap() > 0);
     let after = segments.extent().unwrap();
     assert!(after.first > before.first && after.last == before.last);
-    let oldest = segments.unshipped(1).next().unwrap().unwrap();
+    let oldest = segments.unshipped(1).read().unwrap().unwrap();
     assert!(Record::parse(&oldest.bytes).unwrap().at <= at(10_000_040));
     thread.stop().unwrap();
 }

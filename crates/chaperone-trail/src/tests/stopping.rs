@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::tempdir;
 
 use super::{at, chain, clock, durable, identity, key, note, notes, options, records, start};
+use crate::EventKind::{Act, Checkpoint, Started, Stopped};
 use crate::{
     ChainEnd, Event, EventKind, Record, Segments, SigningKey, Tailed, Trail, TrailError, TrailOptions, Trust, verify,
 };
@@ -27,7 +28,6 @@ fn chain_goes_on_after_a_restart() {
     }
     let records = records(directory.path());
     assert_eq!(notes(&records), [0, 1, 2]);
-    use EventKind::{Act, Checkpoint, Started, Stopped};
     let one = [Started, Act, Checkpoint, Stopped];
     assert_eq!(kinds(&records), one.repeat(3));
     let report = verify(&records, Trust::Keys([key(1).verifying_key()].into()));
@@ -61,11 +61,11 @@ fn journal_and_key_are_for_their_owner_alone() {
     assert!(!format!("{made:?}").contains(&fs::read_to_string(&path).unwrap()[30..60]));
     let (_, thread) = Trail::start(options(&directory, 4 << 10), identity(), made, chain(7), clock()).unwrap();
     thread.stop().unwrap();
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&directory), 0o700);
+    let permissions = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(permissions(&directory), 0o700);
     for file in fs::read_dir(&directory).unwrap() {
         let path = file.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{path:?}");
+        assert_eq!(permissions(&path), 0o600, "{path:?}");
     }
 }
 
@@ -96,7 +96,6 @@ fn chain_is_signed_after_some_records() {
         durable(&trail, ticket).unwrap();
     }
     thread.stop().unwrap();
-    use EventKind::{Act, Checkpoint, Started, Stopped};
     let expected = [Started, Act, Act, Checkpoint, Act, Act, Act, Checkpoint, Act, Checkpoint, Stopped];
     assert_eq!(kinds(&records(directory.path())), expected);
 }
@@ -108,11 +107,11 @@ fn quiet_chain_is_signed_after_some_time() {
     let options =
         TrailOptions { checkpoint_interval: std::time::Duration::from_millis(1), ..options(directory.path(), 1 << 20) };
     let (trail, thread) = Trail::start(options, identity(), key(1), chain(7), clock()).unwrap();
-    let mut tail = trail.subscribe();
+    let mut subscription = trail.subscribe();
     trail.append(at(0), &note(0)).unwrap();
     let signed = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
         loop {
-            match tail.next().await {
+            match subscription.next().await {
                 Some(Tailed::Record(record)) => {
                     if matches!(Record::parse(&record.bytes).unwrap().event, Event::Checkpoint { .. }) {
                         break true;
@@ -132,12 +131,12 @@ fn subscription_has_every_record_or_says_how_many_are_missing() {
     let directory = tempdir().unwrap();
     let (trail, thread) = start(directory.path());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut tail = trail.subscribe();
+    let mut subscription = trail.subscribe();
     let mut slow = trail.subscribe();
     for n in 0..5 {
         let ticket = trail.append(at(0), &note(n)).unwrap();
         durable(&trail, ticket).unwrap();
-        let Some(Tailed::Record(record)) = runtime.block_on(tail.next()) else { panic!("{n}") };
+        let Some(Tailed::Record(record)) = runtime.block_on(subscription.next()) else { panic!("{n}") };
         assert_eq!((record.seq, notes(&[(*record).clone()])), (n + 2, vec![n]));
     }
     let mut last = None;

@@ -84,7 +84,7 @@ proptest! {
     #[test]
     fn cut_off_end_is_told(count in 1..20_u64, cut in any::<prop::sample::Index>()) {
         let records = stopped(7, count, 1);
-        let left = &records[..cut.index(records.len() - 1) + 1];
+        let left = &records[..=cut.index(records.len() - 1)];
         let report = verify(left, trust());
         prop_assert_eq!(report.bad, None);
         prop_assert_eq!(report.end, ChainEnd::Open);
