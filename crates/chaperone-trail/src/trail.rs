@@ -64,7 +64,7 @@ pub struct TrailStatus {
     pub queue_bytes: usize,
     /// Whether writing fails just now.
     pub failing: bool,
-    /// How large the journal is, in bytes, with what waits; 0 with a sink.
+    /// How large the journal is, in bytes, with room for what waits; with a sink that room alone.
     pub journal_bytes: u64,
 }
 

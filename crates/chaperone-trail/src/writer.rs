@@ -84,7 +84,7 @@ impl Writer {
         let _end = End(Arc::clone(&self.shared));
         let mut batch = Batch::default();
         loop {
-            let due = (self.signing.records > 0).then(|| self.signing.since + self.signing.interval);
+            let due = self.signing.since.checked_add(self.signing.interval).filter(|_| self.signing.records > 0);
             let wake = self.shared.queue.take(&mut batch, due);
             let written = self.write(&batch, wake == Wake::Stop);
             self.shared.queue.written(&batch);
@@ -216,5 +216,6 @@ impl Drop for End {
         self.0.queue.stop();
         self.0.fail();
         self.0.settlement.settle(Ticket(u64::MAX), false);
+        self.0.subscribers.close();
     }
 }

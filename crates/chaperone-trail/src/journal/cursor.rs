@@ -38,6 +38,15 @@ impl Cursor {
     /// # Errors
     /// [`TrailError::Io`]; [`TrailError::Damaged`] with the file and the place in it.
     pub fn read(&mut self) -> Result<Option<Sealed>, TrailError> {
+        let read = self.advance();
+        if read.is_err() {
+            // Where the file stands is not known: the same error is told the next time, or none if it has gone.
+            self.open = None;
+        }
+        read
+    }
+
+    fn advance(&mut self) -> Result<Option<Sealed>, TrailError> {
         let next = self.next;
         let Some(open) = self.current()? else { return Ok(None) };
         loop {

@@ -148,7 +148,8 @@ fn subscription_has_every_record_or_says_how_many_are_missing() {
     let Some(Tailed::Record(record)) = runtime.block_on(slow.next()) else { panic!("nothing") };
     assert_eq!(record.seq, missed + 2);
     thread.stop().unwrap();
-    drop(trail);
+    while runtime.block_on(subscription.next()).is_some() {}
+    assert_eq!(runtime.block_on(trail.subscribe().next()), None);
 }
 
 #[test]
