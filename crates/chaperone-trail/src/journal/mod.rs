@@ -26,6 +26,8 @@ pub(crate) use self::scan::{Scan, scan};
 pub use self::segments::Segments;
 use self::segments::{Segment, file_name, io_error, look};
 pub use self::source::JournalSource;
+#[cfg(test)]
+pub(crate) use self::source::needles_are_in;
 use crate::chain::Head;
 use crate::error::TrailError;
 use crate::options::JournalOptions;
@@ -85,9 +87,14 @@ impl Journal {
             (None, Some(footer), Some(segment)) => Head { seq: segment.last(), digest: footer.digest },
             _ => Head::default(),
         };
+        // What was read may have been written, or named, without being durable.
+        disk.sync_directory(directory).map_err(|source| io_error("sync", directory, source))?;
         let live = match found.segments.last() {
             Some(segment) if !segment.sealed => Live::resume(&*disk, segment.clone(), durable, torn)?,
-            _ => {
+            last => {
+                if let Some(segment) = last {
+                    Live::resume(&*disk, segment.clone(), durable, 0)?;
+                }
                 let live = Live::create(&*disk, directory, Header { chain, before: durable })?;
                 found.segments.push(live.segment.clone());
                 live
@@ -235,14 +242,13 @@ impl Live {
         Ok(Self::new(file, Segment::new(path, header), header.before))
     }
 
-    /// Goes on with a segment that has no footer.
+    /// Goes on with a segment that is there, as it was read.
     fn resume(disk: &dyn Disk, segment: Segment, head: Head, torn: u64) -> Result<Self, TrailError> {
         let open = || {
             let mut file = disk.append(&segment.path)?;
             if torn > 0 {
                 file.truncate(segment.length)?;
             }
-            // What was read may have been written without being durable.
             file.sync()?;
             Ok(file)
         };
