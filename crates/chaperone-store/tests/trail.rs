@@ -1,6 +1,6 @@
 //! The trail in Postgres: what it finds, each record once, days that come and go.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
 
