@@ -1,8 +1,9 @@
 //! The trail in Postgres: what it finds, each record once, days that come and go.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chaperone_policy::Timestamp;
 use chaperone_store::test_postgres::TestPostgres;
@@ -22,8 +23,10 @@ async fn database() -> Option<String> {
     Some(server.database().await.expect("a database"))
 }
 
+/// With time enough, however busy the machine is.
 async fn connect(url: &str) -> Arc<PostgresStore> {
-    Arc::new(PostgresStore::connect(&PostgresOptions::new(url)).await.expect("it connects"))
+    let options = PostgresOptions { timeout: Duration::from_secs(30), ..PostgresOptions::new(url) };
+    Arc::new(PostgresStore::connect(&options).await.expect("it connects"))
 }
 
 fn chain(number: u128) -> ChainId {

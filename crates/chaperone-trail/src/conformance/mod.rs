@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a case fails by panicking")]
 
+mod busy;
 mod dice;
 mod events;
 mod filters;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use chaperone_policy::Timestamp;
 use serde::Serialize;
 
+pub use self::busy::decision;
 use self::dice::Dice;
 pub use self::events::chains;
 use self::filters::{filter, place};
@@ -24,7 +26,7 @@ use crate::record::{ChainId, Record, Sealed};
 use crate::source::{ChainExtent, Found, Order, Place, RecordSource};
 
 /// How many filters are asked for.
-const FILTERS: usize = 150;
+const FILTERS: usize = 100;
 /// How many pages of one question are read at most.
 const PAGES_MAX: usize = 12;
 

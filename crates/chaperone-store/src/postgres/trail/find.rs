@@ -127,29 +127,30 @@ pub(super) async fn records(
     let rows: Vec<(Uuid, i64, String)> = store
         .read("trail_of_chain", move |Attempt { connection, .. }| {
             Box::pin(async move {
-                // What is left over before the first place that is kept is no part of the chain any more.
-                Ok(sqlx::query_as(
-                    "SELECT chain_id, seq, record
-                    FROM trail_records
-                    WHERE chain_id = $1 AND seq >= $2 AND seq >= (
-                        SELECT first_seq
-                        FROM trail_chains
-                        WHERE trail_chains.chain_id = $1
-                    )
-                    ORDER BY seq
-                    LIMIT $3",
-                )
-                .bind(chain.as_uuid())
-                .bind(stored_number(from))
-                .bind(page(limit))
-                .fetch_all(connection)
-                .await?)
+                Ok(sqlx::query_as(SELECT_CHAIN)
+                    .bind(chain.as_uuid())
+                    .bind(stored_number(from))
+                    .bind(page(limit))
+                    .fetch_all(connection)
+                    .await?)
             })
         })
         .await
         .map_err(unavailable)?;
     rows.into_iter().map(sealed).collect()
 }
+
+/// What is left over before the first place that is kept is no part of the chain any more.
+const SELECT_CHAIN: &str = "
+    SELECT chain_id, seq, record
+    FROM trail_records
+    WHERE chain_id = $1 AND seq >= $2 AND seq >= (
+        SELECT first_seq
+        FROM trail_chains
+        WHERE trail_chains.chain_id = $1
+    )
+    ORDER BY seq
+    LIMIT $3";
 
 fn sealed((chain, seq, record): (Uuid, i64, String)) -> Result<Sealed, SourceError> {
     let seq = u64::try_from(seq).map_err(|error| unavailable(corrupt("trail_records", chain, error)))?;
@@ -168,3 +169,7 @@ fn found(sealed: Sealed) -> Result<Found, SourceError> {
 fn unavailable(error: StoreError) -> SourceError {
     SourceError::Unavailable(Box::new(error))
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod plan_tests;
