@@ -16,7 +16,7 @@ pub fn of_journal(directory: &Path) -> Chain {
     let segments = Segments::open(directory).expect("a journal");
     let mut cursor = segments.unshipped(1);
     let mut records = Vec::new();
-    while let Some(record) = cursor.next().expect("a record") {
+    while let Some(record) = cursor.read().expect("a record") {
         records.push(record);
     }
     Chain::checked(&records)
