@@ -75,10 +75,10 @@ async fn secrets_of_requests_are_on_record_only_in_the_form_that_the_mapping_nam
         action read appliesTo { principal: [Agent], resource: [Document],
             context: { request: { key?: String, email?: String, note?: String, team?: String } } };";
     const POLICIES: &str = "
-        @id(\"all\") permit (principal, action, resource);
-        @id(\"seen\") @observe @remember(\"mails = context.request.email\") permit (principal, action, resource)
+        @id(\"all\") permit (principal, action == Action::\"read\", resource);
+        @id(\"seen\") @observe @remember(\"mails = context.request.email\") permit (principal, action == Action::\"read\", resource)
         when { context.request has email };
-        @id(\"reads\") forbid (principal, action, resource) when {
+        @id(\"reads\") forbid (principal, action == Action::\"read\", resource) when {
             (context.request has key && context.request.key == \"no\") ||
             (context.request has note && context.request.note == \"no\") ||
             (context.request has team && context.request.team == \"no\") };";

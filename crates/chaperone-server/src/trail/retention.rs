@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_mins(10);
 /// How soon after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 /// How many days have a place of their own in the store before they come: the longest time that this may fail unseen.
-const DAYS_AHEAD: u16 = 7;
+const DAYS_AHEAD: u16 = 2;
 
 /// Drops records that are older than they are to be kept.
 #[derive(Debug)]

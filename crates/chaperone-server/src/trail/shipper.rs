@@ -89,8 +89,9 @@ impl Shipper {
                 return;
             }
             tokio::select! {
-                // What is left stays in the journal, for the next start.
-                () = stop.cancelled() => if !self.may_go_on_after(pause) { return },
+                // At its end it is tried once more, for a connection that was lost. What is left then stays in the journal, for the next
+                // start.
+                () = stop.cancelled() => if pause > RETRY.0 { return },
                 () = tokio::time::sleep(pause) => {}
             }
             progress.pause = (pause * 2).min(RETRY.1);
@@ -112,11 +113,6 @@ impl Shipper {
                 false
             }
         }
-    }
-
-    /// Whether it is worth trying again while the process ends: once, for a connection that was lost.
-    fn may_go_on_after(&self, pause: Duration) -> bool {
-        pause == RETRY.0
     }
 
     async fn ship(&self, stop: &CancellationToken, progress: &mut Progress) -> Result<(), ShipError> {

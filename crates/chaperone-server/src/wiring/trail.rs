@@ -183,7 +183,7 @@ impl OpenTrail {
                 tracing::error!(error, "the trail did not end in order; what was answered is on record all the same");
             }
             Ok(Err(_)) | Err(_) => {
-                tracing::error!("the last records were not written in time; nobody was answered by them")
+                tracing::error!("the last records were not written in time; nobody was answered by them");
             }
         }
         stop_shipper.cancel();
