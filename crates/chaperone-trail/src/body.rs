@@ -12,7 +12,7 @@ use crate::event::Event;
 ///
 /// # Errors
 /// When `event` cannot be written as JSON, which none of its types brings about.
-pub(crate) fn encode(out: &mut Vec<u8>, at: Timestamp, event: &Event<'_>) -> Result<(), serde_json::Error> {
+pub fn encode(out: &mut Vec<u8>, at: Timestamp, event: &Event<'_>) -> Result<(), serde_json::Error> {
     write!(out, "\"at\":{}", at.as_micros()).map_err(serde_json::Error::io)?;
     let brace = out.len();
     serde_json::to_writer(&mut *out, event)?;

@@ -48,8 +48,8 @@ impl Chainer {
         self.head = head;
     }
 
-    /// The next record, from its body.
-    pub(crate) fn seal(&mut self, body: &[u8]) -> &[u8] {
+    /// The next record, from its [body](crate::encode_body).
+    pub fn seal(&mut self, body: &[u8]) -> &[u8] {
         self.begin();
         self.bytes.extend_from_slice(body);
         self.head = Head { seq: self.head.seq + 1, digest: Digest::of(&self.bytes) };

@@ -32,6 +32,10 @@ pub enum AppendError {
 
 impl AppendError {
     /// The stable code, whatever the reason.
+    #[expect(
+        clippy::unused_self,
+        reason = "callers have an error and want its code; that all have one is no business of theirs"
+    )]
     pub const fn code(self) -> &'static str {
         "trail_unavailable"
     }

@@ -1,9 +1,9 @@
 //! The keys that checkpoints are signed with, and checked against: Ed25519 (RFC 8032).
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -53,7 +53,7 @@ impl SigningKey {
         Self::from_pkcs8(&bytes)
     }
 
-    /// From a file, which is made for its owner alone when it is not there.
+    /// From a file, which is made for its owner alone when it is not there, and so is its directory.
     ///
     /// # Errors
     /// As [`load`](Self::load); [`TrailError::Io`] when it cannot be made.
@@ -62,6 +62,13 @@ impl SigningKey {
             Ok(true) => return Self::load(path),
             Ok(false) => {}
             Err(source) => return Err(io_error("read", path, source)),
+        }
+        if let Some(directory) = path.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)
+                .map_err(|source| io_error("make", directory, source))?;
         }
         let generated = Ed25519KeyPair::generate()
             .and_then(|pair| pair.to_pkcs8v1())

@@ -33,6 +33,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use self::body::encode as encode_body;
 pub use self::chain::{Chainer, Head};
 pub use self::digest::{Digest, ParseDigestError};
 pub use self::error::{AppendError, TrailError};

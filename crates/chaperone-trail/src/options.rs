@@ -87,7 +87,7 @@ impl TrailOptions {
             keep,
             queue_len_max: 65_536,
             queue_bytes_max: 64 << 20,
-            checkpoint_interval: Duration::from_secs(60),
+            checkpoint_interval: Duration::from_mins(1),
             checkpoint_records: 100_000,
             observer: Arc::new(NoObserver),
         }

@@ -66,7 +66,7 @@ impl Queue {
 
     /// Queues a body.
     pub fn push(&self, at: Timestamp, body: &[u8]) -> Result<Ticket, AppendError> {
-        if body.len() > RECORD_BYTES_MAX - OVERHEAD_BYTES as usize {
+        if body.len() as u64 + OVERHEAD_BYTES > RECORD_BYTES_MAX as u64 {
             return Err(AppendError::TooLarge);
         }
         let mut inner = self.inner();

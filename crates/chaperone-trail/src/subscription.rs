@@ -1,6 +1,6 @@
 //! Records as they become durable, for who watches.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
@@ -36,26 +36,38 @@ impl Subscription {
 
 /// Those who watch.
 #[derive(Debug)]
-pub(crate) struct Subscribers(Sender<Arc<Sealed>>);
+pub(crate) struct Subscribers(Mutex<Option<Sender<Arc<Sealed>>>>);
 
 impl Default for Subscribers {
     fn default() -> Self {
-        Self(Sender::new(BACKLOG_LEN))
+        Self(Mutex::new(Some(Sender::new(BACKLOG_LEN))))
     }
 }
 
 impl Subscribers {
     pub fn subscribe(&self) -> Subscription {
-        Subscription(self.0.subscribe())
+        // Of a trail that has ended: one that has ended.
+        Subscription(self.sender().as_ref().map_or_else(|| Sender::new(1).subscribe(), Sender::subscribe))
     }
 
     /// Whether anybody watches.
     pub fn any(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.sender().as_ref().is_some_and(|sender| sender.receiver_count() > 0)
     }
 
     pub fn publish(&self, record: Sealed) {
-        // An error says that nobody watches any more.
-        let _ = self.0.send(Arc::new(record));
+        if let Some(sender) = &*self.sender() {
+            // An error says that nobody watches any more.
+            let _ = sender.send(Arc::new(record));
+        }
+    }
+
+    /// Nothing more will come.
+    pub fn close(&self) {
+        *self.sender() = None;
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<Sender<Arc<Sealed>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -64,7 +64,7 @@ pub struct TrailStatus {
     pub queue_bytes: usize,
     /// Whether writing fails just now.
     pub failing: bool,
-    /// How large the journal is, in bytes, with what waits; 0 with a sink.
+    /// How large the journal is, in bytes, with room for what waits; with a sink that room alone.
     pub journal_bytes: u64,
 }
 
@@ -90,14 +90,14 @@ impl Trail {
         new_chain: ChainId,
         clock: Clock,
     ) -> Result<(Self, TrailThread), TrailError> {
-        Self::start_on(Arc::new(SystemDisk), options, &identity, key, new_chain, clock)
+        Self::start_on(Arc::new(SystemDisk), options, identity, key, new_chain, clock)
     }
 
     /// As [`start`](Self::start), on a file system.
     pub(crate) fn start_on(
         disk: Arc<dyn Disk>,
         options: TrailOptions,
-        identity: &Identity,
+        identity: Identity,
         key: SigningKey,
         new_chain: ChainId,
         clock: Clock,

@@ -223,7 +223,7 @@ impl Verifier {
         match after {
             // What a signed stop vouches for has the stop in it.
             Before::Stop if matches!(self.before, Before::SignedStop(_)) => {
-                (report.signed_through, report.unsigned) = (Some(record.seq), 0)
+                (report.signed_through, report.unsigned) = (Some(record.seq), 0);
             }
             _ if matches!(record.event, Event::Checkpoint { .. }) => {
                 (report.signed_through, report.unsigned) = (Some(record.seq), 0);
@@ -257,11 +257,13 @@ impl Verifier {
     }
 
     fn follow_event(&mut self, record: &Record) -> Result<Before, Flaw> {
-        match (self.before, &record.event) {
-            (Before::Stop | Before::SignedStop(_), Event::Started { .. }) | (Before::SignedStop(_), Event::Stopped) => {
-            }
-            (Before::Stop | Before::SignedStop(_), _) => return Err(Flaw::AfterStop),
-            (Before::Nothing | Before::Other, _) => {}
+        let fits = match self.before {
+            Before::Stop => matches!(record.event, Event::Started { .. }),
+            Before::SignedStop(_) => matches!(record.event, Event::Started { .. } | Event::Stopped),
+            Before::Nothing | Before::Other => true,
+        };
+        if !fits {
+            return Err(Flaw::AfterStop);
         }
         match &record.event {
             Event::Started { key, .. } => {

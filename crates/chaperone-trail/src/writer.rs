@@ -68,10 +68,10 @@ pub(crate) struct Draft {
 
 impl Writer {
     /// Writes `started`, durably.
-    pub fn begin(&mut self, identity: &Identity) -> Result<(), TrailError> {
+    pub fn begin(&mut self, identity: Identity) -> Result<(), TrailError> {
         let started = Event::Started {
-            replica: identity.replica.as_str().into(),
-            version: identity.version.as_str().into(),
+            replica: identity.replica.into(),
+            version: identity.version.into(),
             key: self.shared.key.to_string().into(),
         };
         self.add_own((self.clock)(), &started)?;
@@ -84,7 +84,7 @@ impl Writer {
         let _end = End(Arc::clone(&self.shared));
         let mut batch = Batch::default();
         loop {
-            let due = (self.signing.records > 0).then(|| self.signing.since + self.signing.interval);
+            let due = self.signing.since.checked_add(self.signing.interval).filter(|_| self.signing.records > 0);
             let wake = self.shared.queue.take(&mut batch, due);
             let written = self.write(&batch, wake == Wake::Stop);
             self.shared.queue.written(&batch);
@@ -216,5 +216,6 @@ impl Drop for End {
         self.0.queue.stop();
         self.0.fail();
         self.0.settlement.settle(Ticket(u64::MAX), false);
+        self.0.subscribers.close();
     }
 }

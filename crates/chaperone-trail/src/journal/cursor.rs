@@ -37,7 +37,16 @@ impl Cursor {
     ///
     /// # Errors
     /// [`TrailError::Io`]; [`TrailError::Damaged`] with the file and the place in it.
-    pub fn next(&mut self) -> Result<Option<Sealed>, TrailError> {
+    pub fn read(&mut self) -> Result<Option<Sealed>, TrailError> {
+        let read = self.advance();
+        if read.is_err() {
+            // Where the file stands is not known: the same error is told the next time, or none if it has gone.
+            self.open = None;
+        }
+        read
+    }
+
+    fn advance(&mut self) -> Result<Option<Sealed>, TrailError> {
         let next = self.next;
         let Some(open) = self.current()? else { return Ok(None) };
         loop {
@@ -58,12 +67,12 @@ impl Cursor {
     /// At most `limit` records, which together are at most one longer than `bytes_max`.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`read`](Self::read).
     pub fn batch(&mut self, limit: usize, bytes_max: usize) -> Result<Vec<Sealed>, TrailError> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < limit && bytes < bytes_max {
-            let Some(record) = self.next()? else { break };
+            let Some(record) = self.read()? else { break };
             bytes += record.bytes.len();
             batch.push(record);
         }

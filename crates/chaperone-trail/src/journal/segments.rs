@@ -187,7 +187,9 @@ impl Segments {
         let found = look(directory)?;
         let chain = found.segments.first().map(|segment| segment.header.chain);
         let chain = chain.ok_or_else(|| TrailError::Empty { path: directory.to_owned() })?;
-        Ok(Self::new(chain, directory, Arc::new(SystemDisk), Arc::new(Space::unlimited()), found.segments))
+        let space = Space::unlimited();
+        space.add(found.segments.iter().map(|segment| segment.length).sum());
+        Ok(Self::new(chain, directory, Arc::new(SystemDisk), Arc::new(space), found.segments))
     }
 
     pub(crate) fn new(

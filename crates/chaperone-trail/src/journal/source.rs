@@ -116,7 +116,7 @@ impl Search {
         let mut cursor = segments.unshipped(segment.first());
         loop {
             let seq = cursor.place();
-            let sealed = match cursor.next().map_err(|error| explain(chain, seq, error))? {
+            let sealed = match cursor.read().map_err(|error| explain(chain, seq, error))? {
                 Some(sealed) if sealed.seq <= segment.last() => sealed,
                 _ => return Ok(()),
             };
@@ -204,4 +204,10 @@ impl Needles {
     fn are_in(&self, bytes: &[u8]) -> bool {
         self.0.iter().all(|needle| memchr::memmem::find(bytes, needle).is_some())
     }
+}
+
+/// Whether a record of these bytes would be read to see whether it matches.
+#[cfg(test)]
+pub(crate) fn needles_are_in(filter: &RecordFilter, bytes: &[u8]) -> bool {
+    Needles::of(filter).are_in(bytes)
 }

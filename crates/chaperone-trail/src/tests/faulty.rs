@@ -1,4 +1,4 @@
-//! A file system that fails.
+//! A file system that fails. It does not wait for the disk: it knows what would be durable.
 
 use std::collections::HashMap;
 use std::io;
@@ -96,7 +96,8 @@ impl Disk for FaultyDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.step()?;
-        SystemDisk.sync_directory(path)
+        assert!(path.is_dir());
+        Ok(())
     }
 }
 
@@ -130,7 +131,6 @@ impl DiskFile for FaultyFile {
         if self.disk.0.lock().unwrap().syncs_fail {
             return Err(io::Error::other("the disk does not answer"));
         }
-        self.file.sync()?;
         let name = self.name();
         let length = name.metadata()?.len();
         self.disk.0.lock().unwrap().durable.insert(name, length);
