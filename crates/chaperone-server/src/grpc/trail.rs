@@ -50,13 +50,13 @@ impl TrailService for TrailApi {
         let page_size = convert::page_size(request.page_size)?;
         let after = match &*request.page_token {
             "" => None,
-            token => Some(cursor::place(&question, token).ok_or_else(|| {
+            token => Some(cursor::place(question, token).ok_or_else(|| {
                 invalid("page_token", "is not one that a page before this came with, to the same filter and order")
             })?),
         };
         let page = self.trail.query(&filter, order, after, page_size).await?;
         let last = page.found.last().filter(|_| page.has_more).map(Found::place);
-        let next_page_token = last.map(|place| cursor::token(&question, place)).unwrap_or_default();
+        let next_page_token = last.map(|place| cursor::token(question, place)).unwrap_or_default();
         let records = page.found.into_iter().map(message::record).collect();
         Ok(Response::new(api::TrailServiceQueryResponse { records, next_page_token }))
     }

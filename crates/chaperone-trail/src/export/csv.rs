@@ -249,7 +249,9 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(lines in prop::collection::vec(prop::collection::vec(any::<String>(), 1..5), 1..5)) {
             let mut out = Vec::new();
-            lines.iter().for_each(|line| write_line(line, &mut out));
+            for line in &lines {
+                write_line(line, &mut out);
+            }
             prop_assert_eq!(read(std::str::from_utf8(&out).expect("UTF-8")), lines);
         }
     }

@@ -371,7 +371,9 @@ mod tests {
 
     #[test]
     fn no_attribute_is_invented_and_none_that_is_required_is_missing() {
-        events().iter().for_each(|event| check("", event));
+        for event in &events() {
+            check("", event);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cursor;
 mod disk;
 mod frame;
+mod live;
 mod scan;
 mod segments;
 mod source;
@@ -16,15 +17,18 @@ use std::time::{Duration, Instant};
 use chaperone_policy::Timestamp;
 
 pub use self::cursor::Cursor;
-pub(crate) use self::disk::{Disk, DiskFile, SystemDisk};
-use self::frame::{FRAME_BYTES, HEADER_BYTES};
+#[cfg(test)]
+pub(crate) use self::disk::DiskFile;
+pub(crate) use self::disk::{Disk, SystemDisk};
+use self::frame::HEADER_BYTES;
 pub(crate) use self::frame::{Footer, Header};
 #[cfg(test)]
 pub(crate) use self::frame::{TimeRange, encode as encode_frame};
+use self::live::Live;
 #[cfg(test)]
 pub(crate) use self::scan::{Scan, scan};
 pub use self::segments::Segments;
-use self::segments::{Segment, file_name, io_error, look};
+use self::segments::{io_error, look};
 pub use self::source::JournalSource;
 #[cfg(test)]
 pub(crate) use self::source::needles_are_in;
@@ -46,19 +50,6 @@ pub(crate) struct Journal {
     live: Live,
     /// Keeps other processes out as long as it is open.
     _lock: File,
-}
-
-/// The segment that is written.
-struct Live {
-    file: Box<dyn DiskFile>,
-    /// As it is durable.
-    segment: Segment,
-    /// As it will be.
-    next: Segment,
-    /// The last record that is in `frames`, or durable.
-    head: Head,
-    /// What is not written yet.
-    frames: Vec<u8>,
 }
 
 /// How long it took to make a batch durable.
@@ -130,8 +121,7 @@ impl Journal {
 
     /// Puts a record behind the others of the batch. Where the segment is full, it is ended, which takes the disk's time.
     pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp, took: &mut Took) -> Result<(), TrailError> {
-        let after = self.live.next.length + (FRAME_BYTES + record.len()) as u64;
-        if after > self.segment_bytes_max && self.live.next.count > 0 {
+        if self.live.length_with(record) > self.segment_bytes_max && self.live.next.count > 0 {
             self.commit(took)?;
             self.end()?;
             self.begin()?;
@@ -218,68 +208,6 @@ impl Journal {
     /// Ends the journal in order.
     pub fn close(&mut self) -> Result<(), TrailError> {
         if self.live.segment.count > 0 { self.end() } else { Ok(()) }
-    }
-}
-
-impl Live {
-    fn new(file: Box<dyn DiskFile>, segment: Segment, head: Head) -> Self {
-        Self { file, next: segment.clone(), segment, head, frames: Vec::new() }
-    }
-
-    /// Makes a segment. It has its name only when its header is durable.
-    fn create(disk: &dyn Disk, directory: &Path, header: Header) -> Result<Self, TrailError> {
-        let path = directory.join(file_name(header.before.seq + 1));
-        let draft = path.with_extension("new");
-        let make = || {
-            let mut file = disk.create(&draft)?;
-            file.write(&header.encode())?;
-            file.sync()?;
-            disk.rename(&draft, &path)?;
-            disk.sync_directory(directory)?;
-            Ok(file)
-        };
-        let file = make().map_err(|source| io_error("begin", &path, source))?;
-        Ok(Self::new(file, Segment::new(path, header), header.before))
-    }
-
-    /// Goes on with a segment that is there, as it was read.
-    fn resume(disk: &dyn Disk, segment: Segment, head: Head, torn: u64) -> Result<Self, TrailError> {
-        let open = || {
-            let mut file = disk.append(&segment.path)?;
-            if torn > 0 {
-                file.truncate(segment.length)?;
-            }
-            file.sync()?;
-            Ok(file)
-        };
-        let file = open().map_err(|source| io_error("repair", &segment.path, source))?;
-        Ok(Self::new(file, segment, head))
-    }
-
-    /// Takes back what is not durable, and reads again what is.
-    fn restore(&mut self, disk: &dyn Disk, durable: Head) -> Result<(), TrailError> {
-        let path = &self.segment.path;
-        let failed = |source| io_error("repair", path, source);
-        let mut file = disk.append(path).map_err(failed)?;
-        file.truncate(self.segment.length).map_err(failed)?;
-        file.sync().map_err(failed)?;
-        self.file = file;
-        let bytes = std::fs::read(path).map_err(failed)?;
-        let scan = scan::scan(&bytes).map_err(|damage| segments::damaged(path, damage.offset, damage.problem))?;
-        if scan.head != durable || scan.torn > 0 {
-            return Err(segments::damaged(path, scan.length, "a record that was durable is not there"));
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, record: &[u8], head: Head, at: Timestamp) {
-        // INVARIANT (segment length): `TrailOptions::validate` keeps it far below 4 GiB.
-        let durable = u32::try_from(self.segment.length).unwrap_or(u32::MAX);
-        frame::encode(&mut self.frames, durable, record);
-        self.next.length += (FRAME_BYTES + record.len()) as u64;
-        self.next.count += 1;
-        self.next.range.add(at);
-        self.head = head;
     }
 }
 

@@ -87,8 +87,6 @@ fn survives(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     /// Bytes of strangers are a segment or an error.
     #[test]
     fn bytes_of_strangers_are_a_segment_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..2048)) {

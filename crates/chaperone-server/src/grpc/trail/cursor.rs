@@ -12,7 +12,7 @@ use uuid::Uuid;
 const QUESTION_BYTES: usize = 8;
 
 /// The token with which the question goes on after `place`.
-pub(super) fn token(question: &Question, place: Place) -> String {
+pub(super) fn token(question: Question, place: Place) -> String {
     let mut bytes = Vec::with_capacity(QUESTION_BYTES + 32);
     bytes.extend_from_slice(&question.0);
     bytes.extend_from_slice(&place.at.as_micros().to_be_bytes());
@@ -22,7 +22,7 @@ pub(super) fn token(question: &Question, place: Place) -> String {
 }
 
 /// Reads a token; `None` when it is none, or one of another question.
-pub(super) fn place(question: &Question, token: &str) -> Option<Place> {
+pub(super) fn place(question: Question, token: &str) -> Option<Place> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (asked, rest) = bytes.split_first_chunk::<QUESTION_BYTES>()?;
     let (at, rest) = rest.split_first_chunk()?;
@@ -63,14 +63,14 @@ mod tests {
         fn token_leads_back_to_its_place(at in any::<i64>(), chain in any::<u128>(), seq in any::<u64>()) {
             let at = Timestamp::from_micros(at);
             let there = Place { at, chain: ChainId::new(Uuid::from_u128(chain)), seq };
-            let token = token(&question("ann"), there);
-            prop_assert_eq!(place(&question("ann"), &token), Some(there));
-            prop_assert_eq!(place(&question("bob"), &token), None);
+            let token = token(question("ann"), there);
+            prop_assert_eq!(place(question("ann"), &token), Some(there));
+            prop_assert_eq!(place(question("bob"), &token), None);
         }
 
         #[test]
         fn no_text_makes_it_panic(text in any::<String>()) {
-            let _ = place(&question("ann"), &text);
+            let _ = place(question("ann"), &text);
         }
     }
 

@@ -160,6 +160,7 @@ fn effects(effects: &[AppliedEffect<'_>]) -> Vec<String> {
     effects.iter().map(|effect| format!("{} {}", effect.effect, effect.text)).collect()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over so")]
 fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
 }
