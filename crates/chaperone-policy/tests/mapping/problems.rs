@@ -312,3 +312,9 @@ fn broken_schema_leaves_the_syntax_checked() {
     assert!(Mapping::check_syntax("[principal]\npeer = true").is_empty());
     assert_eq!(Mapping::parse(&route("r", "/a", "a", ""), &Shapes::new()).map(|_| ()).expect_err("no action").len(), 1);
 }
+
+#[test]
+fn trail_names_attributes_that_are_there_and_each_once() {
+    let text = "[trail]\nkept = [\"rows\"]\nhashed = [\"rows\"]\ndropped = [\"no-such\"]\nkeep = []\n";
+    assert_eq!(codes(text), [("mapping_trail", 3), ("mapping_trail", 4), ("mapping_unknown_key", 5)]);
+}
