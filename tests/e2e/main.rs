@@ -42,5 +42,6 @@ mod signals;
 mod swap;
 mod tcp;
 mod traces;
+mod trail;
 mod watch;
 mod zones;

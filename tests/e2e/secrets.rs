@@ -1,5 +1,7 @@
 //! What must never be written down: session handles and the store's password.
 
+use std::path::Path;
+
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli;
@@ -49,6 +51,75 @@ async fn handle_is_in_no_log_and_not_in_the_store() {
     }
     let stored = world.database.sql("SELECT sessions::text FROM sessions");
     assert!(stored.contains(&opened.session.id) && !stored.contains(&secret[..12]), "{stored}");
+    for replica in &mut world.replicas {
+        assert!(replica.terminate().await.success());
+    }
+    let shipped = world.database.sql("SELECT record FROM trail_records");
+    assert!(shipped.contains(&opened.session.id) && !shipped.contains(&secret[..12]), "{shipped}");
+    for replica in &world.replicas {
+        assert!(!written_below(replica.journal()).contains(&secret[..12]), "the handle is in the journal");
+    }
+}
+
+/// All that is in the files of a directory.
+fn written_below(directory: &Path) -> String {
+    let files = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+    files.map(|path| String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned()).collect()
+}
+
+/// A route that fills an attribute from a header, one from the query, and what no route matches.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_requests_are_on_record_only_in_the_form_that_the_mapping_names() {
+    const SCHEMA: &str = "
+        entity Agent; entity Document;
+        action read appliesTo { principal: [Agent], resource: [Document],
+            context: { request: { key?: String, email?: String, note?: String, team?: String } } };";
+    const POLICIES: &str = "
+        @id(\"all\") permit (principal, action == Action::\"read\", resource);
+        @id(\"seen\") @observe @remember(\"mails = context.request.email\") permit (principal, action == Action::\"read\", resource)
+        when { context.request has email };
+        @id(\"reads\") forbid (principal, action == Action::\"read\", resource) when {
+            (context.request has key && context.request.key == \"no\") ||
+            (context.request has note && context.request.note == \"no\") ||
+            (context.request has team && context.request.team == \"no\") };";
+    const MAPPING: &str = "
+        [trail]
+        hashed = [\"email\"]
+        dropped = [\"note\"]
+        [[route]]
+        name = \"read\"
+        path = \"/documents/{id}\"
+        action = \"read\"
+        resource = { type = \"Document\", id = \"{path.id}\" }
+        [route.attributes]
+        key = { from = \"{header.x-key}\", optional = true }
+        email = { from = \"{query.email}\", optional = true }
+        note = { from = \"{query.note}\", optional = true }
+        team = { from = \"{query.team}\", optional = true }";
+    let files = [
+        ("schema.cedarschema", SCHEMA),
+        ("policies/documents.cedar", POLICIES),
+        ("policies/traffic.cedar", ""),
+        ("mapping.toml", MAPPING),
+        ("entities.json", "[]"),
+    ];
+    let bundle = files.iter().fold(Bundle::documents(), |bundle, (path, text)| bundle.with(path, *text));
+    let mut world = World::builder().bundle(bundle).serve(&["--log-filter", "trace"]).start().await;
+    let opened = world.session().await;
+    let target = "/documents/42?email=s3cret-mail&note=s3cret-note&team=team-7&other=s3cret-other";
+    let request = Request::get(target).session(&opened.handle).header("x-key", "s3cret-key");
+    let request = request.header("x-other", "s3cret-header").body("s3cret-body");
+    assert_eq!(world.send(request).await.status, 200);
+    let replica = &mut world.replicas[0];
+    assert!(replica.terminate().await.success());
+    let (logs, journal) = (logs(replica), written_below(replica.journal()));
+    let shipped = world.database.sql("SELECT record FROM trail_records WHERE kind = 'decision'");
+    assert!(shipped.contains("team-7") && shipped.contains("hmac-sha256:"), "{shipped}");
+    assert!(shipped.contains("mails = \\\"hmac-sha256:"), "what is remembered of it is hashed too: {shipped}");
+    for (place, text) in [("log", &logs), ("journal", &journal), ("table", &shipped)] {
+        let found = text.find("s3cret").map(|at| text.get(at..at + 40).unwrap_or_default());
+        assert_eq!(found, None, "in the {place}");
+    }
 }
 
 /// A URL whose password the server of the tests does not ask for.

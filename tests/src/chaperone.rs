@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
+use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use crate::admin::Admin;
@@ -23,6 +25,8 @@ pub struct Chaperone {
     /// The HTTP door.
     pub http: SocketAddr,
     process: Process,
+    /// Where it keeps its journal, unless its options say otherwise.
+    journal: TempDir,
 }
 
 impl Chaperone {
@@ -45,7 +49,14 @@ impl Chaperone {
 
     /// Runs a command that serves on these addresses: data plane, admin plane, HTTP door.
     pub fn spawn_command(command: &mut Command, [data, admin, http]: [SocketAddr; 3]) -> Self {
-        Self { data, admin, http, process: Process::spawn("chaperone", command) }
+        let journal = tempfile::Builder::new().prefix("chaperone-e2e-trail-").tempdir().expect("a directory");
+        command.env("CHAPERONE_TRAIL_DIR", journal.path());
+        Self { data, admin, http, process: Process::spawn("chaperone", command), journal }
+    }
+
+    /// Where it keeps its journal, unless its options say otherwise.
+    pub fn journal(&self) -> &Path {
+        self.journal.path()
     }
 
     /// Starts a replica and waits until it is alive. It may have no bundle yet, and so not be ready.

@@ -28,6 +28,7 @@ pub mod process;
 pub mod raw;
 pub mod steady;
 pub mod stub;
+pub mod trail;
 pub mod upstream;
 pub mod wait;
 pub mod webhook;

@@ -14,6 +14,7 @@ const ROOTS: &[&str] = &[
     "chaperone/v1/policy_service.proto",
     "chaperone/v1/entity_service.proto",
     "chaperone/v1/approval_service.proto",
+    "chaperone/v1/trail_service.proto",
     "envoy/service/auth/v3/external_auth.proto",
 ];
 

@@ -21,7 +21,8 @@ use crate::schema::{self, CompiledSchema};
 use crate::scope::ScopeFit;
 use crate::shape::{Shapes, ZONE, check_fields};
 use crate::source::BundleSource;
-use crate::value::{Attributes, EntityRef};
+use crate::step_up;
+use crate::value::{Attributes, EntityRef, Value};
 
 /// The path of the mapping.
 const MAPPING_PATH: &str = "mapping.toml";
@@ -177,6 +178,12 @@ impl Bundle {
             Some(zone) => request.set(place, Datum::String(zone.clone())),
             None => request.unset(place),
         }
+    }
+
+    /// The attributes that a request has, in the order of their names: for whoever keeps them, in the one spelling that values which
+    /// are equal to policies share.
+    pub fn attributes<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = (&'a str, Value)> + use<'a> {
+        step_up::attributes(request, self.schema.symbols()).map(|(name, value)| (name.as_str(), value))
     }
 
     /// Whether its policies change what is remembered of principals.

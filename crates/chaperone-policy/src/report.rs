@@ -47,6 +47,26 @@ pub enum Settlement {
     TooLate,
 }
 
+impl Settlement {
+    /// Its name in metrics and records.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Settled(..) => "settled",
+            Self::Repeated(_) => "repeated",
+            Self::NothingWaits => "nothing_waiting",
+            Self::TooLate => "too_late",
+        }
+    }
+
+    /// What took place, now or when the same was first reported.
+    pub fn effects(&self) -> &[Effect] {
+        match self {
+            Self::Settled(effects, _) | Self::Repeated(effects) => effects,
+            Self::NothingWaits | Self::TooLate => &[],
+        }
+    }
+}
+
 /// Why a report is not taken. Nothing is changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReportError {

@@ -120,6 +120,11 @@ impl Clock {
         SessionId::new(uuid_v7(self.now()))
     }
 
+    /// A new UUIDv7, for whatever has no type of its own here.
+    pub fn uuid(&self) -> Uuid {
+        uuid_v7(self.now())
+    }
+
     /// 256 random bits from the operating system, for a session handle.
     #[expect(clippy::unused_self, reason = "whoever may draw secrets was handed this module's one object")]
     pub fn random_32(&self) -> [u8; 32] {

@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod parts;
 mod planes;
+mod trail;
 mod values;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use load::{ConfigError, Loaded, Setting, Source, parse};
 pub use memory::MemoryConfig;
 pub use parts::{DecisionsConfig, FeedConfig, LogConfig, ProcessConfig, SessionsConfig, StoreConfig, TelemetryConfig};
 pub use planes::{AdminConfig, DataConfig, HttpConfig};
+pub use trail::{TrailAck, TrailConfig, TrailDir};
 pub use values::{
     EvaluatorMode, LogFormat, RuntimeMode, StoreBackend, StoreUrl, StoreUrlError, parse_duration, parse_ratio,
 };
@@ -67,6 +69,9 @@ pub struct ServeConfig {
     /// Decisions.
     #[command(flatten)]
     pub decisions: DecisionsConfig,
+    /// The trail.
+    #[command(flatten)]
+    pub trail: TrailConfig,
     /// Alerts.
     #[command(flatten)]
     pub alerts: AlertsConfig,

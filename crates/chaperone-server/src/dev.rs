@@ -105,7 +105,7 @@ async fn open_session(server: &Server) -> anyhow::Result<DevSession> {
         lifetime: Some(SESSION_LIFETIME),
         ..NewSession::default()
     };
-    let (view, handle) = server.sessions.open(new).await?;
+    let (view, handle) = server.sessions.open(new, BY).await?;
     let action = |action: &str, resource: &str, attributes: &[&str]| DevAction {
         action: action.to_owned(),
         resource: resource.to_owned(),

@@ -27,6 +27,9 @@ pub enum NoDecision {
     /// The request was no readable message, or larger than the configuration allows.
     #[error("the check request cannot be read")]
     Unreadable,
+    /// What was decided cannot be recorded, or was not in time: what has no record must not happen.
+    #[error("the decision cannot be recorded")]
+    TrailUnavailable,
     /// A defect of this program, caught.
     #[error("an internal error was caught")]
     Internal,
@@ -34,7 +37,7 @@ pub enum NoDecision {
 
 impl NoDecision {
     /// Every one, for tables that must have a row for each.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Stale,
         Self::StoreUnavailable,
         Self::NoBundle,
@@ -43,6 +46,7 @@ impl NoDecision {
         Self::Overloaded,
         Self::Contention,
         Self::Unreadable,
+        Self::TrailUnavailable,
         Self::Internal,
     ];
 
@@ -57,6 +61,7 @@ impl NoDecision {
             Self::Overloaded => "overloaded",
             Self::Contention => "contention",
             Self::Unreadable => "unreadable",
+            Self::TrailUnavailable => "trail_unavailable",
             Self::Internal => "internal",
         }
     }

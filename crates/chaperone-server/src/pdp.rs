@@ -7,28 +7,33 @@ mod question;
 mod report;
 mod round;
 mod token_reuse;
+mod withheld;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::mapping::Undecodable;
-use chaperone_policy::{Authority, Decision, DecisionId, EntityRef, HandleHash, Outcome, Reason, Request, Timestamp};
+use chaperone_policy::{
+    Authority, Binding, Decision, DecisionId, EntityRef, HandleHash, Outcome, Reason, Request, Timestamp,
+};
 use chaperone_store::StoreError;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 pub use self::challenge::Challenged;
-use self::committer::{Committer, Job, Queue};
+use self::committer::{Committer, Job, Origin, Queue};
 pub use self::judge::Judge;
 use self::judge::{Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
 pub use self::report::ReportFailure;
+pub use self::withheld::Withheld;
 use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
-use crate::recorder::{Recorder, Subject};
+use crate::recorder::{Recorder, Refused, Subject};
 use crate::replica::{Age, CachedChain, Policies, Replica, Snapshot};
 use crate::telemetry::ParentContext;
+use crate::trail::{NotRecorded, Receipt};
 
 /// The entity type of a peer that acts for itself.
 const WORKLOAD: &str = "Chaperone::Workload";
@@ -80,15 +85,6 @@ enum Subjects {
     Session(Arc<CachedChain>),
     Peer(EntityRef),
     Nobody(Reason),
-}
-
-/// What came of a check that was decided from memory.
-#[derive(Debug)]
-pub struct Decided {
-    /// The answer.
-    pub outcome: Result<Answer, NoDecision>,
-    /// When the check ended.
-    pub at: Moment,
 }
 
 /// A decision that nobody was told of yet.
@@ -189,19 +185,21 @@ fn margin(timeout: Duration) -> Duration {
 }
 
 impl Check<'_> {
-    /// Decides, records, and returns what the answer is made of.
+    /// Decides, records, and returns what the answer is made of once its record is safe.
     ///
     /// # Errors
-    /// When no decision can be made: the caller's action must not go ahead.
+    /// When no decision can be made, or none can be recorded: the caller's action must not go ahead.
     pub async fn decide(&self, mut question: Question<'_, '_>) -> Result<Answer, NoDecision> {
-        match self.decide_from_memory(&mut question) {
-            Some(decided) => decided.outcome,
+        let withheld = match self.decide_from_memory(&mut question) {
+            Some(withheld) => withheld,
             None => self.decide_with_store(question).await,
-        }
+        };
+        self.pdp.release(withheld).await
     }
 
-    /// As [`Check::decide`], at once. `None` when the store must be asked first: nothing has been decided or recorded then.
-    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Decided> {
+    /// Decides and records, at once. `None` when the store must be asked first, or the trail has no room just now: nothing has been
+    /// decided or recorded then.
+    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Withheld<Answer>> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
@@ -213,24 +211,34 @@ impl Check<'_> {
             },
             Err(failure) => Err(failure),
         };
-        let at = self.record(&outcome, asked);
-        Some(Decided { outcome, at })
+        let ended = self.pdp.now();
+        let recorded = match outcome {
+            Ok(answer) => match self.record(&answer, *evidence, asked.actions(), ended) {
+                Ok(receipt) => Ok((answer, receipt)),
+                Err(NotRecorded::Full) => return None,
+                Err(NotRecorded::Failed) => Err((NoDecision::TrailUnavailable, Some(answer.id))),
+            },
+            Err(failure) => Err((failure, None)),
+        };
+        Some(self.withhold(recorded, ended))
     }
 
-    /// As [`Check::decide`], where memory was asked already.
-    ///
-    /// # Errors
-    /// As [`Check::decide`].
-    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Result<Answer, NoDecision> {
+    /// Decides and records, where memory was asked already.
+    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Withheld<Answer> {
         let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
             let judged = self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
             self.settle(judged, subjects, evidence, asked.actions()).await
         };
-        let outcome = outcome.await;
-        self.record(&outcome, &asked);
-        outcome
+        let recorded = match outcome.await {
+            Ok(answer) => match self.record_in_time(&answer, evidence, asked.actions()).await {
+                Ok(receipt) => Ok((answer, receipt)),
+                Err(failure) => Err((failure, Some(answer.id))),
+            },
+            Err(failure) => Err((failure, None)),
+        };
+        self.withhold(recorded, self.pdp.now())
     }
 
     /// Puts the check aside, for a task of its own to go on with. Its policies and its deadline stay what they are.
@@ -251,7 +259,8 @@ impl Check<'_> {
         requests: &[Request],
     ) -> Result<Vec<Answer>, NoDecision> {
         let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
-        outcome.inspect_err(|failure| self.record_failure(*failure))
+        let withheld = self.withhold(outcome.map_err(|failure| (failure, None)), self.pdp.now());
+        self.pdp.release(withheld).await
     }
 
     async fn try_decide_each(
@@ -260,10 +269,11 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
-    ) -> Result<Vec<Answer>, NoDecision> {
+    ) -> Result<(Vec<Answer>, Receipt), NoDecision> {
         self.admit()?;
         let subjects = self.load_subjects(claim, evidence, consistency).await?;
         let mut answers = Vec::with_capacity(requests.len());
+        let mut recorded = Receipt::default();
         for turn in requests.chunks(BATCH_TURN) {
             if !answers.is_empty() {
                 // A long batch must not keep others from being answered, nor outlive its caller's patience.
@@ -275,17 +285,22 @@ impl Check<'_> {
             let at = self.pdp.clock.now();
             // Those that leave something behind are put into the same round, in their order.
             let decided = turn.iter().map(|request| {
-                let mut asked = Asked::Actions(std::slice::from_ref(request));
-                let judged = self.judge(&subjects, evidence, &mut asked, at);
-                async { self.settle(judged?, subjects.clone(), evidence, std::slice::from_ref(request)).await }
+                let request = std::slice::from_ref(request);
+                let judged = self.judge(&subjects, evidence, &mut Asked::Actions(request), at);
+                let subjects = &subjects;
+                async move {
+                    let answer = self.settle(judged?, subjects.clone(), evidence, request).await?;
+                    // At once, whatever becomes of the others: what it leaves behind is there.
+                    let receipt = self.record_in_time(&answer, evidence, request).await?;
+                    Ok((answer, receipt))
+                }
             });
             let mut failure = None;
-            for (answer, request) in join_all(decided).await.into_iter().zip(turn) {
-                match answer {
-                    Ok(answer) => {
-                        let subject = self.subject(std::slice::from_ref(request), self.pdp.now());
-                        self.pdp.recorder.decided(&answer, &subject, self.parent.as_ref());
+            for decided in join_all(decided).await {
+                match decided {
+                    Ok((answer, receipt)) => {
                         answers.push(answer);
+                        recorded = recorded.and(receipt);
                     }
                     // What the others leave behind is stored all the same, and must be seen.
                     Err(error) => failure = failure.or(Some(error)),
@@ -295,34 +310,67 @@ impl Check<'_> {
                 return Err(failure);
             }
         }
-        Ok(answers)
+        Ok((answers, recorded))
     }
 
-    /// Records what came of it. Returns when that was.
-    fn record(&self, outcome: &Result<Answer, NoDecision>, asked: &Asked<'_, '_>) -> Moment {
-        let ended = self.pdp.now();
-        match outcome {
-            Ok(answer) => {
-                self.pdp.recorder.decided(answer, &self.subject(asked.actions(), ended), self.parent.as_ref());
-            }
-            Err(failure) => self.record_failure(*failure),
-        }
-        ended
+    /// What the check came to, with the record of it. A failure may have the id of a decision that was made in vain.
+    fn withhold<T>(
+        &self,
+        recorded: Result<(T, Receipt), (NoDecision, Option<DecisionId>)>,
+        ended: Moment,
+    ) -> Withheld<T> {
+        let outcome = recorded.map_err(|(failure, id)| {
+            let id = id.unwrap_or_else(|| self.pdp.clock.decision_id());
+            let Self { protocol, ref parent, began, .. } = *self;
+            let elapsed = ended.instant.saturating_duration_since(began.instant);
+            let refused = Refused { id, protocol, parent: parent.as_ref(), began_at: began.at, elapsed };
+            self.pdp.recorder.refused(failure, &refused);
+            failure
+        });
+        Withheld::new(self, outcome, ended)
     }
 
-    fn subject<'q>(&self, requests: &'q [Request], ended: Moment) -> Subject<'q> {
-        Subject {
+    /// Records a decision that was made at `ended`. Its answer must wait for what this returns.
+    fn record(
+        &self,
+        answer: &Answer,
+        evidence: Evidence<'_>,
+        requests: &[Request],
+        ended: Moment,
+    ) -> Result<Receipt, NotRecorded> {
+        let unbound = Binding::default();
+        let binding = answer.session.as_deref().map_or(&unbound, |session| &session.binding);
+        let subject = Subject {
             protocol: self.protocol,
             requests,
+            bundle: &self.snapshot.bundle,
+            presenter: evidence.presenter(binding),
+            parent: self.parent.as_ref(),
             began_at: self.began.at,
             elapsed: ended.instant.saturating_duration_since(self.began.instant),
             is_stale: self.age != Age::Fresh,
-        }
+        };
+        self.pdp.recorder.decided(answer, &subject)
     }
 
-    fn record_failure(&self, failure: NoDecision) {
-        let elapsed = self.began.instant.elapsed();
-        self.pdp.recorder.no_decision(failure, self.protocol, self.parent.as_ref(), self.began.at, elapsed);
+    /// As [`Check::record`], waiting for room where there is none.
+    async fn record_in_time(
+        &self,
+        answer: &Answer,
+        evidence: Evidence<'_>,
+        requests: &[Request],
+    ) -> Result<Receipt, NoDecision> {
+        loop {
+            match self.record(answer, evidence, requests, self.pdp.now()) {
+                Ok(receipt) => return Ok(receipt),
+                Err(NotRecorded::Full) => {
+                    let room = self.pdp.recorder.trail().room();
+                    let room = tokio::time::timeout_at(self.deadline(), room).await;
+                    room.map_err(|_| NoDecision::TrailUnavailable)?;
+                }
+                Err(NotRecorded::Failed) => return Err(NoDecision::TrailUnavailable),
+            }
+        }
     }
 
     /// When this check must be answered: a little before the caller's own deadline.
@@ -332,8 +380,10 @@ impl Check<'_> {
 
     fn admit(&self) -> Result<(), NoDecision> {
         match self.age {
-            Age::Fresh | Age::Grace => Ok(()),
             Age::Stale => Err(NoDecision::Stale),
+            // Before anything is counted or spent for a decision that could not be recorded.
+            Age::Fresh | Age::Grace if self.pdp.recorder.trail().has_failed() => Err(NoDecision::TrailUnavailable),
+            Age::Fresh | Age::Grace => Ok(()),
         }
     }
 
@@ -448,20 +498,30 @@ impl Check<'_> {
                 presenter: evidence.presenter(&cached.sessions().session().binding).into_owned(),
                 cached,
                 requests: requests.to_vec(),
+                origin: Origin {
+                    protocol: self.protocol,
+                    parent: self.parent,
+                    began: self.began,
+                    is_stale: self.age != Age::Fresh,
+                },
             };
-            let settled = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
-            let settled = settled.map_err(|_| NoDecision::Deadline)??;
-            cached = settled.cached;
-            let mut judged = Judged { id: judged.id, judgement: settled.judgement, at: settled.at };
-            let mut challenge = Box::default();
-            if judged.judgement.decision.outcome == Outcome::Challenge {
-                // What a commit compared needs no second look, and what was counted must not be again.
-                let may_be_old = attempt == 0 && judged.judgement.after.is_none();
-                if may_be_old && self.is_overtaken(&cached).await? {
-                    continue;
-                }
-                challenge = self.challenge(&mut judged, &cached).await?.into();
+            let told = tokio::time::timeout_at(self.deadline(), self.pdp.queue.settle(job)).await;
+            let told = told.map_err(|_| NoDecision::Deadline)??;
+            let (judgement, found, at) = told.settled();
+            cached = Arc::clone(found);
+            let (mut challenge, may_be_old) = (Box::default(), attempt == 0 && judgement.after.is_none());
+            if judgement.decision.outcome != Outcome::Challenge {
+                let judged = Judged { id: judged.id, judgement: told.heard(), at };
+                return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
             }
+            // What a commit compared needs no second look, and what was counted must not be again.
+            if may_be_old && self.is_overtaken(&cached).await? {
+                drop(told.heard());
+                continue;
+            }
+            let mut judged = Judged { id: judged.id, judgement: judgement.decision.clone().into(), at };
+            challenge = self.challenge(&mut judged, &cached).await?.into();
+            drop(told.heard());
             return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
         }
         Err(NoDecision::Internal)
@@ -469,18 +529,21 @@ impl Check<'_> {
 
     fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
         let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
-        let (principal, session, delegation) = match subjects {
-            Subjects::Nobody(_) => (None, None, None),
-            Subjects::Peer(principal) => (Some(principal.clone()), None, None),
+        let (principal, session, delegation, ancestors) = match subjects {
+            Subjects::Nobody(_) => (None, None, None, Box::default()),
+            Subjects::Peer(principal) => (Some(principal.clone()), None, None, Box::default()),
             Subjects::Session(cached) => {
                 if counts_as_use(decision.reason) {
                     cached.note_use(at);
                 }
-                let session = cached.sessions().session();
-                (Some(session.principal.clone()), Some(Arc::clone(session)), cached.sessions().delegation().cloned())
+                let sessions = cached.sessions();
+                let session = sessions.session();
+                let ancestors = sessions.iter().skip(1).cloned().collect();
+                (Some(session.principal.clone()), Some(Arc::clone(session)), sessions.delegation().cloned(), ancestors)
             }
         };
-        Answer { id, decision, challenge, principal, session, delegation, bundle: self.snapshot.number, at }
+        let bundle = self.snapshot.number;
+        Answer { id, decision, challenge, principal, session, delegation, ancestors, bundle, at }
     }
 }
 

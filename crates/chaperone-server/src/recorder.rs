@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use chaperone_policy::{Decision, Outcome, OutcomeReport, Request, SessionId, Settlement, Timestamp};
+use chaperone_policy::{
+    Bundle, Decision, DecisionId, Outcome, OutcomeReport, Presenter, Request, SessionId, Settlement, Timestamp,
+};
 use chaperone_store::StoreError;
 use tokio::sync::broadcast;
 
@@ -12,6 +14,7 @@ use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol, ReportFailure};
 use crate::telemetry::{ApprovalEvent, DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
+use crate::trail::{NotRecorded, Receipt, TrailWriter};
 
 /// How many decisions a slow listener may fall behind.
 const EVENTS_BACKLOG: usize = 1024;
@@ -22,6 +25,7 @@ pub struct Recorder {
     metrics: Arc<Metrics>,
     spans: DecisionSpans,
     alerts: Alerts,
+    trail: TrailWriter,
     clock: Clock,
     /// Made when somebody first listens: even to ask a channel whether anybody does takes a lock.
     events: Arc<OnceLock<broadcast::Sender<Arc<DecisionEvent>>>>,
@@ -54,12 +58,18 @@ pub struct DecisionEvent {
 }
 
 /// What a decision was about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The door.
     pub protocol: Protocol,
     /// What was asked for; empty when that could not be read.
     pub requests: &'a [Request],
+    /// By whose schema it was asked.
+    pub bundle: &'a Bundle,
+    /// Who presented the session.
+    pub presenter: Presenter<'a>,
+    /// The caller's span.
+    pub parent: Option<&'a ParentContext>,
     /// When the check began.
     pub began_at: Timestamp,
     /// How long it took.
@@ -68,11 +78,32 @@ pub struct Subject<'a> {
     pub is_stale: bool,
 }
 
+/// A check that is answered without a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// Its id in records and spans.
+    pub id: DecisionId,
+    /// The door.
+    pub protocol: Protocol,
+    /// The caller's span.
+    pub parent: Option<&'a ParentContext>,
+    /// When the check began.
+    pub began_at: Timestamp,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
 impl Recorder {
-    /// Over the metrics and the traces.
+    /// Over the metrics and the traces. Without a trail, until it is given one.
     pub fn new(metrics: Arc<Metrics>, spans: DecisionSpans, clock: Clock) -> Self {
         let alerts = Alerts::new(Arc::clone(&metrics));
-        Self { metrics, spans, alerts, clock, events: Arc::default() }
+        Self { metrics, spans, alerts, trail: TrailWriter::off(), clock, events: Arc::default() }
+    }
+
+    /// With a trail.
+    #[must_use]
+    pub fn with_trail(self, trail: TrailWriter) -> Self {
+        Self { trail, ..self }
     }
 
     /// Counts an approval that a challenge asked for.
@@ -91,10 +122,19 @@ impl Recorder {
         self.events.get_or_init(|| broadcast::Sender::new(EVENTS_BACKLOG)).subscribe()
     }
 
-    /// Records a decision.
-    pub fn decided(&self, answer: &Answer, subject: &Subject<'_>, parent: Option<&ParentContext>) {
+    /// Where records are written.
+    pub fn trail(&self) -> &TrailWriter {
+        &self.trail
+    }
+
+    /// Records a decision. Its answer must wait for what this returns.
+    ///
+    /// # Errors
+    /// When the trail does not take it: then nothing was recorded anywhere.
+    pub fn decided(&self, answer: &Answer, subject: &Subject<'_>) -> Result<Receipt, NotRecorded> {
+        let receipt = self.trail.decided(answer, subject)?;
         let Decision { outcome, reason, policies, .. } = &answer.decision;
-        self.metrics.decided(*outcome, *reason, subject.protocol.as_str(), subject.elapsed);
+        self.metrics.decided(*outcome, *reason, subject.protocol.as_str());
         if subject.is_stale {
             self.metrics.decided_in_grace();
         }
@@ -113,22 +153,33 @@ impl Recorder {
             bundle: Some(answer.bundle),
             is_stale: subject.is_stale,
         };
-        self.spans.record(parent, system_time(subject.began_at), &fields);
+        self.spans.record(subject.parent, system_time(subject.began_at), &fields);
         log(answer, subject);
         self.alerts.raise(&raised, answer, subject.requests);
         if let Some(events) = self.events.get().filter(|events| events.receiver_count() > 0) {
             // Nobody listening any more is no error.
             let _ = events.send(Arc::new(DecisionEvent::new(answer, subject)));
         }
+        Ok(receipt)
     }
 
-    /// Records a decision whose caller stopped waiting while what it leaves behind was stored. No decision was recorded for the caller;
-    /// its alerts are raised all the same, since what they tell of has happened.
-    pub fn unheard(&self, answer: &Answer, requests: &[Request]) {
-        self.alerts.raise(&alerts::of(&answer.decision), answer, requests);
+    /// Records that decisions may leave, so long after their checks began.
+    pub fn released(&self, decisions: usize, elapsed: Duration) {
+        for _ in 0..decisions {
+            self.metrics.took(elapsed);
+        }
     }
 
-    /// Records that nothing could be decided.
+    /// Records a decision whose caller stopped waiting while what it leaves behind was stored: what it did has happened, and its alerts
+    /// are raised all the same.
+    pub fn unheard(&self, answer: &Answer, subject: &Subject<'_>) {
+        if let Err(error) = self.trail.decided(answer, subject) {
+            self.trail.lost(error, answer.id);
+        }
+        self.alerts.raise(&alerts::of(&answer.decision), answer, subject.requests);
+    }
+
+    /// Records that nothing could be decided. That is not waited for: whatever becomes of the record, the action does not go ahead.
     pub fn no_decision(
         &self,
         failure: NoDecision,
@@ -137,11 +188,18 @@ impl Recorder {
         began_at: Timestamp,
         elapsed: Duration,
     ) {
+        let refused = Refused { id: self.clock.decision_id(), protocol, parent, began_at, elapsed };
+        self.refused(failure, &refused);
+    }
+
+    /// As [`Recorder::no_decision`], of a check that has an id: of a decision, where that was made but must not be answered.
+    pub fn refused(&self, failure: NoDecision, refused: &Refused<'_>) {
+        let Refused { id, protocol, parent, began_at, elapsed } = *refused;
+        self.trail.no_decision(failure, refused, self.clock.now());
         self.metrics.not_decided(failure.code(), protocol.as_str(), elapsed);
         if failure == NoDecision::Overloaded {
             self.metrics.shed("data");
         }
-        let id = self.clock.decision_id();
         let fields = DecisionFields {
             result: SpanResult::NotDecided(failure.code()),
             decision_id: id,
@@ -175,10 +233,7 @@ impl Recorder {
     /// Records what came of a report of an outcome. A fact may say anything, and is not logged.
     pub fn reported(&self, session: SessionId, report: &OutcomeReport, result: &Result<Settlement, ReportFailure>) {
         let status = match result {
-            Ok(Settlement::Settled(..)) => "settled",
-            Ok(Settlement::Repeated(_)) => "repeated",
-            Ok(Settlement::NothingWaits) => "nothing_waiting",
-            Ok(Settlement::TooLate) => "too_late",
+            Ok(settlement) => settlement.as_str(),
             Err(failure) => failure.code(),
         };
         self.metrics.reported(report.outcome, status);

@@ -3,6 +3,7 @@
 mod data_door;
 mod doors;
 mod store;
+mod trail;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::admin::signals::Signals;
+use crate::admin::trail::TrailReading;
 use crate::alerts::{Webhook, WebhookTask};
 use crate::clock::Clock;
 use crate::config::ServeConfig;
@@ -28,6 +30,7 @@ use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
 use crate::shutdown::{Drained, Shutdown};
 use crate::telemetry::{Metrics, Telemetry};
+use crate::trail::TrailWriter;
 
 /// How long the last spans may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +51,7 @@ pub struct Server {
     shutdown: Shutdown,
     doors: doors::Doors,
     webhook: Option<WebhookTask>,
+    trail: trail::OpenTrail,
     follower: JoinHandle<anyhow::Result<()>>,
     stop_follower: CancellationToken,
 }
@@ -73,7 +77,9 @@ struct Parts {
     approvals: Approvals,
     bundles: Bundles,
     entities: Entities,
+    trail: TrailReading,
     clock: Clock,
+    writer: TrailWriter,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -101,10 +107,12 @@ impl Server {
         for warning in config.warnings() {
             tracing::warn!(option = %warning.option, "{}", warning.message);
         }
-        let store = store::open(&config.store).await?;
+        let store::OpenStore { store, trail: trail_store } = store::open(&config.store).await?;
         let limits = StalenessLimits { max: config.feed.max_staleness, grace: config.feed.stale_grace };
         let replica = Arc::new(Replica::new(store.clone(), config.sessions.cache_size, limits));
-        let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone());
+        let trail = trail::open(&config, &replica_name, trail_store, &clock, &telemetry.metrics).await?;
+        let recorder = Recorder::new(Arc::clone(&telemetry.metrics), telemetry.spans.clone(), clock.clone())
+            .with_trail(trail.writer.clone());
         let (recorder, webhook) = match config.alerts.webhook().map_err(anyhow::Error::msg)? {
             Some(options) => {
                 let (webhook, task) = Webhook::start(options, &replica_name, &clock, &telemetry.metrics);
@@ -128,7 +136,7 @@ impl Server {
             tree: config.sessions.tree(),
         };
         let shutdown = Shutdown::new();
-        let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), session_limits);
+        let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),
@@ -137,12 +145,15 @@ impl Server {
             approvals: Approvals::new(
                 Arc::clone(&replica),
                 clock.clone(),
+                trail.writer.clone(),
                 config.memory.limits(),
                 Arc::clone(&telemetry.metrics),
             ),
-            bundles: Bundles::new(Arc::clone(&replica), clock.clone()),
-            entities: Entities::new(Arc::clone(&replica), clock.clone()),
+            bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
+            entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
+            trail: TrailReading::new(trail.records.clone()),
             clock: clock.clone(),
+            writer: trail.writer.clone(),
             metrics: Arc::clone(&telemetry.metrics),
             shutdown: shutdown.clone(),
         };
@@ -171,6 +182,7 @@ impl Server {
             shutdown,
             doors,
             webhook,
+            trail,
             follower,
             stop_follower,
         })
@@ -219,11 +231,13 @@ impl Server {
             Some(ended) => ended,
             None => self.follower.await,
         };
+        let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
+        let deadline = closed_at.unwrap_or_else(tokio::time::Instant::now) + self.config.process.drain_timeout;
         if let Some(webhook) = self.webhook {
-            let closed_at = if self.shutdown.is_closing() { closed.await.ok() } else { None };
-            let closed_at = closed_at.unwrap_or_else(tokio::time::Instant::now);
-            webhook.finish(closed_at + self.config.process.drain_timeout).await;
+            webhook.finish(deadline).await;
         }
+        // Nothing is decided any more: this is the end of the chain.
+        self.trail.finish(deadline).await;
         self.doors.close_http().await;
         self.parts.replica.store().close().await;
         if !self.telemetry.shutdown(FLUSH_TIMEOUT).await {
@@ -261,5 +275,6 @@ impl Parts {
             Policies::None | Policies::Unusable(_) => None,
         });
         self.metrics.cached_sessions_are(self.replica.sessions().len());
+        self.writer.note_gauges();
     }
 }

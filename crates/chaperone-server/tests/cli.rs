@@ -4,6 +4,8 @@
 
 #[path = "cli/fakes.rs"]
 mod fakes;
+#[path = "cli/trail.rs"]
+mod trail;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

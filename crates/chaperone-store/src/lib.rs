@@ -1,4 +1,4 @@
-//! The store: sessions, bundles, entities and the feed of their changes, on Postgres or embedded.
+//! The store: sessions, bundles, entities and the feed of their changes, on Postgres or embedded; on Postgres also the trail.
 //!
 //! Knows sessions and rows, never requests or policy text.
 
@@ -18,6 +18,7 @@ mod store;
 mod stored_time;
 #[cfg(feature = "conformance")]
 pub mod test_postgres;
+mod trail;
 mod transitions;
 mod wake;
 
@@ -29,3 +30,4 @@ pub use store::{
     ApprovalFilter, BundleInfo, Committed, NewBundle, OpenedApproval, RevokeTarget, SavedApproval, SessionFilter,
     Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
+pub use trail::{TrailError, TrailMaintained, TrailRetention, TrailStore};

@@ -110,6 +110,14 @@ impl Setting {
         Ok(postgres)
     }
 
+    /// An empty directory for the journal of a server over Postgres.
+    pub fn journal(&self, name: &str) -> String {
+        let directory = self.directory.join(format!("trail-{name}"));
+        // Of an earlier bench.
+        let _ = fs::remove_dir_all(&directory);
+        directory.display().to_string()
+    }
+
     /// Makes a store with so many sessions.
     ///
     /// # Errors
@@ -137,6 +145,7 @@ impl FilledStore {
         for ending in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(format!("{}{ending}", self.file.display()));
         }
+        let _ = fs::remove_dir_all(format!("{}-trail", self.file.display()));
         let _ = fs::remove_file(&self.handles);
     }
 }

@@ -75,7 +75,9 @@ type Figure = fn(&Counted) -> f64;
 
 fn counting(setting: &Setting, plan: &Plan, postgres: &Postgres, figures: &mut Figures) -> anyhow::Result<()> {
     let url = postgres.url();
-    let server = setting.serve(&[("--store-url", &url), ("--store-timeout", STORE_TIMEOUT)])?;
+    let journal = setting.journal("counting");
+    let server =
+        setting.serve(&[("--store-url", &url), ("--store-timeout", STORE_TIMEOUT), ("--trail-dir", &journal)])?;
     let frame = setting.prepare(&server, &server, "counting", &[POLICIES, "counting", &SESSIONS.to_string()])?;
     let frame = frame.to_str().context("the target directory's path is not UTF-8")?;
     let counting = Counting { setting, postgres, server: &server, frame, sent: Cell::new(0) };
@@ -170,8 +172,11 @@ fn record(kind: &str, rounds: &[Counted], figures: &mut Figures) {
 /// Two replicas: one is told, and the other one, under load, is to deny.
 fn revocations(setting: &Setting, postgres: &Postgres, figures: &mut Figures) -> anyhow::Result<()> {
     let url = postgres.url();
-    let options = [("--store-url", url.as_str()), ("--store-timeout", STORE_TIMEOUT)];
-    let (near, far) = (setting.serve(&options)?, setting.serve(&options)?);
+    let journals = [setting.journal("near"), setting.journal("far")];
+    let options =
+        |journal| [("--store-url", url.as_str()), ("--store-timeout", STORE_TIMEOUT), ("--trail-dir", journal)];
+    let [near, far] = journals.each_ref().map(|journal| setting.serve(&options(journal)));
+    let (near, far) = (near?, far?);
     let frame = setting.prepare(&near, &far, "labelling", &[POLICIES, "labelling", "1"])?;
     let mut load = Steady::start(setting, &far, &frame)?;
     let (allowed, began) = (far.allowed()?.unwrap_or_default(), Instant::now());

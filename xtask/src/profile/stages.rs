@@ -92,6 +92,8 @@ pub const STAGES: [Stage; 11] = [
         what: "metrics, spans, logs, decision ids, clocks",
         functions: &[
             "chaperone_server::recorder",
+            "chaperone_server::trail",
+            "chaperone_trail",
             "chaperone_server::telemetry",
             "chaperone_server::clock",
             "opentelemetry",

@@ -4859,3 +4859,1116 @@ pub mod approval_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Which records; every field that is set must hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailFilter {
+    /// Of one of these kinds; empty: of every kind.
+    #[prost(enumeration = "TrailKind", repeated, tag = "1")]
+    pub kinds: ::prost::alloc::vec::Vec<i32>,
+    /// From then on.
+    #[prost(message, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Before then.
+    #[prost(message, optional, tag = "3")]
+    pub before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Of this session.
+    #[prost(string, tag = "4")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Of the tree with this root session.
+    #[prost(string, tag = "5")]
+    pub tree_id: ::prost::alloc::string::String,
+    /// Of this principal.
+    #[prost(message, optional, tag = "6")]
+    pub principal: ::core::option::Option<EntityRef>,
+    /// Of this owner's sessions.
+    #[prost(string, tag = "7")]
+    pub owner: ::prost::alloc::string::String,
+    /// Decisions on this action.
+    #[prost(message, optional, tag = "8")]
+    pub action: ::core::option::Option<EntityRef>,
+    /// Decisions on this resource.
+    #[prost(message, optional, tag = "9")]
+    pub resource: ::core::option::Option<EntityRef>,
+    /// Checks that ended so.
+    #[prost(enumeration = "TrailOutcome", tag = "10")]
+    pub outcome: i32,
+    /// Checks with this stable code, such as `forbidden`.
+    #[prost(string, tag = "11")]
+    pub code: ::prost::alloc::string::String,
+    /// Decisions that this policy determined.
+    #[prost(string, tag = "12")]
+    pub policy_id: ::prost::alloc::string::String,
+    /// This decision, and what follows from it.
+    #[prost(string, tag = "13")]
+    pub decision_id: ::prost::alloc::string::String,
+}
+/// A stretch of the trail, whole: chain after chain, each in its order, without gaps.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailStretch {
+    /// Of this chain; empty: of every chain.
+    #[prost(string, tag = "1")]
+    pub chain_id: ::prost::alloc::string::String,
+    /// From this place on; 0: from the first that is kept. Needs `chain_id`.
+    #[prost(uint64, tag = "2")]
+    pub from_seq: u64,
+    /// To this place, which is in it; 0: to the last. Needs `chain_id`.
+    #[prost(uint64, tag = "3")]
+    pub to_seq: u64,
+    /// What happened from then on; not with places. A record is dated when it was decided and takes its place when it was written, so a stretch by time
+    /// holds all records of that time and, for up to a minute at either end, some of their neighbours.
+    #[prost(message, optional, tag = "4")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// What happened before then; not with places.
+    #[prost(message, optional, tag = "5")]
+    pub before: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A record, with its place.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailRecord {
+    /// The chain that it stands in, which one replica writes: a UUIDv7.
+    #[prost(string, tag = "1")]
+    pub chain_id: ::prost::alloc::string::String,
+    /// Its place there, from 1.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// SHA-256 of `json`, in hexadecimal: what the next record of the chain has as `prev`.
+    #[prost(string, tag = "3")]
+    pub digest: ::prost::alloc::string::String,
+    /// Its very bytes: one JSON object.
+    #[prost(bytes = "vec", tag = "4")]
+    pub json: ::prost::alloc::vec::Vec<u8>,
+}
+/// A page of records.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceQueryRequest {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<TrailFilter>,
+    /// At most so many, up to 1,000; 0 means 100. A page whose records are large has fewer.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the response before, to the same filter and order; empty for the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// In which order.
+    #[prost(enumeration = "TrailOrder", tag = "4")]
+    pub order: i32,
+}
+/// A page of records.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrailServiceQueryResponse {
+    /// In the order that was asked for.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<TrailRecord>,
+    /// For the next page; empty when this is the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// What to follow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceTailRequest {
+    /// Which records.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<TrailFilter>,
+}
+/// A record that came.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceTailResponse {
+    /// The record.
+    #[prost(message, optional, tag = "1")]
+    pub record: ::core::option::Option<TrailRecord>,
+}
+/// What to export.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceExportRequest {
+    /// How it is written.
+    #[prost(enumeration = "TrailFormat", tag = "3")]
+    pub format: i32,
+    /// Which records; absent: the whole trail as a stretch.
+    #[prost(oneof = "trail_service_export_request::What", tags = "1, 2")]
+    pub what: ::core::option::Option<trail_service_export_request::What>,
+}
+/// Nested message and enum types in `TrailServiceExportRequest`.
+pub mod trail_service_export_request {
+    /// Which records; absent: the whole trail as a stretch.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum What {
+        /// Records that match, the oldest first. What was left out cannot be told from what was removed: only a stretch can be verified.
+        #[prost(message, tag = "1")]
+        Filter(super::TrailFilter),
+        /// Every record of a stretch.
+        #[prost(message, tag = "2")]
+        Stretch(super::TrailStretch),
+    }
+}
+/// A part of an export.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceExportResponse {
+    /// The next bytes. A line may go on in the next part.
+    #[prost(bytes = "vec", tag = "1")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+    /// How many records were exported up to here.
+    #[prost(uint64, tag = "2")]
+    pub record_count: u64,
+}
+/// What to verify.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceVerifyRequest {
+    /// Which stretch; absent: the whole trail.
+    #[prost(message, optional, tag = "1")]
+    pub stretch: ::core::option::Option<TrailStretch>,
+    /// The Ed25519 keys (32 bytes, in base64) that checkpoints may be signed with; empty: whatever key a chain itself names, which shows
+    /// accidents, but not the work of someone who could write a chain anew.
+    #[prost(string, repeated, tag = "2")]
+    pub trusted_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How far verifying is, or what came of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrailServiceVerifyResponse {
+    /// Progress any number of times, then one report.
+    #[prost(oneof = "trail_service_verify_response::Step", tags = "1, 2")]
+    pub step: ::core::option::Option<trail_service_verify_response::Step>,
+}
+/// Nested message and enum types in `TrailServiceVerifyResponse`.
+pub mod trail_service_verify_response {
+    /// Progress any number of times, then one report.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Step {
+        /// How far it is.
+        #[prost(message, tag = "1")]
+        Progress(super::TrailVerifyProgress),
+        /// What came of it.
+        #[prost(message, tag = "2")]
+        Report(super::TrailVerifyReport),
+    }
+}
+/// How far verifying is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailVerifyProgress {
+    /// The chain that is read.
+    #[prost(string, tag = "1")]
+    pub chain_id: ::prost::alloc::string::String,
+    /// The place there.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// How many records were checked, of all chains.
+    #[prost(uint64, tag = "3")]
+    pub record_count: u64,
+}
+/// What verifying found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrailVerifyReport {
+    /// Whether nothing is at fault.
+    #[prost(bool, tag = "1")]
+    pub valid: bool,
+    /// How many records were checked.
+    #[prost(uint64, tag = "2")]
+    pub record_count: u64,
+    /// What was found in each chain, in the order of their ids.
+    #[prost(message, repeated, tag = "3")]
+    pub chains: ::prost::alloc::vec::Vec<TrailChainReport>,
+}
+/// What was found in a chain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailChainReport {
+    /// The chain.
+    #[prost(string, tag = "1")]
+    pub chain_id: ::prost::alloc::string::String,
+    /// The first place that was checked. What a stretch does not begin with is not proved.
+    #[prost(uint64, tag = "2")]
+    pub first_seq: u64,
+    /// The last place that is proved to follow from the first.
+    #[prost(uint64, tag = "3")]
+    pub last_seq: u64,
+    /// SHA-256 of the record there, in hexadecimal. Kept elsewhere, it shows later that the chain still has the same records.
+    #[prost(string, tag = "4")]
+    pub last_digest: ::prost::alloc::string::String,
+    /// Up to which place a signed checkpoint vouches for the records; 0: none does.
+    #[prost(uint64, tag = "5")]
+    pub signed_seq: u64,
+    /// How many records come after that: someone who could write where the trail is kept could have written them.
+    #[prost(uint64, tag = "6")]
+    pub unsigned_count: u64,
+    /// How often a replica began to write it.
+    #[prost(uint64, tag = "7")]
+    pub start_count: u64,
+    /// How often one began where the one before had not stopped in order, as after a crash.
+    #[prost(uint64, tag = "8")]
+    pub interruption_count: u64,
+    /// Whether it ends with a stop in order, signed. Otherwise its replica runs, or has crashed, or its end was cut off.
+    #[prost(bool, tag = "9")]
+    pub stopped: bool,
+    /// What is wrong with the record after `last_seq`; absent when nothing is. Nothing after it is proved.
+    #[prost(message, optional, tag = "10")]
+    pub fault: ::core::option::Option<TrailFault>,
+}
+/// What is wrong with a record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailFault {
+    /// Its place.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// A stable code: `malformed`, `misplaced`, `wrong_chain`, `gap`, `order`, `hash`, `rewritten`, `no_start`, `after_stop`, `unsigned_stop`,
+    /// `signature`, `unknown_key`; `unsigned` where keys were given and no checkpoint vouches for any record.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// A sentence.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// A page of chains.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailServiceListChainsRequest {
+    /// At most so many, up to 1,000; 0 means 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// From the response before; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of chains.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrailServiceListChainsResponse {
+    /// In the order of their ids.
+    #[prost(message, repeated, tag = "1")]
+    pub chains: ::prost::alloc::vec::Vec<TrailChain>,
+    /// For the next page; empty when this is the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A chain of records.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrailChain {
+    /// A UUIDv7.
+    #[prost(string, tag = "1")]
+    pub chain_id: ::prost::alloc::string::String,
+    /// The first place that is kept: later than 1 where older records were dropped.
+    #[prost(uint64, tag = "2")]
+    pub first_seq: u64,
+    /// The last place.
+    #[prost(uint64, tag = "3")]
+    pub last_seq: u64,
+    /// When what stands there happened.
+    #[prost(message, optional, tag = "4")]
+    pub last_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The replica that began it; empty where the record that says so is not kept.
+    #[prost(string, tag = "5")]
+    pub replica: ::prost::alloc::string::String,
+    /// The Ed25519 key that its checkpoints are signed with (32 bytes, in base64); empty as `replica`.
+    #[prost(string, tag = "6")]
+    pub key: ::prost::alloc::string::String,
+}
+/// What a record is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TrailKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// A replica began to write.
+    Started = 1,
+    /// The chain so far, signed.
+    Checkpoint = 2,
+    /// A replica stopped in order.
+    Stopped = 3,
+    /// Something that decisions read, as it was.
+    State = 4,
+    /// A decision.
+    Decision = 5,
+    /// No decision could be made.
+    NoDecision = 6,
+    /// A person or a system changed what is decided.
+    Act = 7,
+}
+impl TrailKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TRAIL_KIND_UNSPECIFIED",
+            Self::Started => "TRAIL_KIND_STARTED",
+            Self::Checkpoint => "TRAIL_KIND_CHECKPOINT",
+            Self::Stopped => "TRAIL_KIND_STOPPED",
+            Self::State => "TRAIL_KIND_STATE",
+            Self::Decision => "TRAIL_KIND_DECISION",
+            Self::NoDecision => "TRAIL_KIND_NO_DECISION",
+            Self::Act => "TRAIL_KIND_ACT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRAIL_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "TRAIL_KIND_STARTED" => Some(Self::Started),
+            "TRAIL_KIND_CHECKPOINT" => Some(Self::Checkpoint),
+            "TRAIL_KIND_STOPPED" => Some(Self::Stopped),
+            "TRAIL_KIND_STATE" => Some(Self::State),
+            "TRAIL_KIND_DECISION" => Some(Self::Decision),
+            "TRAIL_KIND_NO_DECISION" => Some(Self::NoDecision),
+            "TRAIL_KIND_ACT" => Some(Self::Act),
+            _ => None,
+        }
+    }
+}
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TrailOutcome {
+    /// In a filter, however it ended.
+    Unspecified = 0,
+    /// The action may go ahead.
+    Allow = 1,
+    /// The action must not go ahead.
+    Deny = 2,
+    /// Not before a person approves.
+    Challenge = 3,
+    /// No decision could be made.
+    None = 4,
+}
+impl TrailOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TRAIL_OUTCOME_UNSPECIFIED",
+            Self::Allow => "TRAIL_OUTCOME_ALLOW",
+            Self::Deny => "TRAIL_OUTCOME_DENY",
+            Self::Challenge => "TRAIL_OUTCOME_CHALLENGE",
+            Self::None => "TRAIL_OUTCOME_NONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRAIL_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "TRAIL_OUTCOME_ALLOW" => Some(Self::Allow),
+            "TRAIL_OUTCOME_DENY" => Some(Self::Deny),
+            "TRAIL_OUTCOME_CHALLENGE" => Some(Self::Challenge),
+            "TRAIL_OUTCOME_NONE" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+/// In which order records are found. Those of one time stand in the order of their chains and places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TrailOrder {
+    /// The newest first.
+    Unspecified = 0,
+    /// The newest first.
+    Newest = 1,
+    /// The oldest first.
+    Oldest = 2,
+}
+impl TrailOrder {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TRAIL_ORDER_UNSPECIFIED",
+            Self::Newest => "TRAIL_ORDER_NEWEST",
+            Self::Oldest => "TRAIL_ORDER_OLDEST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRAIL_ORDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "TRAIL_ORDER_NEWEST" => Some(Self::Newest),
+            "TRAIL_ORDER_OLDEST" => Some(Self::Oldest),
+            _ => None,
+        }
+    }
+}
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TrailFormat {
+    /// JSON lines.
+    Unspecified = 0,
+    /// JSON lines: the very bytes of each record, and a line end. What a stretch exports so can be verified offline.
+    JsonLines = 1,
+    /// CSV (RFC 4180) with a header: one line a record, fixed columns. Cells that a spreadsheet would take for formulas begin with `'`.
+    Csv = 2,
+    /// OCSF 1.6.0, JSON lines: one API Activity event (class 6003) for each decision, failure to decide, and act. Records of other kinds
+    /// are left out.
+    Ocsf = 3,
+}
+impl TrailFormat {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TRAIL_FORMAT_UNSPECIFIED",
+            Self::JsonLines => "TRAIL_FORMAT_JSON_LINES",
+            Self::Csv => "TRAIL_FORMAT_CSV",
+            Self::Ocsf => "TRAIL_FORMAT_OCSF",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRAIL_FORMAT_UNSPECIFIED" => Some(Self::Unspecified),
+            "TRAIL_FORMAT_JSON_LINES" => Some(Self::JsonLines),
+            "TRAIL_FORMAT_CSV" => Some(Self::Csv),
+            "TRAIL_FORMAT_OCSF" => Some(Self::Ocsf),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod trail_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Reads the trail, and proves that nothing in it was changed. Served on the admin plane.
+    ///
+    /// A server that keeps no trail answers FAILED_PRECONDITION, with the reason `no_trail`. What was written an instant ago may not be
+    /// found yet: replicas ship their records in batches.
+    #[derive(Debug, Clone)]
+    pub struct TrailServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl TrailServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> TrailServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> TrailServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            TrailServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Returns records that match, a page at a time.
+        pub async fn query(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrailServiceQueryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrailServiceQueryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.TrailService/Query",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.TrailService", "Query"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams records as they come to where this server reads the trail, from now on: each chain's in its order, none left out. Ends with
+        /// UNAVAILABLE when the server stops.
+        pub async fn tail(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrailServiceTailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TrailServiceTailResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.TrailService/Tail",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.TrailService", "Tail"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Streams records in a format for other programs. A stream that did not end with OK is not whole.
+        pub async fn export(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrailServiceExportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TrailServiceExportResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.TrailService/Export",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.TrailService", "Export"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Proves that in a stretch of the trail nothing was changed, left out or reordered, or names the first record where that cannot be
+        /// proved. Streams its progress, and ends with one report. A trail that is at fault is an answer, not an error.
+        pub async fn verify(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrailServiceVerifyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TrailServiceVerifyResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.TrailService/Verify",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.TrailService", "Verify"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Lists the chains that have records, in the order of their ids, with the keys that their checkpoints are signed with.
+        pub async fn list_chains(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TrailServiceListChainsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrailServiceListChainsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.TrailService/ListChains",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.TrailService", "ListChains"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod trail_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with TrailServiceServer.
+    #[async_trait]
+    pub trait TrailService: std::marker::Send + std::marker::Sync + 'static {
+        /// Returns records that match, a page at a time.
+        async fn query(
+            &self,
+            request: tonic::Request<super::TrailServiceQueryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrailServiceQueryResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Tail method.
+        type TailStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::TrailServiceTailResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams records as they come to where this server reads the trail, from now on: each chain's in its order, none left out. Ends with
+        /// UNAVAILABLE when the server stops.
+        async fn tail(
+            &self,
+            request: tonic::Request<super::TrailServiceTailRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailStream>, tonic::Status>;
+        /// Server streaming response type for the Export method.
+        type ExportStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::TrailServiceExportResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams records in a format for other programs. A stream that did not end with OK is not whole.
+        async fn export(
+            &self,
+            request: tonic::Request<super::TrailServiceExportRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ExportStream>, tonic::Status>;
+        /// Server streaming response type for the Verify method.
+        type VerifyStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::TrailServiceVerifyResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Proves that in a stretch of the trail nothing was changed, left out or reordered, or names the first record where that cannot be
+        /// proved. Streams its progress, and ends with one report. A trail that is at fault is an answer, not an error.
+        async fn verify(
+            &self,
+            request: tonic::Request<super::TrailServiceVerifyRequest>,
+        ) -> std::result::Result<tonic::Response<Self::VerifyStream>, tonic::Status>;
+        /// Lists the chains that have records, in the order of their ids, with the keys that their checkpoints are signed with.
+        async fn list_chains(
+            &self,
+            request: tonic::Request<super::TrailServiceListChainsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TrailServiceListChainsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Reads the trail, and proves that nothing in it was changed. Served on the admin plane.
+    ///
+    /// A server that keeps no trail answers FAILED_PRECONDITION, with the reason `no_trail`. What was written an instant ago may not be
+    /// found yet: replicas ship their records in batches.
+    #[derive(Debug)]
+    pub struct TrailServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> TrailServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for TrailServiceServer<T>
+    where
+        T: TrailService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/chaperone.v1.TrailService/Query" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuerySvc<T: TrailService>(pub Arc<T>);
+                    impl<
+                        T: TrailService,
+                    > tonic::server::UnaryService<super::TrailServiceQueryRequest>
+                    for QuerySvc<T> {
+                        type Response = super::TrailServiceQueryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrailServiceQueryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrailService>::query(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuerySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.TrailService/Tail" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailSvc<T: TrailService>(pub Arc<T>);
+                    impl<
+                        T: TrailService,
+                    > tonic::server::ServerStreamingService<
+                        super::TrailServiceTailRequest,
+                    > for TailSvc<T> {
+                        type Response = super::TrailServiceTailResponse;
+                        type ResponseStream = T::TailStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrailServiceTailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrailService>::tail(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.TrailService/Export" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportSvc<T: TrailService>(pub Arc<T>);
+                    impl<
+                        T: TrailService,
+                    > tonic::server::ServerStreamingService<
+                        super::TrailServiceExportRequest,
+                    > for ExportSvc<T> {
+                        type Response = super::TrailServiceExportResponse;
+                        type ResponseStream = T::ExportStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrailServiceExportRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrailService>::export(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.TrailService/Verify" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifySvc<T: TrailService>(pub Arc<T>);
+                    impl<
+                        T: TrailService,
+                    > tonic::server::ServerStreamingService<
+                        super::TrailServiceVerifyRequest,
+                    > for VerifySvc<T> {
+                        type Response = super::TrailServiceVerifyResponse;
+                        type ResponseStream = T::VerifyStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrailServiceVerifyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrailService>::verify(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.TrailService/ListChains" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChainsSvc<T: TrailService>(pub Arc<T>);
+                    impl<
+                        T: TrailService,
+                    > tonic::server::UnaryService<super::TrailServiceListChainsRequest>
+                    for ListChainsSvc<T> {
+                        type Response = super::TrailServiceListChainsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TrailServiceListChainsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrailService>::list_chains(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChainsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for TrailServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "chaperone.v1.TrailService";
+    impl<T> tonic::server::NamedService for TrailServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

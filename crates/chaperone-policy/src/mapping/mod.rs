@@ -12,12 +12,14 @@ mod path_template;
 mod plan;
 mod query;
 mod reading;
+mod recording;
 mod route;
 mod shadow;
 mod template;
 
 pub use answer::{Facts, HeaderMutation, Mutations, OnFailure};
 pub use http::{Connection, Headers, HttpRequest};
+pub use recording::Recorded;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use self::credential::Source;
 use self::generic::{Generic, GenericAction};
 use self::plan::AnswerPlan;
 use self::reading::View;
+use self::recording::Recording;
 use self::route::{RouteTable, Target};
 use crate::fact::{ResultFacts, Results};
 use crate::problem::Problem;
@@ -50,6 +53,7 @@ pub struct Mapping {
     unmatched: Arc<AnswerPlan>,
     /// What reports of outcomes may tell, by action.
     results: Results,
+    recording: Recording,
 }
 
 /// What a request presents as its session.
@@ -142,7 +146,14 @@ impl Mapping {
             generic: Generic::new(shapes),
             unmatched: Arc::default(),
             results: Results::new(),
+            recording: Recording::default(),
         }
+    }
+
+    /// In which form an attribute of a request is recorded: as `[trail]` says; kept where it says nothing, but for what comes from a header,
+    /// and the query of a request that no route matches, which are dropped.
+    pub fn recorded(&self, action: &EntityRef, attribute: &str) -> Recorded {
+        self.recording.of(action, attribute)
     }
 
     /// Notes which attributes are read by any policy, so that others need not be made. Until then, all count as read.

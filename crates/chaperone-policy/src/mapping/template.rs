@@ -100,6 +100,14 @@ impl<F> Template<F> {
         })
     }
 
+    /// What its placeholders stand for.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &F> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Field(field) => Some(field),
+        })
+    }
+
     /// The same template, its placeholders standing for something else.
     pub(super) fn map<G>(self, mut change: impl FnMut(F) -> G) -> Template<G> {
         let parts = self.parts.into_iter().map(|part| match part {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
-use smol_str::format_smolstr;
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::compiled::{Datum, Symbols};
 use crate::memory::{Amount, datetime_text};
@@ -87,11 +87,13 @@ impl<'de> Deserialize<'de> for AttributesDigest {
     }
 }
 
-/// The attributes of a request that are there, in canonical form.
-pub(super) fn attributes(request: &Request, symbols: &Symbols) -> Attributes {
-    let Some(shape) = request.shape() else { return Attributes::new() };
-    let places = shape.attributes.keys().enumerate();
-    places.filter_map(|(place, name)| Some((name.clone(), value(request.value(place)?, symbols)))).collect()
+/// The attributes of a request that are there, in canonical form, in the order of their names.
+pub(crate) fn attributes<'a>(
+    request: &'a Request,
+    symbols: &'a Symbols,
+) -> impl Iterator<Item = (&'a SmolStr, Value)> + use<'a> {
+    let places = request.shape().into_iter().flat_map(|shape| shape.attributes.keys()).enumerate();
+    places.filter_map(move |(place, name)| Some((name, value(request.value(place)?, symbols))))
 }
 
 /// A value in canonical form.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
+pub(crate) use self::digest::attributes;
 pub use self::digest::{AttributesDigest, ParseDigestError};
 pub use self::settings::{APPROVERS_MAX, StepUpSettings};
 use crate::compiled::Question;
@@ -64,6 +65,7 @@ pub(crate) fn lift<'a>(
     }
     let (action, resource) = (&question.request.action, &question.request.resource);
     let attributes = digest::attributes(question.request, schema.symbols());
+    let attributes: Attributes = attributes.map(|(name, value)| (name.clone(), value)).collect();
     let digest = AttributesDigest::of(&attributes);
     let find = |name: &SmolStr| -> Option<(Level, ApprovalId)> {
         let memories = [Level::Session, Level::Tree].map(|level| (level, chain.recall().memory(level)));

@@ -343,3 +343,9 @@ rows = \"Long\"
     let mapping = Mapping::parse(valid, shapes()).expect("valid");
     assert!(mapping.results(&chaperone_policy::EntityRef::new("Docs::Action", "tune")).is_some());
 }
+
+#[test]
+fn trail_names_attributes_that_are_there_and_each_once() {
+    let text = "[trail]\nkept = [\"rows\"]\nhashed = [\"rows\"]\ndropped = [\"no-such\"]\nkeep = []\n";
+    assert_eq!(codes(text), [("mapping_trail", 3), ("mapping_trail", 4), ("mapping_unknown_key", 5)]);
+}

@@ -9,12 +9,14 @@ use chaperone_policy::{
     MemoryKey, MemoryLimits, NAME_BYTES_MAX, Requester, Terms, Timestamp, Vote,
 };
 use chaperone_store::{ApprovalFilter, SavedApproval, Store, StoreError, StoredMemory};
+use chaperone_trail::Acted;
 
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
 use crate::replica::Replica;
 use crate::telemetry::{ApprovalEvent, Metrics};
+use crate::trail::{TrailWriter, acts};
 
 /// How often a withdrawal is tried again because decisions changed the same memory: it must get through.
 const WITHDRAW_ATTEMPTS_MAX: usize = 32;
@@ -24,6 +26,7 @@ const WITHDRAW_ATTEMPTS_MAX: usize = 32;
 pub struct Approvals {
     replica: Arc<Replica>,
     clock: Clock,
+    trail: TrailWriter,
     limits: MemoryLimits,
     metrics: Arc<Metrics>,
 }
@@ -51,9 +54,16 @@ pub struct Yes {
 }
 
 impl Approvals {
-    /// Over one replica's store. At most `limits.grants` approvals count in one session or tree at once.
-    pub fn new(replica: Arc<Replica>, clock: Clock, limits: MemoryLimits, metrics: Arc<Metrics>) -> Self {
-        Self { replica, clock, limits, metrics }
+    /// Over one replica's store. What is done is recorded in `trail`. At most `limits.grants` approvals count in one session or tree at
+    /// once.
+    pub fn new(
+        replica: Arc<Replica>,
+        clock: Clock,
+        trail: TrailWriter,
+        limits: MemoryLimits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { replica, clock, trail, limits, metrics }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -91,8 +101,10 @@ impl Approvals {
     /// Whose yes is already among those of an approved one is told so again, and nothing is changed.
     ///
     /// # Errors
-    /// When it does not wait any more, its session or an ancestor has ended, this person may not approve it, or the store fails.
+    /// When it does not wait any more, its session or an ancestor has ended, this person may not approve it, or the store or the trail
+    /// fails.
     pub async fn approve(&self, id: ApprovalId, answerer: &Answerer, yes: Yes) -> Result<Approval, AdminError> {
+        self.trail.require()?;
         check_answerer(answerer)?;
         for _ in 0..CONFLICT_RETRIES {
             let approval = self.get(id).await?;
@@ -110,7 +122,7 @@ impl Approvals {
                     if saved.decided.is_some() {
                         self.metrics.approvals().became(ApprovalEvent::Approved);
                     }
-                    return Ok(self.told(*saved, &answerer.by).await);
+                    return self.told(*saved, acts::APPROVAL_APPROVED, answerer).await;
                 }
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -123,7 +135,7 @@ impl Approvals {
     /// check is challenged again. One that is cancelled already stays as it is.
     ///
     /// # Errors
-    /// When it does not wait any more, and nothing of what it granted is left; or the store fails.
+    /// When it does not wait any more, and nothing of what it granted is left; or the store or the trail fails.
     pub async fn close(&self, id: ApprovalId, closing: Closing, answerer: &Answerer) -> Result<Approval, AdminError> {
         check_answerer(answerer)?;
         for _ in 0..WITHDRAW_ATTEMPTS_MAX {
@@ -142,7 +154,12 @@ impl Approvals {
             match self.store().save_approval(&closed, memory.as_ref(), now).await {
                 Ok(SavedApproval::Done(saved)) => {
                     self.metrics.approvals().became(event);
-                    return Ok(self.told(*saved, &answerer.by).await);
+                    let act = match event {
+                        ApprovalEvent::Withdrawn => acts::APPROVAL_WITHDRAWN,
+                        ApprovalEvent::Denied => acts::APPROVAL_DENIED,
+                        _ => acts::APPROVAL_CANCELLED,
+                    };
+                    return self.told(*saved, act, answerer).await;
                 }
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -151,12 +168,18 @@ impl Approvals {
         Err(AdminError::Store(StoreError::ApprovalConflict { id }))
     }
 
-    /// Logs an answer, and waits until this replica has applied it.
-    async fn told(&self, saved: Approval, by: &str) -> Approval {
-        let state = saved.state(self.clock.now()).as_str();
+    /// Logs and records an answer, and waits until this replica has applied it.
+    async fn told(&self, saved: Approval, act: &'static str, answerer: &Answerer) -> Result<Approval, AdminError> {
+        let Answerer { by, via, comment } = answerer;
+        let now = self.clock.now();
+        let state = saved.state(now).as_str();
         tracing::info!(approval.id = %saved.id, approval.state = state, approval.by = by, "an approval was answered");
-        self.replica.catch_up(CATCH_UP).await;
-        saved
+        let note =
+            if comment.is_empty() { format!("{state}; via {via}") } else { format!("{state}; via {via}: {comment}") };
+        let acted = Acted { note: note.into(), ..acts::on_approval(act, by, &saved) };
+        let (recorded, ()) = tokio::join!(self.trail.act(now, acted), self.replica.catch_up(CATCH_UP));
+        recorded?;
+        Ok(saved)
     }
 
     /// Who is above the session that asked. All of them must be live, and so must it.

@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use chaperone_policy::{Bundle, BundleNumber, BundleSource, NAME_BYTES_MAX, Problem};
 use chaperone_store::{BundleInfo, NewBundle, Store, StoredBundle};
+use chaperone_trail::Acted;
 
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
 use crate::replica::{EntityLoadError, Replica, load_entities};
+use crate::trail::{TrailWriter, acts};
 
 /// The bundle use cases.
 #[derive(Clone, Debug)]
 pub struct Bundles {
     replica: Arc<Replica>,
     clock: Clock,
+    trail: TrailWriter,
 }
 
 impl Bundles {
-    /// Over one replica's store.
-    pub fn new(replica: Arc<Replica>, clock: Clock) -> Self {
-        Self { replica, clock }
+    /// Over one replica's store. What is done is recorded in `trail`.
+    pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter) -> Self {
+        Self { replica, clock, trail }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -39,7 +42,7 @@ impl Bundles {
     /// Stores a valid bundle. Says whether it is new.
     ///
     /// # Errors
-    /// [`AdminError::Problems`] with all of them, or when the store fails.
+    /// [`AdminError::Problems`] with all of them, or when the store or the trail fails.
     pub async fn upload(
         &self,
         source: BundleSource,
@@ -55,23 +58,34 @@ impl Bundles {
             uploaded_by: by.to_owned(),
             uploaded_at: self.clock.now(),
         };
-        Ok(self.store().insert_bundle(&new).await?)
+        let (info, is_new) = self.store().insert_bundle(&new).await?;
+        if is_new {
+            let note = format!("{} {}", info.digest, info.message);
+            let acted =
+                Acted { note: note.trim_end().into(), ..acts::on_bundle(acts::BUNDLE_UPLOADED, by, info.number) };
+            self.trail.act(self.clock.now(), acted).await?;
+        }
+        Ok((info, is_new))
     }
 
     /// Makes a bundle the one that decides, on every replica.
     ///
     /// # Errors
-    /// When there is no such bundle, another one is active than expected, a stored entity does not fit its schema, or the store fails.
+    /// When there is no such bundle, another one is active than expected, a stored entity does not fit its schema, or the store or the
+    /// trail fails.
     pub async fn activate(
         &self,
         number: BundleNumber,
         expected: Option<BundleNumber>,
         by: &str,
     ) -> Result<BundleInfo, AdminError> {
+        self.trail.require()?;
         let stored = self.get(Some(number)).await?;
         let bundle = compile(stored.source).await?;
         self.check_entities(bundle).await?;
         let info = self.store().activate_bundle(number, expected, by, self.clock.now()).await?;
+        let acted = Acted { note: info.digest.as_str().into(), ..acts::on_bundle(acts::BUNDLE_ACTIVATED, by, number) };
+        self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(info)
     }

@@ -9,6 +9,7 @@ use super::sessions::check_entity;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
 use crate::replica::{Policies, Replica};
+use crate::trail::{TrailWriter, acts};
 
 /// How many entities one call may carry.
 const ENTITIES_MAX: usize = 1_000;
@@ -20,12 +21,13 @@ const PARENTS_MAX: usize = 1_000;
 pub struct Entities {
     replica: Arc<Replica>,
     clock: Clock,
+    trail: TrailWriter,
 }
 
 impl Entities {
-    /// Over one replica's store.
-    pub fn new(replica: Arc<Replica>, clock: Clock) -> Self {
-        Self { replica, clock }
+    /// Over one replica's store. What is done is recorded in `trail`.
+    pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter) -> Self {
+        Self { replica, clock, trail }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -35,8 +37,9 @@ impl Entities {
     /// Stores entities that the active bundle's schema allows. Says how many.
     ///
     /// # Errors
-    /// When one of them is not allowed (then none is stored), no bundle is active, or the store fails.
-    pub async fn put(&self, entities: &[Entity]) -> Result<u64, AdminError> {
+    /// When one of them is not allowed (then none is stored), no bundle is active, or the store or the trail fails.
+    pub async fn put(&self, entities: &[Entity], by: &str) -> Result<u64, AdminError> {
+        self.trail.require()?;
         check_count("entities", entities.len())?;
         for (index, entity) in entities.iter().enumerate() {
             check_entity(&format!("entities[{index}].uid"), &entity.uid)?;
@@ -74,6 +77,8 @@ impl Entities {
             },
         )?;
         self.store().put_entities(entities, self.clock.now()).await?;
+        let uids = entities.iter().map(|entity| &entity.uid);
+        self.trail.act(self.clock.now(), acts::on_entities(acts::ENTITIES_PUT, by, uids)).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(entities.len() as u64)
     }
@@ -81,10 +86,11 @@ impl Entities {
     /// Deletes entities. Says how many existed.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn delete(&self, uids: &[EntityRef]) -> Result<u64, AdminError> {
+    /// When the store or the trail fails.
+    pub async fn delete(&self, uids: &[EntityRef], by: &str) -> Result<u64, AdminError> {
         check_count("uids", uids.len())?;
         let count = self.store().delete_entities(uids, self.clock.now()).await?;
+        self.trail.act(self.clock.now(), acts::on_entities(acts::ENTITIES_DELETED, by, uids.iter())).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(count)
     }

@@ -1,4 +1,4 @@
-//! The use cases of the admin plane: sessions, bundles, entities, approvals. They see neither protobuf nor SQL.
+//! The use cases of the admin plane: sessions, bundles, entities, approvals, the trail. They see neither protobuf nor SQL.
 
 pub mod approvals;
 pub mod bundles;
@@ -6,11 +6,13 @@ pub mod entities;
 pub mod memories;
 pub mod sessions;
 pub mod signals;
+pub mod trail;
 
 use std::time::Duration;
 
 use chaperone_policy::{ChangeError, Problem, SessionId, TransitionError};
 use chaperone_store::StoreError;
+use chaperone_trail::SourceError;
 
 /// How long an administrator's call waits for this replica to apply what it changed.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -45,9 +47,21 @@ pub enum AdminError {
     /// There is no room for what was to be remembered.
     #[error(transparent)]
     Full(ChangeError),
+    /// What gives authority is not done while it could not be recorded. Nothing was done.
+    #[error("the trail cannot be written now, so this is not done")]
+    TrailUnavailable,
+    /// It was done, and stands; but there is no record of it.
+    #[error("`{act}` was done, but it is not on record: the trail cannot be written")]
+    NotRecorded {
+        /// What was done, as its record would have it.
+        act: String,
+    },
     /// The store did not do it.
     #[error(transparent)]
     Store(StoreError),
+    /// The trail cannot be read.
+    #[error(transparent)]
+    Trail(#[from] SourceError),
 }
 
 impl AdminError {

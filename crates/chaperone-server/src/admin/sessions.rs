@@ -1,5 +1,6 @@
 //! Opening, renewing and ending sessions.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use chaperone_policy::{
     is_zone_name,
 };
 use chaperone_store::{RevokeTarget, SessionFilter, Store, StoreError, TreeLimits};
+use chaperone_trail::Acted;
 
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
 use crate::replica::{Policies, Replica};
 use crate::spiffe::parse_spiffe_id;
+use crate::trail::{TrailWriter, acts};
 
 /// What sessions may be like.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,7 @@ pub struct SessionLimits {
 pub struct Sessions {
     pub(super) replica: Arc<Replica>,
     pub(super) clock: Clock,
+    pub(super) trail: TrailWriter,
     limits: SessionLimits,
 }
 
@@ -97,13 +101,13 @@ pub enum SessionState {
 #[derive(Clone, Copy)]
 enum Change<'a> {
     Renew(Duration),
-    Complete { reason: &'a str, by: &'a str },
+    Complete(&'a str),
 }
 
 impl Sessions {
-    /// Over one replica's store.
-    pub fn new(replica: Arc<Replica>, clock: Clock, limits: SessionLimits) -> Self {
-        Self { replica, clock, limits }
+    /// Over one replica's store. What is done is recorded in `trail`.
+    pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter, limits: SessionLimits) -> Self {
+        Self { replica, clock, trail, limits }
     }
 
     pub(super) fn store(&self) -> &Arc<dyn Store> {
@@ -113,8 +117,10 @@ impl Sessions {
     /// Opens a session. Its handle is returned this once.
     ///
     /// # Errors
-    /// When a field is not as it must be, the parent has ended, or the store fails.
-    pub async fn open(&self, new: NewSession) -> Result<(SessionView, SessionHandle), AdminError> {
+    /// When a field is not as it must be, the parent has ended, the store fails, or the trail does: a session without a record may be open
+    /// then, but nobody has its handle.
+    pub async fn open(&self, new: NewSession, by: &str) -> Result<(SessionView, SessionHandle), AdminError> {
+        self.trail.require()?;
         let now = self.clock.now();
         let ancestors = match new.parent {
             Some(id) => self.live_parent(id, now).await?,
@@ -128,10 +134,36 @@ impl Sessions {
             act.check(delegation.as_ref()).map_err(|error| AdminError::invalid(error.field, error.message))?;
         }
         let handle = SessionHandle::from_random(self.clock.random_32());
-        match self.store().open_session(&session, &handle.hash(), &self.limits.tree).await {
-            Ok(()) => Ok((SessionView { session, state: SessionState::Own(Life::Active), delegation }, handle)),
-            Err(error) => Err(error.into()),
+        self.store().open_session(&session, &handle.hash(), &self.limits.tree).await?;
+        self.record_among(&ancestors, acts::SESSION_OPENED, by, &session, &session.task.purpose).await?;
+        Ok((SessionView { session, state: SessionState::Own(Life::Active), delegation }, handle))
+    }
+
+    /// Records an act on a session, with its ancestors.
+    pub(super) async fn record(
+        &self,
+        act: &'static str,
+        by: &str,
+        session: &Session,
+        note: &str,
+    ) -> Result<(), AdminError> {
+        if self.trail.is_off() {
+            return Ok(());
         }
+        let ancestors = self.ancestors(session).await?;
+        self.record_among(&ancestors, act, by, session, note).await
+    }
+
+    async fn record_among(
+        &self,
+        ancestors: &[Session],
+        act: &'static str,
+        by: &str,
+        session: &Session,
+        note: &str,
+    ) -> Result<(), AdminError> {
+        let acted = Acted { note: note.into(), ..acts::on_session(act, by, session, ancestors) };
+        self.trail.act(self.clock.now(), acted).await
     }
 
     fn compose(
@@ -295,22 +327,23 @@ impl Sessions {
     /// Moves a live session's end.
     ///
     /// # Errors
-    /// When there is none, it or an ancestor has ended, or the store fails.
-    pub async fn renew(&self, id: SessionId, lifetime: Duration) -> Result<SessionView, AdminError> {
+    /// When there is none, it or an ancestor has ended, or the store or the trail fails.
+    pub async fn renew(&self, id: SessionId, lifetime: Duration, by: &str) -> Result<SessionView, AdminError> {
+        self.trail.require()?;
         let lifetime = self.check_lifetime(Some(lifetime))?;
-        self.change(id, Change::Renew(lifetime)).await
+        self.change(id, Change::Renew(lifetime), by).await
     }
 
     /// Ends a session whose task is done.
     ///
     /// # Errors
-    /// When there is none, it has ended already, or the store fails.
+    /// When there is none, it has ended already, or the store or the trail fails.
     pub async fn complete(&self, id: SessionId, reason: &str, by: &str) -> Result<SessionView, AdminError> {
         check_length("reason", reason, 0, NAME_BYTES_MAX)?;
-        self.change(id, Change::Complete { reason, by }).await
+        self.change(id, Change::Complete(reason), by).await
     }
 
-    async fn change(&self, id: SessionId, change: Change<'_>) -> Result<SessionView, AdminError> {
+    async fn change(&self, id: SessionId, change: Change<'_>, by: &str) -> Result<SessionView, AdminError> {
         for _ in 0..CONFLICT_RETRIES {
             let session = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
             let now = self.clock.now();
@@ -323,10 +356,15 @@ impl Sessions {
                     let expires_at = now.plus(lifetime);
                     session.renew(latest.map_or(expires_at, |latest| expires_at.min(latest)), now)?
                 }
-                Change::Complete { reason, by } => session.complete(reason.to_owned(), by.to_owned(), now)?,
+                Change::Complete(reason) => session.complete(reason.to_owned(), by.to_owned(), now)?,
             };
             match self.store().save_session(&changed).await {
                 Ok(saved) => {
+                    let (act, note) = match change {
+                        Change::Renew(_) => (acts::SESSION_RENEWED, format!("until {}", saved.expires_at)),
+                        Change::Complete(reason) => (acts::SESSION_COMPLETED, reason.to_owned()),
+                    };
+                    self.record(act, by, &saved, &note).await?;
                     self.replica.catch_up(CATCH_UP).await;
                     return self.view(saved).await;
                 }
@@ -340,14 +378,32 @@ impl Sessions {
     /// Withdraws the authority of every session that `target` names. Says how many there were.
     ///
     /// # Errors
-    /// When a named session does not exist, or the store fails.
+    /// When a named session does not exist, or the store or the trail fails: where only the trail does, they are revoked.
     pub async fn revoke(&self, target: &RevokeTarget, reason: &str, by: &str) -> Result<u64, AdminError> {
         check_length("reason", reason, 0, NAME_BYTES_MAX)?;
         let ended =
             Ended { by_act: EndingAct::Revoked, at: self.clock.now(), reason: reason.to_owned(), by: by.to_owned() };
         let count = self.store().revoke_sessions(target, &ended).await?;
-        self.replica.catch_up(CATCH_UP).await;
+        // It takes effect whatever becomes of its record.
+        let (recorded, ()) = tokio::join!(self.record_revoked(target, count, &ended), self.replica.catch_up(CATCH_UP));
+        recorded?;
         Ok(count)
+    }
+
+    async fn record_revoked(&self, target: &RevokeTarget, count: u64, ended: &Ended) -> Result<(), AdminError> {
+        let Ended { reason, by, at, .. } = ended;
+        if let RevokeTarget::Session(id) | RevokeTarget::Tree(id) = target
+            && let Some(session) = self.store().session(*id).await?
+        {
+            return self.record(acts::SESSION_REVOKED, by, &session, reason).await;
+        }
+        let principal = match target {
+            RevokeTarget::Principal(principal) => Some(Cow::Borrowed(principal)),
+            RevokeTarget::Session(_) | RevokeTarget::Tree(_) | RevokeTarget::Owner(_) | RevokeTarget::Task(_) => None,
+        };
+        let effects = vec![acts::revoked(target, count)];
+        let acted = Acted { principal, effects, note: reason.into(), ..acts::act(acts::SESSION_REVOKED, by) };
+        self.trail.act(*at, acted).await
     }
 
     async fn view(&self, session: Session) -> Result<SessionView, AdminError> {
@@ -357,7 +413,7 @@ impl Sessions {
     }
 
     /// A session's ancestors, its parent first and its root last.
-    async fn ancestors(&self, session: &Session) -> Result<Vec<Session>, AdminError> {
+    pub(super) async fn ancestors(&self, session: &Session) -> Result<Vec<Session>, AdminError> {
         let (mut ancestors, mut next) = (Vec::new(), session.parent);
         while let Some(id) = next {
             let ancestor = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;

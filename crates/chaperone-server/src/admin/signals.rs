@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use chaperone_policy::{
-    Change, LABELS_MAX, Memory, MemoryKey, MemoryLimits, NAME_BYTES_MAX, SIGNAL_ID_BYTES_MAX, Session, SessionId,
-    Timestamp, is_name,
+    Change, Effect, LABELS_MAX, Level, Memory, MemoryKey, MemoryLimits, NAME_BYTES_MAX, SIGNAL_ID_BYTES_MAX, Session,
+    SessionId, Timestamp, is_name,
 };
 use chaperone_store::{Committed, RevokeTarget, StoreError, StoredMemory, Transition};
+use chaperone_trail::Acted;
 
 use super::memories::SessionMemory;
 use super::sessions::{SessionView, Sessions, check_length};
 use super::{AdminError, CATCH_UP};
 use crate::telemetry::Metrics;
+use crate::trail::acts;
 
 /// How often a signal is tried again because decisions changed the same memory: they may do so all the time, and it must get through.
 const ATTEMPTS_MAX: usize = 32;
@@ -122,6 +124,7 @@ impl Signals {
             duplicate = self.commit(&session, &mut memories, &changes).await?;
         }
         if !duplicate {
+            self.record(signal, &session, &changes, by).await?;
             tracing::info!(
                 signal.event_id,
                 signal.source,
@@ -139,6 +142,32 @@ impl Signals {
         let view = self.sessions.get(session.id).await?;
         let memory = self.sessions.memory(&view.session).await?;
         Ok(Signalled { duplicate, view, memory })
+    }
+
+    async fn record(
+        &self,
+        signal: &Signal,
+        session: &Session,
+        changes: &Changes<'_>,
+        by: &str,
+    ) -> Result<(), AdminError> {
+        let Signal { event_id, source, reason, .. } = signal;
+        let trail = &self.sessions.trail;
+        if trail.is_off() {
+            return Ok(());
+        }
+        let levels = [(Level::Session, &changes.session), (Level::Tree, &changes.tree)];
+        let mut effects = Vec::new();
+        for (level, changes) in levels {
+            effects.extend(changes.iter().map(|change| acts::applied(&Effect::Remember(level, change.clone()))));
+        }
+        let ancestors = self.sessions.ancestors(session).await?;
+        let acted = Acted {
+            effects,
+            note: format!("{event_id} from `{source}`: {reason}").into(),
+            ..acts::on_session(acts::SESSION_SIGNALLED, by, session, &ancestors)
+        };
+        trail.act(self.sessions.clock.now(), acted).await
     }
 
     async fn session(&self, target: SignalTarget) -> Result<Session, AdminError> {

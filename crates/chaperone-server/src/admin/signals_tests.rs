@@ -11,6 +11,7 @@ use crate::admin::sessions::{NewSession, SessionLimits, SessionState};
 use crate::clock::Clock;
 use crate::replica::{Follower, FollowerTimes, Replica, StalenessLimits};
 use crate::telemetry::Metrics;
+use crate::trail::TrailWriter;
 
 struct World {
     store: Arc<dyn Store>,
@@ -38,8 +39,8 @@ impl World {
             require_binding: false,
             tree: chaperone_store::TreeLimits::default(),
         };
-        let sessions = Sessions::new(replica, clock.clone(), limits);
-        let open = async |new: NewSession| sessions.open(new).await.expect("it opens").0.session;
+        let sessions = Sessions::new(replica, clock.clone(), TrailWriter::off(), limits);
+        let open = async |new: NewSession| sessions.open(new, "").await.expect("it opens").0.session;
         let root = open(NewSession {
             principal: Some(EntityRef::new("Agent", "a")),
             owner: Some("ann".to_owned()),

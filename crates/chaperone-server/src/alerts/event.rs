@@ -121,6 +121,7 @@ pub(super) mod tests {
             principal: Some(EntityRef::new("Chaperone::Workload", "spiffe://example.org/ci")),
             session: None,
             delegation: None,
+            ancestors: Box::default(),
             bundle: BundleNumber::new(7),
             at: Timestamp::from_micros(1_800_000_000_500_000),
         }

@@ -9,6 +9,7 @@ use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient
 use chaperone_api::chaperone::v1::entity_service_client::EntityServiceClient;
 use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
 use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
+use chaperone_api::chaperone::v1::trail_service_client::TrailServiceClient;
 use clap::Args;
 use http::Uri;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -25,6 +26,8 @@ use super::{files, output, parse};
 const DEADLINE_MAX: Duration = Duration::from_hours(24);
 /// A whole bundle comes back in one message, and a little around it.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A record of the trail is at most 16 MiB long, and a page holds at least one.
+const TRAIL_MESSAGE_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// The problems of a bundle come back in a trailer.
 const HEADER_BYTES_MAX: u32 = 1024 * 1024;
 
@@ -216,6 +219,19 @@ impl Link {
     pub fn policies(&self) -> PolicyServiceClient<Transport> {
         PolicyServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The trail service.
+    pub fn trail(&self) -> TrailServiceClient<Transport> {
+        TrailServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(TRAIL_MESSAGE_BYTES_MAX)
+    }
+
+    /// The trail service for a stream that takes as long as it takes.
+    pub fn trail_without_deadline(&self) -> TrailServiceClient<Transport> {
+        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
+        TrailServiceClient::with_interceptor(self.channel.clone(), credentials)
+            .max_decoding_message_size(TRAIL_MESSAGE_BYTES_MAX)
     }
 
     /// The entity service.

@@ -24,6 +24,7 @@ mod report;
 pub mod server_commands;
 mod session;
 mod time;
+mod trail;
 
 use std::future::Future;
 use std::io::Write as _;
@@ -40,6 +41,7 @@ use self::entity::EntityCommand;
 use self::failure::{EXIT_FAILED, Failure, Verdict};
 use self::report::ReportArgs;
 use self::session::SessionCommand;
+use self::trail::TrailCommand;
 use crate::config::{ConfigError, MigrateConfig, ServeConfig, Setting};
 
 const HELP: &str = "\
@@ -85,6 +87,9 @@ enum Command {
     /// Keep entities beside those of the bundle
     #[command(subcommand)]
     Entity(EntityCommand),
+    /// Read the trail of what was decided, export it, and prove that nothing was changed
+    #[command(subcommand)]
+    Trail(Box<TrailCommand>),
     /// Ask for one decision
     #[command(after_help = check::HELP)]
     Check(Box<CheckArgs>),
@@ -158,6 +163,7 @@ impl Cli {
             Command::Session(command) => block_on(One, command.run())?,
             Command::Approval(command) => block_on(One, command.run())?,
             Command::Entity(command) => block_on(One, command.run())?,
+            Command::Trail(command) => return block_on(One, command.run()),
             Command::Check(args) => return block_on(One, args.run()),
             Command::Report(args) => return block_on(One, args.run()),
             Command::Completions(args) => args.run()?,

@@ -10,7 +10,7 @@ use chaperone_store::TreeLimits;
 use tracing_subscriber::EnvFilter;
 
 use super::values::{EvaluatorMode, StoreBackend, StoreUrl};
-use super::{AdminConfig, DataConfig, FeedConfig, ServeConfig, SessionsConfig, StoreConfig, TelemetryConfig};
+use super::{AdminConfig, DataConfig, FeedConfig, ServeConfig, SessionsConfig, StoreConfig, TelemetryConfig, TrailAck};
 use crate::admin_auth::TokenFile;
 use crate::tls::{Protocols, Tls, TlsFiles, canonical_client_name};
 
@@ -60,6 +60,7 @@ impl ServeConfig {
         self.check_http(&mut problems);
         self.check_addresses(&mut problems);
         self.sessions.check(&mut problems);
+        self.trail.check(self.store.url().ok().as_ref(), &mut problems);
         if let Err(problem) = self.alerts.webhook() {
             problems.push(problem);
         }
@@ -91,6 +92,16 @@ impl ServeConfig {
         }
         if self.decisions.evaluator == EvaluatorMode::Cedar {
             problem(&mut warnings, "evaluator", "every policy is evaluated for every check, which is slow");
+        }
+        match self.trail.ack {
+            TrailAck::Durable | TrailAck::Store => {}
+            TrailAck::Enqueued => {
+                let message = "answers leave before their records are on a disk: a crash loses the last ones";
+                problem(&mut warnings, "trail-ack", message);
+            }
+            TrailAck::Off => {
+                problem(&mut warnings, "trail-ack", "no records are made: nobody can tell later what was decided");
+            }
         }
         if self.alerts.webhook_allow_plaintext {
             let message = "alerts may be sent where whoever is on the way can read them";

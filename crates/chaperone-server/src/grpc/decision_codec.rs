@@ -263,6 +263,7 @@ mod tests {
                     principal: None,
                     session: None,
                     delegation,
+                    ancestors: Box::default(),
                     bundle: BundleNumber::new(bundle),
                     at: Timestamp::from_micros(at),
                 }

@@ -1,15 +1,12 @@
 //! What a decision does beside being made, as answers say it.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use chaperone_api::chaperone::v1 as api;
-use chaperone_policy::{Change, Deferred, Effect, Level, Reported, Value, Wait};
+use chaperone_policy::{Change, Deferred, Effect, Level, Reported, Wait};
 
 use super::wire::Writer;
-
-/// How long the text of an effect is: a value that is too long to be remembered is not worth more.
-const TEXT_BYTES_MAX: usize = 1_024;
+use crate::effect_text::effect_text;
 
 /// Writes an effect as the field of this number.
 pub(super) fn write(field: u32, effect: &Effect, writer: &mut Writer) {
@@ -17,7 +14,7 @@ pub(super) fn write(field: u32, effect: &Effect, writer: &mut Writer) {
         writer.varint(1, u64::from(kind(effect) as u32));
         writer.varint(2, u64::from(level(effect) as u32));
         writer.text(3, &name(effect));
-        writer.text(4, &text_of(effect));
+        writer.text(4, &effect_text(effect));
         writer.varint(5, u64::from(waits_for(effect) as u32));
         writer.varint(6, u64::from(is_reserved(effect)));
     });
@@ -87,81 +84,13 @@ fn name(effect: &Effect) -> Cow<'_, str> {
     }
 }
 
-/// As the annotation would write it.
-fn text_of(effect: &Effect) -> String {
-    let mut text = match effect {
-        Effect::Remember(level, change) => {
-            let mut text = prefix(*level);
-            // Writing to a String cannot fail.
-            let _ = match change {
-                Change::Label(label) => write!(text, "{label}"),
-                Change::Count(name, amount) => write!(text, "{name} += {amount}"),
-                Change::Release(name, amount, _) => write!(text, "{name} -= {amount}"),
-                Change::Remember(name, value) => write!(text, "{name} = {}", value_text(value)),
-                Change::Risk(points) => write!(text, "{points:+}"),
-                Change::Grant(approval, _) | Change::UseGrant(approval) => write!(text, "{approval}"),
-            };
-            text
-        }
-        Effect::Await(Wait { on, level, what }) => {
-            let mut text = prefix(*level);
-            let _ = match what {
-                Deferred::Label(label) => write!(text, "{label}"),
-                Deferred::Reserved(name, amount, _) | Deferred::Count(name, amount) => {
-                    write!(text, "{name} += {amount}")
-                }
-                Deferred::CountFact(name, fact, _) => write!(text, "{name} += result.{fact}"),
-                Deferred::Remember(name, value) => write!(text, "{name} = {}", value_text(value)),
-                Deferred::RememberFact(name, fact, _) => write!(text, "{name} = result.{fact}"),
-                Deferred::Risk(points) => write!(text, "{points:+}"),
-            };
-            let _ = write!(text, " on {on}");
-            text
-        }
-        Effect::Revoke { level, .. } => level.to_string(),
-        Effect::Alert(alert) => format!("{}:{}", alert.name, alert.severity),
-    };
-    if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-    }
-    text
-}
-
-/// The session's is what annotations mean when they name nobody.
-fn prefix(level: Level) -> String {
-    match level {
-        Level::Session => String::new(),
-        Level::Tree | Level::Principal => format!("{level}:"),
-    }
-}
-
-/// As Cedar writes it.
-fn value_text(value: &Value) -> String {
-    let list = |values: &[Value]| values.iter().map(value_text).collect::<Vec<_>>().join(", ");
-    match value {
-        Value::Bool(truth) => truth.to_string(),
-        Value::Long(number) => number.to_string(),
-        Value::String(text) => format!("{text:?}"),
-        Value::Entity(entity) => entity.to_string(),
-        Value::Set(values) => format!("[{}]", list(values)),
-        Value::Record(fields) => {
-            let fields = fields.iter().map(|(name, value)| format!("{name:?}: {}", value_text(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
-        }
-        Value::Ip(text) => format!("ip({text:?})"),
-        Value::Decimal(text) => format!("decimal({text:?})"),
-        Value::Datetime(text) => format!("datetime({text:?})"),
-        Value::Duration(text) => format!("duration({text:?})"),
-    }
-}
-
 /// What the API says that an effect is.
 pub(super) fn effect_to_api(effect: &Effect) -> api::Effect {
     api::Effect {
         kind: kind(effect).into(),
         level: level(effect).into(),
         name: name(effect).into_owned(),
-        text: text_of(effect),
+        text: effect_text(effect),
         waits_for: waits_for(effect).into(),
         reserved: is_reserved(effect),
     }
@@ -169,7 +98,7 @@ pub(super) fn effect_to_api(effect: &Effect) -> api::Effect {
 
 #[cfg(test)]
 mod tests {
-    use chaperone_policy::{Alert, Amount, EntityRef, MemoryName, Severity};
+    use chaperone_policy::{Alert, Amount, EntityRef, MemoryName, Severity, Value};
 
     use super::*;
 
@@ -210,12 +139,5 @@ mod tests {
             let shown = effect_to_api(&effect);
             assert_eq!((shown.name.as_str(), shown.text.as_str()), (name, text));
         }
-    }
-
-    #[test]
-    fn long_text_is_cut_between_characters() {
-        let value = Value::String("é".repeat(2_000).into());
-        let text = text_of(&Effect::Remember(Level::Session, Change::Remember(memory_name("a"), value)));
-        assert!((TEXT_BYTES_MAX - 1..=TEXT_BYTES_MAX).contains(&text.len()), "{}", text.len());
     }
 }

@@ -1,5 +1,6 @@
 //! A stream of checks. What can be decided from memory is answered where it is read; what waits for the store holds up nothing else.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::task::coop;
+use tokio::time::Sleep;
 use tonic::Status;
 
 use super::decision_codec::{Reply, ReplyEncoder};
@@ -21,7 +23,8 @@ use super::questions::Questions;
 use super::status::draining;
 use super::wire::Writer;
 use crate::clock::Moment;
-use crate::pdp::{Decided, Pdp, Protocol, SuspendedCheck};
+use crate::no_decision::NoDecision;
+use crate::pdp::{Answer, Pdp, Protocol, SuspendedCheck, Withheld};
 use crate::shutdown::Shutdown;
 
 /// How many checks of one stream wait for the store at once; further questions wait in the stream's own flow control.
@@ -31,16 +34,27 @@ const STREAM_IN_FLIGHT: usize = 64;
 const FRAME_BYTES: usize = FRAME_BYTES_MAX - 1024;
 const FRAME_BYTES_MAX: usize = 16 * 1024;
 
-/// An answer to a question of a stream.
-#[expect(clippy::large_enum_variant, reason = "most answers are ready, and are not worth an allocation each")]
+/// How many answers of one stream wait for their records at once; further questions wait as above. More than come in while a disk
+/// writes, so that it is the disk that is waited for.
+const STREAM_HELD: usize = 4_096;
+
+/// What comes of a question of a stream.
 enum StreamAnswer {
+    /// It has no decision.
     Ready(Reply),
+    /// Its record may still be on the way.
+    Held(HeldAnswer),
+    /// The store must be asked.
     Waiting(WaitingAnswer),
 }
 
-type WaitingAnswer = Pin<Box<dyn Future<Output = Reply> + Send>>;
+/// A decision, with the question's id.
+type HeldAnswer = (u64, Withheld<Answer>);
 
-/// The answers of one stream. Those that need no waiting are ready together, and so leave in one frame.
+type WaitingAnswer = Pin<Box<dyn Future<Output = Result<HeldAnswer, Reply>> + Send>>;
+
+/// The answers of one stream. Those that need no waiting are ready together, and so leave in one frame; so do those whose records became
+/// safe together.
 pub struct Answers {
     pdp: Arc<Pdp>,
     shutdown: Shutdown,
@@ -52,6 +66,12 @@ pub struct Answers {
     questions: Option<Questions>,
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
     waiting: FuturesUnordered<WaitingAnswer>,
+    /// Decisions whose records are on the way, nearly in the order in which they will be safe.
+    held: VecDeque<HeldAnswer>,
+    /// When the first of them must be answered, or earlier.
+    expiry: Option<Pin<Box<Sleep>>>,
+    /// What ends the stream after those.
+    ending: Option<Status>,
     /// Answers that have not left yet, each framed as gRPC does.
     written: Writer,
     encoder: ReplyEncoder,
@@ -85,6 +105,9 @@ impl Answers {
             questions: Some(questions),
             closing,
             waiting: FuturesUnordered::new(),
+            held: VecDeque::new(),
+            expiry: None,
+            ending: None,
             written: Writer::default(),
             encoder: ReplyEncoder::default(),
             end: End::Open,
@@ -108,9 +131,9 @@ impl Answers {
         let now = ended.take().unwrap_or_else(|| pdp.now());
         let check = pdp.begin_at(now, Protocol::Grpc, call.timeout, call.parent)?;
         let asked = Asked::read(&check.snapshot.bundle, call, question, last)?;
-        if let Some(Decided { outcome, at }) = check.decide_from_memory(&mut asked.question()) {
-            *ended = Some(at);
-            return Ok(StreamAnswer::Ready(Reply::Stream(id, Ok(outcome?))));
+        if let Some(withheld) = check.decide_from_memory(&mut asked.question()) {
+            *ended = Some(withheld.ended());
+            return Ok(StreamAnswer::Held((id, withheld)));
         }
         let (pdp, call, suspended) = (Arc::clone(pdp), Arc::clone(call), check.suspend());
         Ok(StreamAnswer::Waiting(Box::pin(decide_later(pdp, call, suspended, message.clone()))))
@@ -132,51 +155,84 @@ impl Answers {
 }
 
 impl Answers {
-    /// The next answer; an error is the end of the stream, and so is `None`, which is a good one.
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Reply>, Status>> {
-        loop {
-            if !self.waiting.is_empty() {
-                // These take time of their own.
-                self.ended = None;
-                if let Poll::Ready(Some(answer)) = self.waiting.poll_next_unpin(cx) {
-                    return Poll::Ready(Ok(Some(answer)));
-                }
-                if self.questions.is_none() || self.waiting.len() >= STREAM_IN_FLIGHT {
-                    return Poll::Pending;
-                }
-            }
-            match ready!(self.poll_question(cx)).map(|message| self.answer(&message?)) {
-                Some(Ok(StreamAnswer::Ready(answer))) => return Poll::Ready(Ok(Some(answer))),
+    /// Writes answers until there are no more for now, or enough for a frame. The end follows the last of them.
+    fn write_answers(&mut self, cx: &mut Context<'_>) {
+        if !matches!(self.end, End::Open) {
+            return;
+        }
+        // Time has passed since this was last asked for answers.
+        self.ended = None;
+        self.decide_questions(cx);
+        while self.written.bytes().len() < FRAME_BYTES
+            && let Poll::Ready(reply) = self.poll_held(cx)
+        {
+            self.write(&reply);
+        }
+        if self.questions.is_none() && self.waiting.is_empty() && self.held.is_empty() {
+            let is_cut = self.ending.is_none() && self.shutdown.is_closing();
+            self.end =
+                End::Reached(if is_cut { draining() } else { self.ending.take().unwrap_or_else(|| Status::ok("")) });
+        }
+    }
+
+    /// Decides what has come, before any of it is waited for: what is decided together is recorded together.
+    fn decide_questions(&mut self, cx: &mut Context<'_>) {
+        while self.written.bytes().len() < FRAME_BYTES
+            && let Poll::Ready(question) = self.poll_open_question(cx)
+        {
+            match question.map(|message| self.answer(&message?)) {
+                Some(Ok(StreamAnswer::Ready(reply))) => self.write(&reply),
+                Some(Ok(StreamAnswer::Held(held))) => self.held.push_back(held),
                 Some(Ok(StreamAnswer::Waiting(answer))) => self.waiting.push(answer),
-                Some(Err(status)) => return Poll::Ready(Err(status)),
-                None if self.waiting.is_empty() => {
-                    let is_cut = self.shutdown.is_closing();
-                    return Poll::Ready(if is_cut { Err(draining()) } else { Ok(None) });
+                Some(Err(status)) => {
+                    self.questions = None;
+                    // What is decided is still answered, but nothing more is done.
+                    self.waiting.clear();
+                    self.ending = Some(status);
                 }
                 None => self.questions = None,
             }
         }
+        while let Poll::Ready(Some(decided)) = self.waiting.poll_next_unpin(cx) {
+            match decided {
+                Ok(held) => self.held.push_back(held),
+                Err(reply) => self.write(&reply),
+            }
+        }
     }
 
-    /// Writes answers until there are no more for now, or enough for a frame.
-    fn write_answers(&mut self, cx: &mut Context<'_>) {
-        // Time has passed since this was last asked for answers.
-        self.ended = None;
-        while matches!(self.end, End::Open) && self.written.bytes().len() < FRAME_BYTES {
-            self.end = match self.poll_answer(cx) {
-                Poll::Ready(Ok(Some(reply))) => {
-                    self.written.prepare(FRAME_BYTES_MAX);
-                    self.encoder.frame(&reply, &mut self.written);
-                    continue;
+    fn write(&mut self, reply: &Reply) {
+        self.written.prepare(FRAME_BYTES_MAX);
+        self.encoder.frame(reply, &mut self.written);
+    }
+
+    /// As [`Self::poll_question`], while more may be under way.
+    fn poll_open_question(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        let is_full = self.waiting.len() >= STREAM_IN_FLIGHT || self.held.len() >= STREAM_HELD;
+        if is_full || self.questions.is_none() { Poll::Pending } else { self.poll_question(cx) }
+    }
+
+    /// The first decision that was recorded, once its record is safe or its time is over.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Reply> {
+        let Some((id, withheld)) = self.held.front_mut() else { return Poll::Pending };
+        let id = *id;
+        let released = match self.pdp.poll_release(cx, withheld) {
+            Poll::Ready(released) => released,
+            Poll::Pending => {
+                let deadline = withheld.deadline();
+                let expiry = self.expiry.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+                // One timer for all: it goes off for a check that was answered long ago, and is then set for the first that was not.
+                loop {
+                    ready!(expiry.as_mut().poll(cx));
+                    if expiry.deadline() >= deadline {
+                        break Err(self.pdp.withdraw(withheld, NoDecision::Deadline));
+                    }
+                    expiry.as_mut().reset(deadline);
                 }
-                Poll::Ready(Ok(None)) => End::Reached(Status::ok("")),
-                Poll::Ready(Err(status)) => End::Reached(status),
-                Poll::Pending => return,
-            };
-            // Whatever still waits is answered by the end.
-            self.questions = None;
-            self.waiting.clear();
-        }
+            }
+        };
+        self.held.pop_front();
+        Poll::Ready(Reply::Stream(id, released.map_err(|error| failure(&error.into()))))
     }
 }
 
@@ -208,16 +264,20 @@ impl Body for Answers {
 
 /// Goes on with a check that must ask the store. Its message is read again: that costs less than keeping copies of what each check
 /// borrows from its message, when hardly one of them gets here.
-async fn decide_later(pdp: Arc<Pdp>, call: Arc<Call>, suspended: SuspendedCheck, message: Bytes) -> Reply {
+async fn decide_later(
+    pdp: Arc<Pdp>,
+    call: Arc<Call>,
+    suspended: SuspendedCheck,
+    message: Bytes,
+) -> Result<HeldAnswer, Reply> {
     // It was read before.
     let StreamQuestion { request_id, check: question } = StreamQuestion::read(&message).unwrap_or_default();
     let check = pdp.resume(suspended);
     let mut last = Last::default();
-    let decided = match Asked::read(&check.snapshot.bundle, &call, question, &mut last) {
-        Ok(asked) => check.decide_with_store(asked.question()).await.map_err(Status::from),
-        Err(error) => Err(error.into()),
-    };
-    Reply::Stream(request_id, decided.map_err(|status| failure(&status)))
+    match Asked::read(&check.snapshot.bundle, &call, question, &mut last) {
+        Ok(asked) => Ok((request_id, check.decide_with_store(asked.question()).await)),
+        Err(error) => Err(Reply::Stream(request_id, Err(failure(&error.into())))),
+    }
 }
 
 /// One question that cannot be answered does not end the stream for the others.

@@ -28,9 +28,10 @@ impl EntityService for EntityApi {
         &self,
         request: Request<api::EntityServicePutRequest>,
     ) -> Result<Response<api::EntityServicePutResponse>, Status> {
+        let by = convert::caller(&request);
         let entities = request.into_inner().entities.into_iter().enumerate();
         let entities = entities.map(|(index, entity)| read(index, entity)).collect::<Result<Vec<_>, _>>()?;
-        let stored_count = self.entities.put(&entities).await?;
+        let stored_count = self.entities.put(&entities, &by).await?;
         Ok(Response::new(api::EntityServicePutResponse { stored_count }))
     }
 
@@ -38,8 +39,9 @@ impl EntityService for EntityApi {
         &self,
         request: Request<api::EntityServiceDeleteRequest>,
     ) -> Result<Response<api::EntityServiceDeleteResponse>, Status> {
+        let by = convert::caller(&request);
         let uids = request.into_inner().uids.into_iter().map(|uid| convert::entity_ref("uids", Some(uid)));
-        let deleted_count = self.entities.delete(&uids.collect::<Result<Vec<_>, _>>()?).await?;
+        let deleted_count = self.entities.delete(&uids.collect::<Result<Vec<_>, _>>()?, &by).await?;
         Ok(Response::new(api::EntityServiceDeleteResponse { deleted_count }))
     }
 

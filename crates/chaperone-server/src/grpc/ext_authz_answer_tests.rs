@@ -19,6 +19,7 @@ fn answer(decision: Decision) -> Answer {
         principal: Some(EntityRef::new("Agent", "a")),
         session: None::<Arc<chaperone_policy::Session>>,
         delegation: None,
+        ancestors: Box::default(),
         bundle: BundleNumber::new(3),
         at: Timestamp::from_micros(0),
     }

@@ -20,6 +20,7 @@ mod questions;
 mod report;
 pub mod sessions;
 pub mod status;
+pub mod trail;
 mod unary;
 mod watch;
 mod wire;

@@ -49,7 +49,8 @@ impl SessionService for SessionApi {
         &self,
         request: Request<api::SessionServiceOpenRequest>,
     ) -> Result<Response<api::SessionServiceOpenResponse>, Status> {
-        let (view, handle) = self.sessions.open(new_session(request.into_inner())?).await?;
+        let by = convert::caller(&request);
+        let (view, handle) = self.sessions.open(new_session(request.into_inner())?, &by).await?;
         let session = Some(session_to_api(&view));
         Ok(Response::new(api::SessionServiceOpenResponse { session, handle: handle.reveal() }))
     }
@@ -84,10 +85,11 @@ impl SessionService for SessionApi {
         &self,
         request: Request<api::SessionServiceRenewRequest>,
     ) -> Result<Response<api::SessionServiceRenewResponse>, Status> {
+        let by = convert::caller(&request);
         let request = request.into_inner();
         let lifetime = convert::duration("lifetime", request.lifetime)?;
         let lifetime = lifetime.ok_or_else(|| invalid("lifetime", "is required"))?;
-        let view = self.sessions.renew(session_id("session_id", &request.session_id)?, lifetime).await?;
+        let view = self.sessions.renew(session_id("session_id", &request.session_id)?, lifetime, &by).await?;
         Ok(Response::new(api::SessionServiceRenewResponse { session: Some(session_to_api(&view)) }))
     }
 

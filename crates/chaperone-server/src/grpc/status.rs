@@ -3,6 +3,7 @@
 use chaperone_api::chaperone::v1 as api;
 use chaperone_policy::{Problem, ReportError};
 use chaperone_store::{StoreError, TreeLimit};
+use chaperone_trail::SourceError;
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -17,9 +18,11 @@ pub const DOMAIN: &str = "chaperone";
 impl From<NoDecision> for Status {
     fn from(failure: NoDecision) -> Self {
         let code = match failure {
-            NoDecision::Stale | NoDecision::StoreUnavailable | NoDecision::NoBundle | NoDecision::BundleUnusable => {
-                Code::Unavailable
-            }
+            NoDecision::Stale
+            | NoDecision::StoreUnavailable
+            | NoDecision::NoBundle
+            | NoDecision::BundleUnusable
+            | NoDecision::TrailUnavailable => Code::Unavailable,
             NoDecision::Deadline => Code::DeadlineExceeded,
             NoDecision::Overloaded => Code::ResourceExhausted,
             NoDecision::Contention => Code::Aborted,
@@ -43,7 +46,10 @@ impl From<AdminError> for Status {
             AdminError::NotFound(_) => with_reason(Code::NotFound, "not_found", message),
             AdminError::Precondition { code, .. } => with_reason(Code::FailedPrecondition, code, message),
             AdminError::Full(_) => with_reason(Code::ResourceExhausted, "memory_full", message),
+            AdminError::TrailUnavailable => with_reason(Code::Unavailable, "trail_unavailable", message),
+            AdminError::NotRecorded { .. } => with_reason(Code::DataLoss, "act_not_recorded", message),
             AdminError::Store(error) => store_status(&error),
+            AdminError::Trail(error) => trail_status(&error),
         }
     }
 }
@@ -97,6 +103,14 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(error = error as &dyn std::error::Error, "the store holds what this program cannot use");
             with_reason(Code::Internal, "internal", "the store holds what this program cannot use".into())
         }
+    }
+}
+
+fn trail_status(error: &SourceError) -> Status {
+    tracing::error!(error = error as &dyn std::error::Error, "the trail was not read");
+    match error {
+        SourceError::Unavailable(_) => with_reason(Code::Unavailable, "trail_unavailable", error.to_string()),
+        SourceError::Damaged { .. } => with_reason(Code::DataLoss, "trail_damaged", error.to_string()),
     }
 }
 

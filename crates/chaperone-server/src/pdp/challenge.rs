@@ -9,6 +9,7 @@ use super::{Check, Judged};
 use crate::clock::approval_id;
 use crate::no_decision::NoDecision;
 use crate::replica::CachedChain;
+use crate::trail::acts;
 
 /// How large an approval may be, in bytes of JSON: nobody looks at more, and it is kept.
 const APPROVAL_BYTES_MAX: usize = 64 * 1024;
@@ -85,6 +86,9 @@ impl Check<'_> {
                     step_up = %approval.step_up,
                     "an approval is asked for"
                 );
+                // Not waited for: the decision's own record comes after it in the chain, and is.
+                let asked = acts::on_approval(acts::APPROVAL_ASKED, "", &approval);
+                self.pdp.recorder.trail().note(judged.at, asked)?;
                 (approval.id, approval.expires_at)
             }
             OpenedApproval::Waiting(waiting) => (waiting.id, waiting.expires_at),

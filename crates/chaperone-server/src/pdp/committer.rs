@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chaperone_policy::{
-    DecisionId, Effect, Ended, EndingAct, HandleHash, Level, Presenter, Request, Session, Timestamp,
+    Decision, DecisionId, Effect, Ended, EndingAct, HandleHash, Level, Presenter, Reason, Request, Session, Timestamp,
 };
 use chaperone_store::{Committed, RevokeTarget, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::judge::{Judge, Judgement};
-use super::question::Answer;
+use super::question::{Answer, Protocol};
 use super::round::{Checks, Round};
 use super::token_reuse;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::no_decision::NoDecision;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Subject};
 use crate::replica::{CachedChain, Replica, Snapshot};
+use crate::telemetry::ParentContext;
 
 /// How many checks one round takes.
 const ROUND_MAX: usize = 1_024;
@@ -37,6 +38,16 @@ pub(super) struct Job {
     pub(super) cached: Arc<CachedChain>,
     pub(super) presenter: Presenter<'static>,
     pub(super) requests: Vec<Request>,
+    pub(super) origin: Origin,
+}
+
+/// Where a check comes from, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) protocol: Protocol,
+    pub(super) parent: Option<ParentContext>,
+    pub(super) began: Moment,
+    pub(super) is_stale: bool,
 }
 
 /// A decision that may be answered: what it leaves behind is stored.
@@ -47,7 +58,17 @@ pub(super) struct Settled {
     pub(super) at: Timestamp,
 }
 
-pub(super) type Reply = oneshot::Sender<Result<Settled, NoDecision>>;
+/// A decision that may be answered, on its way to whoever waits for it. What it left behind is there: where nobody hears of it, it is
+/// recorded here.
+#[derive(Debug)]
+pub(super) struct Told {
+    job: Job,
+    settled: Settled,
+    recorder: Recorder,
+    is_heard: bool,
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Told, NoDecision>>;
 
 /// Where checks wait for their round.
 #[derive(Clone, Debug)]
@@ -69,13 +90,13 @@ impl Queue {
     /// # Errors
     /// When no decision can be made, or what it leaves cannot be stored: then it may have been stored all the same, and the action
     /// must not go ahead.
-    pub(super) async fn settle(&self, job: Job) -> Result<Settled, NoDecision> {
-        let (reply, settled) = oneshot::channel();
+    pub(super) async fn settle(&self, job: Job) -> Result<Told, NoDecision> {
+        let (reply, told) = oneshot::channel();
         self.0.try_send(Waiting { job, reply, attempts: 0 }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NoDecision::Overloaded,
             mpsc::error::TrySendError::Closed(_) => NoDecision::Internal,
         })?;
-        settled.await.unwrap_or(Err(NoDecision::Internal))
+        told.await.unwrap_or(Err(NoDecision::Internal))
     }
 }
 
@@ -280,22 +301,62 @@ async fn revoke(replica: &Replica, revocations: Vec<(RevokeTarget, Ended)>) -> R
     Ok(())
 }
 
-/// Answers with a decision that stands. Where nobody waits for it any more, what it raised is recorded here.
+/// Answers with a decision that stands.
 fn tell(recorder: &Recorder, waiting: Waiting, settled: Settled) {
-    let Waiting { job: Job { id, snapshot, requests, .. }, reply, .. } = waiting;
-    if let Err(Ok(Settled { judgement, cached, at })) = reply.send(Ok(settled)) {
-        let session = Arc::clone(cached.sessions().session());
-        let principal = Some(session.principal.clone());
-        let decision = judgement.decision;
-        let challenge = Box::default();
-        let (session, delegation) = (Some(session), cached.sessions().delegation().cloned());
-        let unheard = Answer { id, decision, challenge, principal, session, delegation, bundle: snapshot.number, at };
-        recorder.unheard(&unheard, &requests);
+    let Waiting { job, reply, .. } = waiting;
+    answer(reply, Ok(Told { job, settled, recorder: recorder.clone(), is_heard: false }));
+}
+
+impl Told {
+    /// The decision, the session that it was made for, and when.
+    pub(super) fn settled(&self) -> (&Judgement, &Arc<CachedChain>, Timestamp) {
+        (&self.settled.judgement, &self.settled.cached, self.settled.at)
+    }
+
+    /// The decision, for whoever records it now.
+    pub(super) fn heard(mut self) -> Judgement {
+        self.is_heard = true;
+        std::mem::replace(&mut self.settled.judgement, Decision::deny(Reason::Undecodable).into())
+    }
+}
+
+impl Drop for Told {
+    /// Its caller stopped waiting before it was recorded.
+    fn drop(&mut self) {
+        let Self { job, settled: Settled { judgement, cached, at }, recorder, is_heard } = self;
+        if *is_heard || judgement.decision.effects.is_empty() {
+            return;
+        }
+        let mut sessions = cached.sessions().iter().cloned();
+        let session = sessions.next();
+        let unheard = Answer {
+            id: job.id,
+            decision: judgement.decision.clone(),
+            challenge: Box::default(),
+            principal: session.as_ref().map(|session| session.principal.clone()),
+            session,
+            delegation: cached.sessions().delegation().cloned(),
+            ancestors: sessions.collect(),
+            bundle: job.snapshot.number,
+            at: *at,
+        };
+        let Origin { protocol, parent, began, is_stale } = &job.origin;
+        let subject = Subject {
+            protocol: *protocol,
+            requests: &job.requests,
+            bundle: &job.snapshot.bundle,
+            presenter: job.presenter.clone(),
+            parent: parent.as_ref(),
+            began_at: began.at,
+            elapsed: began.instant.elapsed(),
+            is_stale: *is_stale,
+        };
+        recorder.unheard(&unheard, &subject);
     }
 }
 
 /// Whoever does not wait any more needs no answer.
-fn answer(reply: Reply, outcome: Result<Settled, NoDecision>) {
+fn answer(reply: Reply, outcome: Result<Told, NoDecision>) {
     let _ = reply.send(outcome);
 }
 

@@ -140,6 +140,8 @@ pub struct Answer {
     pub session: Option<Arc<Session>>,
     /// Who acts for whom; `None` where nobody acts for another.
     pub delegation: Option<Arc<Delegation>>,
+    /// The sessions that it was delegated from: its parent first, the root last.
+    pub ancestors: Box<[Arc<Session>]>,
     /// The bundle that decided.
     pub bundle: BundleNumber,
     /// When.

@@ -6,10 +6,12 @@ use chaperone_policy::{
     MemoryKey, OutcomeReport, ReportError, ReportedMemories, Session, SessionId, Settlement, Timestamp, settle,
 };
 use chaperone_store::{StoreError, StoredMemory};
+use chaperone_trail::Acted;
 
 use super::Pdp;
 use crate::no_decision::NoDecision;
 use crate::replica::{Policies, changed};
+use crate::trail::acts;
 
 /// How often a report is tried again because decisions changed the same memory: they may do so all the time, and it must get through.
 const ATTEMPTS_MAX: usize = 32;
@@ -80,14 +82,37 @@ impl Pdp {
         for _ in 0..ATTEMPTS_MAX {
             let now = self.clock.now();
             let settlement = settle(report, &stored.memories(), now, &self.judge.limits, self.risk_decay_per_hour())?;
-            let Settlement::Settled(_, after) = &settlement else { return Ok(settlement) };
-            let writes = stored.writes(after, now);
-            match self.replica.commit(writes, now).await.map_err(|error| self.failed(&error))? {
-                None => return Ok(settlement),
-                Some(newer) => stored.update(newer),
+            if let Settlement::Settled(_, after) = &settlement {
+                let writes = stored.writes(after, now);
+                if let Some(newer) = self.replica.commit(writes, now).await.map_err(|error| self.failed(&error))? {
+                    stored.update(newer);
+                    continue;
+                }
             }
+            self.record_report(&session, report, &settlement, now).await?;
+            return Ok(settlement);
         }
         Err(NoDecision::Contention.into())
+    }
+
+    /// Puts a report on record before it is answered. Where that fails it stands all the same; sent again, it is recorded then.
+    async fn record_report(
+        &self,
+        session: &Session,
+        report: &OutcomeReport,
+        settlement: &Settlement,
+        at: Timestamp,
+    ) -> Result<(), NoDecision> {
+        let nobody_above: &[Session] = &[];
+        let effects = settlement.effects().iter().map(acts::applied).collect();
+        let note = format!("{}: {}", report.outcome, settlement.as_str());
+        let acted = Acted {
+            decision: Some(report.decision),
+            effects,
+            note: note.into(),
+            ..acts::on_session(acts::OUTCOME_REPORTED, "", session, nobody_above)
+        };
+        self.recorder.trail().act(at, acted).await.map_err(|_| NoDecision::TrailUnavailable)
     }
 
     async fn stored(&self, session: &Session) -> Result<Stored, ReportFailure> {

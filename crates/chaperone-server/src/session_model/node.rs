@@ -20,6 +20,7 @@ use crate::presenter::Evidence;
 use crate::recorder::Recorder;
 use crate::replica::{Follower, FollowerTimes, Replica, StalenessLimits};
 use crate::telemetry::{DecisionSpans, Metrics};
+use crate::trail::TrailWriter;
 
 /// How old the state of a replica may be.
 pub(super) const MAX_STALENESS: Duration = Duration::from_secs(1);
@@ -61,7 +62,7 @@ impl Node {
             require_binding: false,
             tree: TreeLimits::NONE,
         };
-        let sessions = Sessions::new(replica, clock.clone(), limits);
+        let sessions = Sessions::new(replica, clock.clone(), TrailWriter::off(), limits);
         let signals = Signals::new(sessions.clone(), MemoryLimits::default(), Arc::clone(&metrics));
         let mut node = Self { link, pdp, sessions, signals, follower: Some(follower) };
         node.catch_up().await;

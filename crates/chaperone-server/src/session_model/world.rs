@@ -177,7 +177,7 @@ impl World {
             ..NewSession::default()
         };
         let sessions = self.nodes[replica].sessions.clone();
-        let task = tokio::spawn(async move { sessions.open(new).await });
+        let task = tokio::spawn(async move { sessions.open(new, "model").await });
         self.calls.push(Call::Open { parent, is_narrow, task });
     }
 

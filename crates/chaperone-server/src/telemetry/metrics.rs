@@ -4,6 +4,7 @@ mod alerts;
 mod approvals;
 mod decisions;
 mod durations;
+mod trail;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -21,6 +22,7 @@ pub use self::alerts::AlertCounts;
 pub use self::approvals::{ApprovalCounts, ApprovalEvent};
 use self::decisions::{DecisionCounts, PROTOCOLS};
 use self::durations::{CheckDurations, DurationsCollector};
+pub use self::trail::TrailCounts;
 use super::names;
 use super::otlp::ExportCounts;
 use crate::clock::Clock;
@@ -50,6 +52,7 @@ pub struct Metrics {
     alerts: AlertCounts,
     approvals: ApprovalCounts,
     signals: Counter<u64>,
+    trail: TrailCounts,
     gauges: Arc<Gauges>,
     exports: Arc<ExportCounts>,
     check_durations: Arc<CheckDurations>,
@@ -147,6 +150,7 @@ impl Metrics {
             alerts: AlertCounts::new(&meter),
             approvals: ApprovalCounts::new(&meter),
             signals: counter("chaperone.signals", "Signals from outside that this replica was sent, by result"),
+            trail: TrailCounts::new(&meter),
             registry,
             provider,
             decisions,
@@ -185,9 +189,13 @@ impl Metrics {
         }
     }
 
-    /// Counts a decision and how long it took. `protocol` is the door, such as `ext_authz`.
-    pub fn decided(&self, outcome: Outcome, reason: Reason, protocol: &str, elapsed: Duration) {
+    /// Counts a decision. `protocol` is the door, such as `ext_authz`.
+    pub fn decided(&self, outcome: Outcome, reason: Reason, protocol: &str) {
         self.decisions.add(outcome, reason, protocol);
+    }
+
+    /// Counts how long a check took until its decision could be answered.
+    pub fn took(&self, elapsed: Duration) {
         self.check_durations.add(elapsed);
     }
 
@@ -264,6 +272,11 @@ impl Metrics {
     /// Counts a signal from outside: `taken`, `duplicate`, or `failed`.
     pub fn signalled(&self, result: &'static str) {
         self.signals.add(1, &[KeyValue::new("result", result)]);
+    }
+
+    /// The counts of the trail.
+    pub fn trail(&self) -> &TrailCounts {
+        &self.trail
     }
 
     /// Notes that the feed was read just now.
@@ -381,9 +394,11 @@ mod tests {
     fn decisions_are_counted_by_outcome_reason_and_door() {
         let metrics = Metrics::new("r").expect("they can be made");
         for _ in 0..3 {
-            metrics.decided(Outcome::Allow, Reason::Permitted, "ext_authz", Duration::from_micros(70));
+            metrics.decided(Outcome::Allow, Reason::Permitted, "ext_authz");
+            metrics.took(Duration::from_micros(70));
         }
-        metrics.decided(Outcome::Deny, Reason::SessionRevoked, "grpc", Duration::from_millis(3));
+        metrics.decided(Outcome::Deny, Reason::SessionRevoked, "grpc");
+        metrics.took(Duration::from_millis(3));
         metrics.not_decided("stale", "ext_authz", Duration::from_millis(1));
         let text = metrics.text().expect("it is written");
         for (series, expected) in [

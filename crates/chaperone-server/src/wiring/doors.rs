@@ -9,6 +9,7 @@ use chaperone_api::chaperone::v1::approval_service_server::ApprovalServiceServer
 use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
+use chaperone_api::chaperone::v1::trail_service_server::TrailServiceServer;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -23,6 +24,7 @@ use crate::grpc::approvals::ApprovalApi;
 use crate::grpc::entities::EntityApi;
 use crate::grpc::policies::PolicyApi;
 use crate::grpc::sessions::SessionApi;
+use crate::grpc::trail::TrailApi;
 use crate::listener::{ListenOptions, Listener};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
@@ -129,6 +131,7 @@ async fn serve_admin(
     };
     tokio::spawn(stop_watches);
     let approvals = ApprovalApi::new(parts.approvals, Arc::clone(&parts.replica), stop.clone());
+    let trail = TrailApi::new(parts.trail, stop.clone());
     let sessions = SessionApi::new(parts.sessions, parts.signals, parts.replica, parts.clock, stop);
     let served = server(config.admin.max_streams)
         .load_shed(true)
@@ -139,6 +142,7 @@ async fn serve_admin(
         .add_service(ApprovalServiceServer::new(approvals).max_decoding_message_size(limit))
         .add_service(PolicyServiceServer::new(PolicyApi::new(parts.bundles)).max_decoding_message_size(limit))
         .add_service(EntityServiceServer::new(EntityApi::new(parts.entities)).max_decoding_message_size(limit))
+        .add_service(TrailServiceServer::new(trail).max_decoding_message_size(limit))
         .add_service(health)
         .add_optional_service(reflection())
         .serve_with_incoming_shutdown(incoming, closing(parts.shutdown))
@@ -175,7 +179,7 @@ fn load_tls(files: Option<TlsFiles>, protocols: Protocols) -> anyhow::Result<Opt
 
 /// Keeps the health service and the gauges as the state is.
 async fn report(parts: Parts, mut reporter: HealthReporter) {
-    const SERVICES: [&str; 7] = [
+    const SERVICES: [&str; 8] = [
         "",
         "envoy.service.auth.v3.Authorization",
         "chaperone.v1.DecisionService",
@@ -183,6 +187,7 @@ async fn report(parts: Parts, mut reporter: HealthReporter) {
         "chaperone.v1.ApprovalService",
         "chaperone.v1.PolicyService",
         "chaperone.v1.EntityService",
+        "chaperone.v1.TrailService",
     ];
     let mut last = None;
     loop {

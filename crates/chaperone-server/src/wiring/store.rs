@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chaperone_store::{EmbeddedStore, PostgresOptions, PostgresStore, Store, StoreError};
+use chaperone_store::{EmbeddedStore, PostgresOptions, PostgresStore, Store, StoreError, TrailStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{StoreBackend, StoreConfig, StoreUrl};
@@ -17,15 +17,28 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// The migrations that `migrate` applied, by name; none when the schema was current.
 pub type AppliedMigrations = Vec<String>;
 
+/// An open store.
+#[derive(Debug)]
+pub(super) struct OpenStore {
+    pub(super) store: Arc<dyn Store>,
+    /// Where the records of all replicas come together, where the store has a place for them.
+    pub(super) trail: Option<Arc<dyn TrailStore>>,
+}
+
 /// Opens the store. PostgreSQL may be absent: it is looked for by [`follow`], while the doors are open and answer that nothing can be
 /// decided.
-pub(super) async fn open(config: &StoreConfig) -> anyhow::Result<Arc<dyn Store>> {
+pub(super) async fn open(config: &StoreConfig) -> anyhow::Result<OpenStore> {
     let url = config.url().map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    match url.backend() {
-        StoreBackend::Postgres(_) => Ok(Arc::new(PostgresStore::open(&options(config, &url))?)),
-        StoreBackend::File(path) => Ok(Arc::new(EmbeddedStore::open(Some(path)).await.context("the embedded store")?)),
-        StoreBackend::Memory => Ok(Arc::new(EmbeddedStore::open(None).await.context("the embedded store")?)),
-    }
+    let path = match url.backend() {
+        StoreBackend::Postgres(_) => {
+            let store = Arc::new(PostgresStore::open(&options(config, &url))?);
+            return Ok(OpenStore { store: Arc::clone(&store) as Arc<dyn Store>, trail: Some(store) });
+        }
+        StoreBackend::File(path) => Some(path),
+        StoreBackend::Memory => None,
+    };
+    let store = EmbeddedStore::open(path).await.context("the embedded store")?;
+    Ok(OpenStore { store: Arc::new(store), trail: None })
 }
 
 /// Follows the store, once its schema is known to be this program's.

@@ -5,19 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chaperone_api::chaperone::v1::decision_service_server::{DecisionService, DecisionServiceServer};
 use chaperone_api::chaperone::v1::policy_service_server::{PolicyService, PolicyServiceServer};
 use chaperone_api::chaperone::v1::session_service_server::{SessionService, SessionServiceServer};
+use chaperone_api::chaperone::v1::trail_service_server::TrailServiceServer;
 use chaperone_api::chaperone::v1::*;
 use chaperone_api::google::rpc;
+use chaperone_server::admin::trail::TrailReading;
+use chaperone_server::grpc::trail::TrailApi;
+use chaperone_trail::{MemorySource, Record, RecordSource, Sealed};
 use prost::Message as _;
 use prost_types::Timestamp;
 use tokio::net::TcpListener;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 pub const HANDLE: &str = "chp_handle";
 pub const SESSION: &str = "0198c0de-0000-7000-8000-000000000001";
+
+/// What the trail holds.
+pub const STORY: &str = include_str!("../../../chaperone-trail/fixtures/story.jsonl");
 
 type Answer<T> = Result<Response<T>, Status>;
 type BoxStream<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -34,6 +42,10 @@ pub struct Seen {
 /// Running stand-ins; they stop when this is dropped.
 pub struct Fakes {
     pub url: String,
+    /// What the trail's service, which is the real one, reads.
+    pub trail: Arc<MemorySource>,
+    /// Ends the trail's streams.
+    pub stop: CancellationToken,
     seen: Arc<Mutex<Seen>>,
     _runtime: tokio::runtime::Runtime,
 }
@@ -61,18 +73,32 @@ impl Fakes {
         let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let fake = Fake(Arc::clone(&seen));
+        let (trail, stop) = (Arc::new(story()), CancellationToken::new());
+        let source: Arc<dyn RecordSource> = trail.clone();
         let server = server
             .add_service(DecisionServiceServer::new(fake.clone()))
             .add_service(SessionServiceServer::new(fake.clone()))
             .add_service(PolicyServiceServer::new(fake))
+            .add_service(TrailServiceServer::new(TrailApi::new(TrailReading::new(Some(source)), stop.clone())))
             .serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(server);
-        Self { url, seen, _runtime: runtime }
+        Self { url, trail, stop, seen, _runtime: runtime }
     }
 
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("no test panicked in it")
     }
+}
+
+/// One chain of a session, of a child, and of somebody else.
+fn story() -> MemorySource {
+    STORY.lines().map(|line| sealed(line.as_bytes())).collect()
+}
+
+/// A record from its bytes.
+pub fn sealed(bytes: &[u8]) -> Sealed {
+    let record = Record::parse(bytes).expect("a record");
+    Sealed { chain: record.chain, seq: record.seq, bytes: bytes.to_vec() }
 }
 
 fn decision(outcome: i32, code: &str, policy: &str, reason: &str) -> Decision {

@@ -10,6 +10,7 @@ mod migrations;
 mod options;
 mod revocation;
 mod sessions;
+mod trail;
 mod transaction;
 
 use std::fmt;

@@ -13,6 +13,8 @@ use crate::failure::Failure;
 
 /// How often a transaction is tried.
 const ATTEMPTS_MAX: u32 = 5;
+/// How long upkeep may take.
+const UPKEEP_MAX: Duration = Duration::from_mins(10);
 /// The wait before the second attempt; it doubles with each.
 const BACKOFF: Duration = Duration::from_millis(5);
 
@@ -46,6 +48,20 @@ impl PostgresStore {
             self.wake.hint();
         }
         Ok(value)
+    }
+
+    /// As [`PostgresStore::transaction`], without an announcement, for work that may take longer than a call, but must not make others
+    /// wait: a lock that it does not get at once it does not get. See [`settle`].
+    pub(super) async fn upkeep<'env, T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: for<'t> Fn(Attempt<'t, 'env, PgConnection>) -> Work<'t, T> + Send + Sync,
+    {
+        let call = self.retry(name, || self.attempt(false, &work));
+        match tokio::time::timeout(UPKEEP_MAX, call).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
+        }
     }
 
     /// Runs `work`, one statement that only reads and so is its own snapshot, on another connection if one is lost.
@@ -147,6 +163,18 @@ impl PostgresStore {
         let connection = self.pool.acquire().await.map_err(before)?;
         Ok(Lease { connection: Some(connection), is_idle: false, timeout: self.timeout })
     }
+}
+
+/// Sets the limits of a transaction of [`PostgresStore::upkeep`]; its first statement.
+pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), Failure> {
+    // Everyone else queues behind a lock that is waited for, so that this must be short.
+    sqlx::query(
+        "SELECT set_config('statement_timeout', '600s', TRUE), set_config('lock_timeout', '200ms', TRUE),
+            set_config('idle_in_transaction_session_timeout', '60s', TRUE)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Where an attempt stopped.

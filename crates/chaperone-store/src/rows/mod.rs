@@ -6,6 +6,7 @@ mod changes;
 mod entities;
 mod memories;
 mod sessions;
+mod trail;
 
 pub(crate) use approvals::{EXPIRED, PENDING, PENDING_MAX, challenge_of, loaded_approval, state_of, stored_approval};
 pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
@@ -13,6 +14,7 @@ pub(crate) use changes::{ChangeRow, MEMORIES_MAX};
 pub(crate) use entities::{EntityRow, latest_by_identity};
 pub(crate) use memories::{MemoryRow, loaded_key, stored_memory};
 pub(crate) use sessions::{SessionRow, act_name, bind_session, session_columns, stored_hash, whole_chain};
+pub(crate) use trail::{TrailRow, copy_of, copy_of_identity, name_of};
 
 use crate::error::StoreError;
 

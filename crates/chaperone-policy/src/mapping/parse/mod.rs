@@ -4,6 +4,7 @@ mod action;
 mod answer;
 mod names;
 mod reader;
+mod recording;
 mod results;
 mod route;
 mod zones;
@@ -57,7 +58,11 @@ pub(super) fn results(text: &str, shapes: &Shapes) -> Results {
 }
 
 fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
-    reader.known_keys(root, "a mapping", &["session", "principal", "http", "zones", "on_allow", "results", "route"]);
+    reader.known_keys(
+        root,
+        "a mapping",
+        &["session", "principal", "http", "zones", "on_allow", "results", "trail", "route"],
+    );
     let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
     if let Some(node) = root.get("session") {
         session(reader, node, &mut mapping);
@@ -70,6 +75,9 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
     }
     if let Some(node) = root.get("zones") {
         mapping.zones = zones::zones(reader, node);
+    }
+    if let Some(node) = root.get("trail") {
+        mapping.recording = recording::read(reader, node, shapes);
     }
     let stripped = if mapping.strip { mapping.sources.clone() } else { Vec::new() };
     let base = match root.get("on_allow") {
@@ -89,7 +97,9 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
         nodes.into_iter().take(ROUTES_MAX).filter_map(|node| route::read(reader, node, &context)).collect();
     unique_names(reader, &drafts);
     shadows(reader, &drafts);
-    mapping.routes = RouteTable::new(drafts.into_iter().filter_map(Draft::finish).collect::<Vec<Route>>());
+    let routes: Vec<Route> = drafts.into_iter().filter_map(Draft::finish).collect();
+    mapping.recording.note_routes(&routes);
+    mapping.routes = RouteTable::new(routes);
     mapping.unmatched = Arc::new(base.plan());
     mapping
 }

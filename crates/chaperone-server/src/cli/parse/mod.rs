@@ -5,6 +5,7 @@ mod certificate;
 mod duration;
 mod entity_ref;
 mod json;
+mod moment;
 mod scope;
 
 pub(super) use attribute::attribute;
@@ -12,6 +13,7 @@ pub(super) use certificate::{Thumbprint, certificate_sha256};
 pub(super) use duration::{duration, to_wire};
 pub(super) use entity_ref::{entity_ref, show_entity_ref};
 pub(super) use json::{Json, cedar_value, entity_uid, json};
+pub(super) use moment::{Moment, moment};
 pub(super) use scope::scope_grant;
 
 use chaperone_policy::{DecisionId, SessionId};

@@ -1,4 +1,4 @@
-//! `chaperone session`: open, list, show, renew, complete, revoke, signal and watch.
+//! `chaperone session`: open, list, show, renew, complete, revoke, signal, watch and timeline.
 
 mod actor;
 mod filter;
@@ -7,6 +7,7 @@ mod memory_view;
 mod open;
 mod revoke;
 mod signal;
+mod timeline;
 mod view;
 mod watch;
 
@@ -17,6 +18,7 @@ use self::lifecycle::{CompleteArgs, ListArgs, RenewArgs, ShowArgs};
 use self::open::OpenArgs;
 use self::revoke::RevokeArgs;
 use self::signal::SignalArgs;
+use self::timeline::TimelineArgs;
 use self::watch::WatchArgs;
 use super::failure::Failure;
 
@@ -46,6 +48,9 @@ pub enum SessionCommand {
     /// Print a line for every change, until Ctrl-C
     #[command(after_help = watch::HELP)]
     Watch(WatchArgs),
+    /// Tell the story of a session and of those delegated from it, from the trail
+    #[command(after_help = timeline::HELP)]
+    Timeline(TimelineArgs),
 }
 
 impl SessionCommand {
@@ -63,6 +68,7 @@ impl SessionCommand {
             Self::Revoke(args) => args.run().await,
             Self::Signal(args) => args.run().await,
             Self::Watch(args) => args.run().await,
+            Self::Timeline(args) => args.run().await,
         }
     }
 }

@@ -1,0 +1,121 @@
+//! What a check came to, kept from its caller until its record is safe.
+
+use std::task::{Context, Poll, ready};
+
+use super::{Answer, Check, Pdp, Protocol};
+use crate::clock::Moment;
+use crate::no_decision::NoDecision;
+use crate::recorder::Refused;
+use crate::telemetry::ParentContext;
+use crate::trail::Receipt;
+
+/// What a check came to: one answer, or those of a batch.
+///
+/// INVARIANT (recorded first): an answer goes into this together with the receipt of its record, and comes out of it only when that record
+/// is as safe as `--trail-ack` says. Nothing else hands out answers, so no allow leaves without its record.
+#[derive(Debug)]
+#[must_use]
+pub struct Withheld<T> {
+    outcome: Option<Result<T, NoDecision>>,
+    receipt: Receipt,
+    protocol: Protocol,
+    parent: Option<ParentContext>,
+    began: Moment,
+    ended: Moment,
+    deadline: tokio::time::Instant,
+}
+
+/// Answers, by however many.
+pub trait Answers {
+    /// Each of them.
+    fn answers(&self) -> &[Answer];
+}
+
+impl Answers for Answer {
+    fn answers(&self) -> &[Answer] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl Answers for Vec<Answer> {
+    fn answers(&self) -> &[Answer] {
+        self
+    }
+}
+
+impl<T> Withheld<T> {
+    /// Of this check. What is no decision waits for nothing: it lets nothing happen.
+    pub(super) fn new(check: &Check<'_>, outcome: Result<(T, Receipt), NoDecision>, ended: Moment) -> Self {
+        let (outcome, receipt) = match outcome {
+            Ok((decided, receipt)) => (Ok(decided), receipt),
+            Err(failure) => (Err(failure), Receipt::default()),
+        };
+        let Check { protocol, parent, began, .. } = *check;
+        Self { outcome: Some(outcome), receipt, protocol, parent, began, ended, deadline: check.deadline() }
+    }
+
+    /// When it was decided: what follows at once begins then.
+    pub fn ended(&self) -> Moment {
+        self.ended
+    }
+
+    /// When its caller must have been answered.
+    pub fn deadline(&self) -> tokio::time::Instant {
+        self.deadline
+    }
+}
+
+impl Pdp {
+    /// What a check came to, once its record is safe.
+    ///
+    /// # Errors
+    /// As the check; and when its record is not safe in time, or will never be.
+    pub async fn release<T: Answers>(&self, mut withheld: Withheld<T>) -> Result<T, NoDecision> {
+        let deadline = withheld.deadline;
+        let released = std::future::poll_fn(|cx| self.poll_release(cx, &mut withheld));
+        match tokio::time::timeout_at(deadline, released).await {
+            Ok(released) => released,
+            Err(_) => Err(self.withdraw(&mut withheld, NoDecision::Deadline)),
+        }
+    }
+
+    /// As [`Pdp::release`], without looking at the deadline. Not to be called again after it was ready.
+    pub fn poll_release<T: Answers>(
+        &self,
+        cx: &mut Context<'_>,
+        withheld: &mut Withheld<T>,
+    ) -> Poll<Result<T, NoDecision>> {
+        if let Err(failure) = ready!(self.recorder.trail().poll_safe(cx, &withheld.receipt)) {
+            return Poll::Ready(Err(self.withdraw(withheld, failure.into())));
+        }
+        let outcome = withheld.outcome.take().unwrap_or(Err(NoDecision::Internal));
+        if let Ok(decided) = &outcome {
+            self.recorder.released(decided.answers().len(), withheld.began.instant.elapsed());
+        }
+        Poll::Ready(outcome)
+    }
+
+    /// Answers without the decision that was made: it may be on record, but nobody can say so now.
+    pub fn withdraw<T: Answers>(&self, withheld: &mut Withheld<T>, failure: NoDecision) -> NoDecision {
+        let failure = match withheld.outcome.take() {
+            Some(Ok(decided)) => {
+                let Withheld { protocol, ref parent, began, .. } = *withheld;
+                for answer in decided.answers() {
+                    let parent = parent.as_ref();
+                    let elapsed = began.instant.elapsed();
+                    let refused = Refused { id: answer.id, protocol, parent, began_at: began.at, elapsed };
+                    self.recorder.refused(failure, &refused);
+                }
+                failure
+            }
+            Some(Err(earlier)) => earlier,
+            None => failure,
+        };
+        withheld.receipt = Receipt::default();
+        failure
+    }
+}
+
+#[cfg(test)]
+#[path = "withheld_tests.rs"]
+mod tests;

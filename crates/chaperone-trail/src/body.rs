@@ -1,0 +1,24 @@
+//! A record's body: the part that is encoded before its place in the chain is known.
+
+use std::io::Write as _;
+
+use chaperone_policy::Timestamp;
+
+use crate::event::Event;
+
+/// Appends the body of a record to `out`: the members from `at` on, with the closing brace.
+///
+/// What stands before it, `{"chain":…,"seq":…,"prev":…,`, is put there by [`Chainer`](crate::Chainer), in another thread.
+///
+/// # Errors
+/// When `event` cannot be written as JSON, which none of its types brings about.
+pub fn encode(out: &mut Vec<u8>, at: Timestamp, event: &Event<'_>) -> Result<(), serde_json::Error> {
+    write!(out, "\"at\":{}", at.as_micros()).map_err(serde_json::Error::io)?;
+    let brace = out.len();
+    serde_json::to_writer(&mut *out, event)?;
+    // An event is an object with at least its `kind`: its brace becomes the comma after `at`.
+    if let Some(byte) = out.get_mut(brace) {
+        *byte = b',';
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The segment that is written.
+
+use std::path::Path;
+
+use chaperone_policy::Timestamp;
+
+use super::disk::{Disk, DiskFile};
+use super::frame::{self, FRAME_BYTES, Header};
+use super::scan::scan;
+use super::segments::{Segment, damaged, file_name, io_error};
+use crate::chain::Head;
+use crate::error::TrailError;
+
+/// The segment that is written.
+pub(super) struct Live {
+    pub file: Box<dyn DiskFile>,
+    /// As it is durable.
+    pub segment: Segment,
+    /// As it will be.
+    pub next: Segment,
+    /// The last record that is in `frames`, or durable.
+    pub head: Head,
+    /// What is not written yet.
+    pub frames: Vec<u8>,
+}
+
+impl Live {
+    fn new(file: Box<dyn DiskFile>, segment: Segment, head: Head) -> Self {
+        Self { file, next: segment.clone(), segment, head, frames: Vec::new() }
+    }
+
+    /// Makes a segment. It has its name only when its header is durable.
+    pub fn create(disk: &dyn Disk, directory: &Path, header: Header) -> Result<Self, TrailError> {
+        let path = directory.join(file_name(header.before.seq + 1));
+        let draft = path.with_extension("new");
+        let make = || {
+            let mut file = disk.create(&draft)?;
+            file.write(&header.encode())?;
+            file.sync()?;
+            disk.rename(&draft, &path)?;
+            disk.sync_directory(directory)?;
+            Ok(file)
+        };
+        let file = make().map_err(|source| io_error("begin", &path, source))?;
+        Ok(Self::new(file, Segment::new(path, header), header.before))
+    }
+
+    /// Goes on with a segment that is there, as it was read.
+    pub fn resume(disk: &dyn Disk, segment: Segment, head: Head, torn: u64) -> Result<Self, TrailError> {
+        let open = || {
+            let mut file = disk.append(&segment.path)?;
+            if torn > 0 {
+                file.truncate(segment.length)?;
+            }
+            file.sync()?;
+            Ok(file)
+        };
+        let file = open().map_err(|source| io_error("repair", &segment.path, source))?;
+        Ok(Self::new(file, segment, head))
+    }
+
+    /// Takes back what is not durable, and reads again what is.
+    pub fn restore(&mut self, disk: &dyn Disk, durable: Head) -> Result<(), TrailError> {
+        let path = &self.segment.path;
+        let failed = |source| io_error("repair", path, source);
+        let mut file = disk.append(path).map_err(failed)?;
+        file.truncate(self.segment.length).map_err(failed)?;
+        file.sync().map_err(failed)?;
+        self.file = file;
+        let bytes = std::fs::read(path).map_err(failed)?;
+        let scan = scan(&bytes).map_err(|damage| damaged(path, damage.offset, damage.problem))?;
+        if scan.head != durable || scan.torn > 0 {
+            return Err(damaged(path, scan.length, "a record that was durable is not there"));
+        }
+        Ok(())
+    }
+
+    pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp) {
+        // INVARIANT (segment length): `TrailOptions::validate` keeps it far below 4 GiB.
+        let durable = u32::try_from(self.segment.length).unwrap_or(u32::MAX);
+        frame::encode(&mut self.frames, durable, record);
+        self.next.length = self.length_with(record);
+        self.next.count += 1;
+        self.next.range.add(at);
+        self.head = head;
+    }
+
+    /// How long the segment is with one more record.
+    pub fn length_with(&self, record: &[u8]) -> u64 {
+        self.next.length + (FRAME_BYTES + record.len()) as u64
+    }
+}
