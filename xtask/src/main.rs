@@ -47,8 +47,8 @@ enum Task {
         #[arg(long, default_value_t = 54_321)]
         port: u16,
     },
-    /// Measures Chaperone against a server that does nothing, the decision core against Cedar's authorizer, and checks that leave something
-    /// behind on a Postgres of its own
+    /// Measures Chaperone against a server that does nothing, the decision core against Cedar's authorizer, checks that leave something
+    /// behind on a Postgres of its own, and what the trail costs
     Bench {
         /// Also writes the figures to this file, as an object of names and numbers
         #[arg(long, value_name = "FILE")]
@@ -62,9 +62,9 @@ enum Task {
         /// Requests a round
         #[arg(long, default_value_t = 60_000)]
         requests: u32,
-        /// Measures nothing but checks that leave something behind, and how soon other replicas know of revocations and labels
-        #[arg(long, conflicts_with = "curves")]
-        stateful: bool,
+        /// Measures one part alone
+        #[arg(long, value_name = "PART", conflicts_with = "curves")]
+        only: Option<bench::Part>,
         /// Also measures the curves over sessions and policies, and writes all tables and plots of docs/performance.md
         #[arg(long)]
         curves: bool,
@@ -113,9 +113,9 @@ fn main() -> anyhow::Result<()> {
         Task::Differential { rest } => test::differential(&rest),
         Task::Codegen => test::codegen(),
         Task::Db { port } => db::run_postgres(port),
-        Task::Bench { json, runtime, rounds, requests, stateful, curves, docs, sessions_max } => {
+        Task::Bench { json, runtime, rounds, requests, only, curves, docs, sessions_max } => {
             let (rounds, requests, docs) = (rounds.max(1), requests.max(1_000), docs || curves);
-            bench::run(&bench::Plan { json, runtime, rounds, requests, stateful, curves, docs, sessions_max })
+            bench::run(&bench::Plan { json, runtime, rounds, requests, only, curves, docs, sessions_max })
         }
         Task::Profile { runtime, requests } => profile::run(runtime, requests.max(1_000)),
     }

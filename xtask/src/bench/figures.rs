@@ -25,7 +25,12 @@ const STATEFUL_TARGETS: [Target; 3] = [
     ("revocation_p99_ms", Bound::AtMost, 50.0),
     ("label_p99_ms", Bound::AtMost, 50.0),
 ];
-/// What the names of their figures begin with.
+/// Of the trail.
+const TRAIL_TARGETS: [Target; 2] =
+    [("trail_durable_p99_added_ms", Bound::AtMost, 1.5), ("trail_durable_cpu_ratio", Bound::AtMost, 1.25)];
+/// What the names of its figures begin with.
+const TRAIL: [&str; 1] = ["trail_"];
+/// What the names of the figures begin with of checks that leave something behind, and of what other replicas are told.
 const STATEFUL: [&str; 3] = ["stateful_", "revocation_", "label_"];
 /// What the names of the figures begin with that have a table of their own.
 const DECISIONS: [&str; 2] = ["decide_", "cedar_"];
@@ -110,7 +115,7 @@ pub fn print(figures: &Figures) {
 
 /// The targets of checks that leave nothing behind and what was measured of them, and then every figure of such a check, in Markdown.
 pub fn table(figures: &Figures) -> String {
-    let others = |name: &str| !begins_with(name, &STATEFUL) && !begins_with(name, &DECISIONS);
+    let others = |name: &str| [&STATEFUL[..], &TRAIL, &DECISIONS].iter().all(|prefixes| !begins_with(name, prefixes));
     format!("{}\n{}", targets(&TARGETS, figures), values(others, figures))
 }
 
@@ -118,6 +123,11 @@ pub fn table(figures: &Figures) -> String {
 pub fn stateful_table(figures: &Figures) -> String {
     let stateful = |name: &str| begins_with(name, &STATEFUL);
     format!("{}\n{}", targets(&STATEFUL_TARGETS, figures), values(stateful, figures))
+}
+
+/// The same of what the trail costs.
+pub fn trail_table(figures: &Figures) -> String {
+    format!("{}\n{}", targets(&TRAIL_TARGETS, figures), values(|name| begins_with(name, &TRAIL), figures))
 }
 
 fn begins_with(name: &str, prefixes: &[&str]) -> bool {
@@ -187,16 +197,20 @@ mod tests {
         assert!(table.contains("| `check_stream_per_core_ratio` | at least 10 | 9.00 (missed) |"), "{table}");
         assert!(table.contains("| `decide_10k_over_100_ratio` | at most 1.2 | not measured (missed) |"), "{table}");
     }
+
     #[test]
-    fn stateful_figures_have_a_table_of_their_own() {
+    fn every_part_has_a_table_of_its_own() {
         let figures = Figures::from([
             ("stateful_checks_per_s".to_owned(), 9_999.0),
             ("revocation_p99_ms".to_owned(), 50.0),
+            ("trail_durable_cpu_ratio".to_owned(), 1.2),
             ("envoy_check_cpu_us".to_owned(), 30.0),
         ]);
-        let (stateless, stateful) = (table(&figures), stateful_table(&figures));
+        let (stateless, stateful, trail) = (table(&figures), stateful_table(&figures), trail_table(&figures));
         assert!(stateful.contains("| `stateful_checks_per_s` | at least 10000 | 9999 (missed) |"), "{stateful}");
         assert!(stateful.contains("| `revocation_p99_ms` | at most 50 | 50.0 |"), "{stateful}");
+        assert!(trail.contains("| `trail_durable_cpu_ratio` | at most 1.25 | 1.20 |"), "{trail}");
         assert!(!stateful.contains("envoy") && !stateless.contains("stateful"), "{stateless}{stateful}");
+        assert!(!stateless.contains("trail") && !stateful.contains("trail"), "{stateless}{stateful}");
     }
 }

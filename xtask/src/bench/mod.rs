@@ -1,5 +1,5 @@
-//! Chaperone against a server that does nothing, in turn, with the same check; the decision core by itself; and checks that leave something
-//! behind.
+//! Chaperone against a server that does nothing, in turn, with the same check; the decision core by itself; checks that leave something
+//! behind; and what the trail costs.
 //!
 //! Absolute times depend on the machine and on what else it does. CPU time from the processes' own accounting and the ratios of a round, whose
 //! runs follow each other at once, are the steady figures.
@@ -14,10 +14,13 @@ mod rounds;
 mod server;
 mod setting;
 mod stateful;
+mod trail;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+
+use clap::ValueEnum;
 
 use self::curves::Curve;
 use self::load::Report;
@@ -31,6 +34,17 @@ pub use self::setting::Setting;
 /// Figures by their names, of which the last part is the unit.
 type Figures = BTreeMap<String, f64>;
 
+/// A part of what can be measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Part {
+    /// Decisions, and checks that leave nothing behind.
+    Checks,
+    /// Checks that leave something behind, and how soon other replicas know of revocations and labels.
+    Stateful,
+    /// What the trail costs.
+    Trail,
+}
+
 /// What to measure.
 pub struct Plan {
     /// Where the figures go as JSON.
@@ -41,14 +55,21 @@ pub struct Plan {
     pub rounds: usize,
     /// Requests a round.
     pub requests: u32,
-    /// Whether to measure nothing but checks that leave something behind.
-    pub stateful: bool,
+    /// The one part to measure; all of them where none is named.
+    pub only: Option<Part>,
     /// Whether to measure the curves, too.
     pub curves: bool,
     /// Whether to write what was measured into the documentation.
     pub docs: bool,
     /// Where the curve over sessions ends.
     pub sessions_max: u32,
+}
+
+impl Plan {
+    /// Whether this part is measured.
+    fn has(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 /// Measures and prints.
@@ -58,20 +79,25 @@ pub struct Plan {
 pub fn run(plan: &Plan) -> anyhow::Result<()> {
     let mut figures = Figures::new();
     let mut curves = Vec::new();
-    if !plan.stateful {
+    if plan.has(Part::Checks) {
         // The whole workspace, as it is built below: another selection has other features, and rebuilds Cedar.
         run_command(cargo(&["bench", "--workspace", "--bench", "decide"]))?;
         let printed = output(cargo(&["bench", "--workspace", "--bench", "alternating"]))?;
         criterion::record(&target().join("criterion"), &Report::parse("alternating", &printed)?, &mut figures)?;
     }
     let setting = Setting::build(plan.runtime)?;
-    if !plan.stateful {
+    if plan.has(Part::Checks) {
         rounds::measure(&setting, plan, &mut figures)?;
         if plan.curves {
             curves = curves::measure(&setting, plan, &mut figures)?;
         }
     }
-    stateful::measure(&setting, plan, &mut figures)?;
+    if plan.has(Part::Stateful) {
+        stateful::measure(&setting, plan, &mut figures)?;
+    }
+    if plan.has(Part::Trail) {
+        trail::measure(&setting, plan, &mut figures)?;
+    }
 
     figures::print(&figures);
     for curve in &curves {
@@ -88,8 +114,13 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
 
 /// The tables and plots of what was measured.
 fn write_docs(plan: &Plan, figures: &Figures, curves: &[Curve]) -> anyhow::Result<()> {
-    docs::replace("stateful", &figures::stateful_table(figures))?;
-    if plan.stateful {
+    if plan.has(Part::Stateful) {
+        docs::replace("stateful", &figures::stateful_table(figures))?;
+    }
+    if plan.has(Part::Trail) {
+        docs::replace("trail", &figures::trail_table(figures))?;
+    }
+    if !plan.has(Part::Checks) {
         return Ok(());
     }
     docs::replace("figures", &figures::table(figures))?;

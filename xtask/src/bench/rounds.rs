@@ -13,7 +13,7 @@ pub const CROWD: (u32, u32) = (8, 32);
 /// Requests, one after the other on one connection, of a round.
 const LONE_REQUESTS: u32 = 5_000;
 /// Policies of the bundle.
-const POLICIES: u32 = 100;
+pub const POLICIES: u32 = 100;
 /// Checks in one `CheckBatch`, as the program `frame` writes it.
 const BATCH_CHECKS: u32 = 100;
 /// Streams of `CheckStream`, and checks under way on each.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -64,6 +64,11 @@ impl Setting {
         let floor = Server::start(&binaries.join("floor"), |ports| vec![ports.next_address()])?;
         let load = Load { h2load, log: directory.join("h2load.log"), binaries };
         Ok(Self { load, floor, runtime, directory, sink })
+    }
+
+    /// Where the bench keeps its files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts a Chaperone and gives it `policies` policies. `options` go to `chaperone serve`, before those that it has otherwise.
@@ -196,6 +201,8 @@ fn chaperone_arguments(runtime: Runtime, sink: SocketAddr, options: &[(&str, &st
         ("--feed-max-staleness", MAX_STALENESS),
         ("--data-runtime", runtime.as_str()),
         ("--log-filter", LOG_FILTER),
+        // What it costs is measured by itself; the floor has none.
+        ("--trail-ack", "off"),
     ];
     let otherwise = pairs.iter().filter(|(name, _)| options.iter().all(|(option, _)| option != name));
     let pairs = options.iter().chain(otherwise);

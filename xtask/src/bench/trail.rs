@@ -1,0 +1,157 @@
+//! What the trail costs: the same loads on servers that differ in nothing but `--trail-ack`, in turn.
+
+use std::fs;
+
+use anyhow::{Context as _, bail};
+
+use super::figures::{median, rounded};
+use super::load::{CHECK, Requests, Run};
+use super::rounds::{CROWD, POLICIES};
+use super::setting::{Prepared, Setting};
+use super::{Figures, Plan};
+
+/// What answers may wait for; the first is what the others are compared with.
+const ACKS: [&str; 4] = ["off", "enqueued", "durable", "store"];
+/// How long a round at a steady rate takes, in seconds.
+const PACED_S: f64 = 2.0;
+/// A percentile of a short time varies: so many times more rounds.
+const PACED_TIMES: usize = 3;
+
+/// The runs of one server.
+#[derive(Default)]
+struct Runs {
+    crowd: Vec<Run>,
+    paced: Vec<Run>,
+}
+
+/// A figure of a run.
+type Figure = fn(&Run) -> f64;
+
+/// Measures, and adds the figures.
+///
+/// # Errors
+/// When a server does not start, a check is not allowed, or a decision has no record.
+pub fn measure(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow::Result<()> {
+    let postgres = setting.postgres()?;
+    let url = postgres.url();
+    let journals = setting.directory().join("trail");
+    // Of a bench that was interrupted.
+    let _ = fs::remove_dir_all(&journals);
+    let mut servers = Vec::new();
+    for ack in ACKS {
+        let journal = journals.join(ack).display().to_string();
+        let options = [("--trail-ack", ack), ("--trail-dir", &journal), ("--store-url", &url)];
+        // Only one of them needs the database; the others must not share the machine with its work.
+        let options = if ack == "store" { &options[..] } else { &options[..2] };
+        servers.push(setting.chaperone(POLICIES, options)?);
+    }
+    let mut runs: Vec<Runs> = ACKS.iter().map(|_| Runs::default()).collect();
+    for server in &servers {
+        crowd(setting, server, plan.requests / 10)?;
+    }
+    for round in 0..plan.rounds {
+        for (server, runs) in servers.iter().zip(&mut runs) {
+            runs.crowd.push(crowd(setting, server, plan.requests)?);
+        }
+        eprintln!("trail: crowd, round {} of {}", round + 1, plan.rounds);
+    }
+    let rate = half_of_full(setting, &servers, plan)?;
+    figures.insert("trail_half_load_checks_per_s".to_owned(), rate);
+    for round in 0..plan.rounds * PACED_TIMES {
+        for (server, runs) in servers.iter().zip(&mut runs) {
+            runs.paced.push(paced(setting, server, &rate.to_string(), checks_at(rate))?);
+        }
+        eprintln!("trail: half load, round {} of {}", round + 1, plan.rounds * PACED_TIMES);
+    }
+    for (ack, server) in ACKS.iter().zip(&servers) {
+        require_records(ack, server)?;
+    }
+    record(&runs, figures)?;
+    drop(servers);
+    let _ = fs::remove_dir_all(&journals);
+    Ok(())
+}
+
+fn crowd(setting: &Setting, server: &Prepared, count: u32) -> anyhow::Result<Run> {
+    let (connections, streams) = CROWD;
+    let requests = Requests { path: CHECK, frame: &server.frame, connections, streams, count, checks_each: 1 };
+    setting.load.run(&server.server, requests)
+}
+
+fn paced(setting: &Setting, server: &Prepared, rate: &str, checks: u32) -> anyhow::Result<Run> {
+    let frame = server.frame.to_str().context("the target directory's path is not UTF-8")?;
+    setting.load.program(&server.server, "paced", &[frame, rate, &checks.to_string()], checks)
+}
+
+/// Half of what the slowest of those with a journal sustains: a load that none of them is overwhelmed by.
+fn half_of_full(setting: &Setting, servers: &[Prepared], plan: &Plan) -> anyhow::Result<f64> {
+    let mut slowest = f64::INFINITY;
+    for (_, server) in ACKS.iter().zip(servers).filter(|(ack, _)| **ack != "store") {
+        let full = (0..plan.rounds).map(|_| paced(setting, server, "full", plan.requests));
+        let full: Vec<Run> = full.collect::<anyhow::Result<_>>()?;
+        let rate = median(full.iter().map(|run| run.requests_per_s).collect()).context("there are rounds")?;
+        slowest = slowest.min(rate);
+    }
+    Ok((slowest / 2.0).round())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a rate that was measured")]
+fn checks_at(rate: f64) -> u32 {
+    (rate * PACED_S) as u32
+}
+
+/// As many records of decisions as there were decisions: what is fast because it forgets is not measured.
+fn require_records(ack: &str, server: &Prepared) -> anyhow::Result<()> {
+    let server = &server.server;
+    let decided = server.counted("chaperone_decisions_total", "outcome=")?;
+    let recorded = server.counted("chaperone_trail_records_total", "kind=\"decision\"")?;
+    let expected = if ack == "off" { 0 } else { decided };
+    if recorded != expected {
+        bail!("--trail-ack={ack} made {recorded} records of {decided} decisions");
+    }
+    Ok(())
+}
+
+/// The medians; ratios and differences are those of a round.
+fn record(runs: &[Runs], figures: &mut Figures) -> anyhow::Result<()> {
+    let (off, others) = runs.split_first().context("there are servers")?;
+    let middle = |values: Vec<f64>| median(values).context("there are rounds");
+    let of = |runs: &[Run], figure: Figure| middle(runs.iter().map(figure).collect());
+    for (ack, runs) in ACKS.iter().zip(runs) {
+        figures.insert(format!("trail_{ack}_cpu_us"), rounded(of(&runs.crowd, |run| run.cpu_us)?));
+        figures.insert(format!("trail_{ack}_checks_per_s"), rounded(of(&runs.crowd, |run| run.requests_per_s)?));
+        figures.insert(format!("trail_{ack}_half_load_cpu_us"), rounded(of(&runs.paced, |run| run.cpu_us)?));
+        figures.insert(format!("trail_{ack}_half_load_p50_ms"), rounded(of(&runs.paced, |run| run.p50_us)? / 1e3));
+        figures.insert(format!("trail_{ack}_half_load_p99_ms"), rounded(of(&runs.paced, |run| run.p99_us)? / 1e3));
+    }
+    for (ack, runs) in ACKS.iter().skip(1).zip(others) {
+        let pairs = runs.crowd.iter().zip(&off.crowd);
+        let ratio = middle(pairs.map(|(with, without)| with.cpu_us / without.cpu_us).collect())?;
+        figures.insert(format!("trail_{ack}_cpu_ratio"), rounded(ratio));
+        let percentiles: [(&str, Figure); 2] = [("p50", |run| run.p50_us), ("p99", |run| run.p99_us)];
+        for (name, figure) in percentiles {
+            let pairs = runs.paced.iter().zip(&off.paced);
+            let added = middle(pairs.map(|(with, without)| figure(with) - figure(without)).collect())?;
+            figures.insert(format!("trail_{ack}_{name}_added_ms"), rounded(added / 1e3));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_acknowledge_is_compared_with_none() {
+        let run = |cpu_us: f64, p99_us: f64| Run { cpu_us, requests_per_s: 1.0, p50_us: 1.0, p99_us };
+        let runs = |cpu_us, p99_us| Runs { crowd: vec![run(cpu_us, 0.0)], paced: vec![run(0.0, p99_us)] };
+        let mut figures = Figures::new();
+        let all = [runs(20.0, 1_000.0), runs(22.0, 1_100.0), runs(25.0, 2_500.0), runs(30.0, 9_000.0)];
+        record(&all, &mut figures).expect("there are rounds");
+        assert_eq!(figures.get("trail_durable_cpu_ratio"), Some(&1.25));
+        assert_eq!(figures.get("trail_durable_p99_added_ms"), Some(&1.5));
+        assert_eq!(figures.get("trail_enqueued_p99_added_ms"), Some(&0.1));
+        assert_eq!(figures.get("trail_off_cpu_ratio"), None);
+    }
+}
