@@ -7,6 +7,7 @@ use chaperone_e2e::admin;
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::Chaperone;
 use chaperone_e2e::direct::{Direct, read};
+use chaperone_e2e::wait;
 
 /// A policy that counts and one that raises an alert: both have metrics of their own.
 const POLICIES: &str = "@id(\"reads-are-counted\")\n@observe\n@count(\"reads\")\n@alert(\"read:low\")\n\
@@ -30,14 +31,19 @@ fn spoken_of(file: &str) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboard_and_alert_rules_name_only_metrics_that_there_are() {
-    let mut replica = Chaperone::start("embedded::memory:", &[]).await;
+    let mut replica = Chaperone::start("embedded::memory:", &["--sessions-touch-interval", "100ms"]).await;
     let admin = replica.administer().await;
     admin.push(&Bundle::documents().with("policies/observed.cedar", POLICIES)).await;
     replica.ready().await;
     let opened = admin.open(admin::agent("reader")).await;
     let decision = Direct::to(&replica).await.check(read("42", &opened.handle)).await.expect("a decision");
     assert_eq!(decision.code, "permitted");
-    let told = replica.metrics().await;
+    // The store is asked for it now and then.
+    let told = wait::until("how many approvals wait is known", async || {
+        let told = replica.metrics().await;
+        told.contains("\nchaperone_approvals_waiting ").then_some(told)
+    })
+    .await;
     let told: BTreeSet<_> =
         told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned)).collect();
     for file in ["prometheus/alerts.yaml", "grafana/dashboards/chaperone.json"] {

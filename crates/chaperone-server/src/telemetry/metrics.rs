@@ -76,7 +76,13 @@ pub struct Metrics {
 const COMMIT_ENDS_S: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 
 /// The calls to the store whose failures are counted.
-const STORE_OPERATIONS: [&str; 3] = ["session_chain", "changes", "commit_memories"];
+const STORE_OPERATIONS: [&str; 4] = ["session_chain", "changes", "commit_memories", "report"];
+/// What is reported.
+const REPORTED: [Reported; 2] = [Reported::Executed, Reported::Failed];
+/// What comes of a report that is not refused.
+const REPORT_STATUSES: [&str; 4] = ["settled", "repeated", "nothing_waiting", "too_late"];
+/// What comes of a signal.
+const SIGNAL_RESULTS: [&str; 3] = ["taken", "duplicate", "failed"];
 
 /// The last known state, read when metrics are.
 #[derive(Debug)]
@@ -173,6 +179,12 @@ impl Metrics {
         }
         for result in ["ok", "error"] {
             self.reloads.add(0, &[KeyValue::new("result", result)]);
+        }
+        for (outcome, status) in REPORTED.into_iter().flat_map(|outcome| REPORT_STATUSES.map(|it| (outcome, it))) {
+            self.reports.add(0, &[KeyValue::new("outcome", outcome.as_str()), KeyValue::new("status", status)]);
+        }
+        for result in SIGNAL_RESULTS {
+            self.signals.add(0, &[KeyValue::new("result", result)]);
         }
         self.shed.add(0, &[KeyValue::new("door", "data")]);
         for counter in [
