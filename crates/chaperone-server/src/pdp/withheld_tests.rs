@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{
-    BundleSource, EntityRef, MemoryLimits, Outcome, Request, Scope, Session, SessionHandle, SessionId, Task, Timestamp,
+    BundleSource, EntityRef, MemoryLimits, Outcome, Request, Scope, Session, SessionHandle, SessionId, Task,
 };
 use chaperone_store::{EmbeddedStore, NewBundle, Store};
 use chaperone_trail::{Event, TrailThread};
@@ -40,7 +40,8 @@ struct World {
 impl World {
     async fn new(queue_len_max: usize) -> Self {
         let hour = Duration::from_hours(1);
-        let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
+        // Deadlines are waited for by timers, for which a clock that stands still is none.
+        let clock = Clock::system();
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(None).await.expect("a store in memory"));
         let files = [("schema.cedarschema", SCHEMA), ("policies/main.cedar", POLICIES)];
         let files = BTreeMap::from(files.map(|(path, text)| (path.to_owned(), text.to_owned())));
