@@ -43,7 +43,10 @@ pub fn measure(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow:
         let options = [("--trail-ack", ack), ("--trail-dir", &journal), ("--store-url", &url)];
         // Only one of them needs the database; the others must not share the machine with its work.
         let options = if ack == "store" { &options[..] } else { &options[..2] };
-        servers.push(setting.chaperone(POLICIES, options)?);
+        let server = setting.serve(options)?;
+        // Each has a session of its own, and so a check of its own.
+        let frame = setting.prepare(&server, &server, &format!("trail-{ack}"), &[&POLICIES.to_string()])?;
+        servers.push(Prepared { server, frame });
     }
     let mut runs: Vec<Runs> = ACKS.iter().map(|_| Runs::default()).collect();
     for server in &servers {
