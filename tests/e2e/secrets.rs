@@ -1,12 +1,16 @@
 //! What must never be written down: session handles and the store's password.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use chaperone_api::chaperone::v1::value::Kind;
+use chaperone_api::chaperone::v1::{ReportOutcome, ReportRequest, Value};
+use chaperone_e2e::admin::Opened;
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli;
 use chaperone_e2e::client::Request;
-use chaperone_e2e::direct::Direct;
+use chaperone_e2e::direct::{Direct, read};
 use chaperone_e2e::postgres::{Database, Postgres};
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
@@ -78,6 +82,8 @@ async fn secrets_of_requests_are_on_record_only_in_the_form_that_the_mapping_nam
         @id(\"all\") permit (principal, action == Action::\"read\", resource);
         @id(\"seen\") @observe @remember(\"mails = context.request.email\") permit (principal, action == Action::\"read\", resource)
         when { context.request has email };
+        @id(\"later\") @observe @remember(\"notes = context.request.note on executed, codes = result.code on executed\")
+        permit (principal, action == Action::\"read\", resource) when { context.request has note };
         @id(\"reads\") forbid (principal, action == Action::\"read\", resource) when {
             (context.request has key && context.request.key == \"no\") ||
             (context.request has note && context.request.note == \"no\") ||
@@ -86,6 +92,8 @@ async fn secrets_of_requests_are_on_record_only_in_the_form_that_the_mapping_nam
         [trail]
         hashed = [\"email\"]
         dropped = [\"note\"]
+        [results.read]
+        code = \"String\"
         [[route]]
         name = \"read\"
         path = \"/documents/{id}\"
@@ -110,16 +118,41 @@ async fn secrets_of_requests_are_on_record_only_in_the_form_that_the_mapping_nam
     let request = Request::get(target).session(&opened.handle).header("x-key", "s3cret-key");
     let request = request.header("x-other", "s3cret-header").body("s3cret-body");
     assert_eq!(world.send(request).await.status, 200);
+    report_a_secret(&world, &opened).await;
     let replica = &mut world.replicas[0];
     assert!(replica.terminate().await.success());
     let (logs, journal) = (logs(replica), written_below(replica.journal()));
     let shipped = world.database.sql("SELECT record FROM trail_records WHERE kind = 'decision'");
     assert!(shipped.contains("team-7") && shipped.contains("hmac-sha256:"), "{shipped}");
     assert!(shipped.contains("mails = \\\"hmac-sha256:"), "what is remembered of it is hashed too: {shipped}");
-    for (place, text) in [("log", &logs), ("journal", &journal), ("table", &shipped)] {
+    let acts = world.database.sql("SELECT record FROM trail_records WHERE kind = 'act'");
+    for kept in ["notes = \\\"(dropped)\\\" on executed", "codes = result.code on executed"] {
+        assert!(shipped.contains(kept), "{kept}: {shipped}");
+    }
+    for kept in ["outcome.reported", "notes = \\\"(dropped)\\\"", "codes = \\\"(dropped)\\\""] {
+        assert!(acts.contains(kept), "{kept}: {acts}");
+    }
+    for (place, text) in [("acts", &acts), ("log", &logs), ("journal", &journal), ("table", &shipped)] {
         let found = text.find("s3cret").map(|at| text.get(at..at + 40).unwrap_or_default());
         assert_eq!(found, None, "in the {place}");
     }
+}
+
+/// Asks directly for what leaves a redacted attribute to wait, and reports it with a fact that nobody is to read.
+async fn report_a_secret(world: &World, opened: &Opened) {
+    let secret = |text: &str| Value { kind: Some(Kind::String(text.to_owned())) };
+    let caller = Direct::to(&world.replicas[0]).await;
+    let mut check = read("42", &opened.handle);
+    let action = check.action.as_mut().expect("an action");
+    action.attributes.insert("note".to_owned(), secret("s3cret-note"));
+    let decision = caller.check(check).await.expect("a decision");
+    let report = ReportRequest {
+        decision_id: decision.decision_id,
+        session_id: decision.session_id,
+        outcome: ReportOutcome::Executed.into(),
+        facts: HashMap::from([("code".to_owned(), secret("s3cret-code"))]),
+    };
+    caller.client().report(report).await.expect("it is taken");
 }
 
 /// A URL whose password the server of the tests does not ask for.

@@ -104,7 +104,7 @@ impl Pdp {
         at: Timestamp,
     ) -> Result<(), NoDecision> {
         let nobody_above: &[Session] = &[];
-        let effects = settlement.effects().iter().map(acts::applied).collect();
+        let effects = settlement.effects().iter().map(acts::reported).collect();
         let note = format!("{}: {}", report.outcome, settlement.as_str());
         let acted = Acted {
             decision: Some(report.decision),

@@ -9,6 +9,7 @@ use chaperone_trail::{Acted, AppliedEffect, Event, SessionFacts};
 
 pub use super::decided::applied;
 use super::decided::facts;
+pub use super::redaction::reported;
 use super::{NotRecorded, TrailWriter};
 use crate::admin::AdminError;
 

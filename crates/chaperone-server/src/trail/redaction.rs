@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chaperone_policy::mapping::Recorded;
-use chaperone_policy::{Bundle, Change, Effect, Request, Value};
+use chaperone_policy::{Bundle, Change, Deferred, Effect, Request, Value, Wait};
 use chaperone_trail::{AppliedEffect, Asked};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -129,13 +129,39 @@ pub(super) fn asked<'a>(
 
 /// An effect as it is recorded: what it remembers may be an attribute that is not recorded as it is, or a part of one.
 pub(super) fn effect(effect: &Effect, redacted: &[(Value, String)]) -> AppliedEffect<'static> {
-    if let Effect::Remember(level, Change::Remember(name, value)) = effect
-        && let Some((_, text)) = redacted.iter().find(|(whole, _)| holds(whole, value) || holds(value, whole))
-    {
-        let stand_in = Change::Remember(name.clone(), Value::String(text.as_str().into()));
-        return applied(&Effect::Remember(*level, stand_in));
+    if redacted.is_empty() {
+        return applied(effect);
     }
-    applied(effect)
+    let stand_in = |value: &Value| {
+        let mut redacted = redacted.iter();
+        redacted.find(|(whole, _)| holds(whole, value) || holds(value, whole)).map(|(_, text)| text.as_str())
+    };
+    with_stand_in(effect, stand_in)
+}
+
+/// An effect of a report as it is recorded: what it remembers is a fact, or an attribute of which nobody knows any more how it is recorded.
+pub fn reported(effect: &Effect) -> AppliedEffect<'static> {
+    with_stand_in(effect, |_| Some(DROPPED))
+}
+
+/// An effect, with a text in the place of the value that it remembers, where there is one for it.
+fn with_stand_in<'t>(effect: &Effect, text: impl FnOnce(&Value) -> Option<&'t str>) -> AppliedEffect<'static> {
+    let mut effect = effect.clone();
+    if let Some(value) = remembered(&mut effect)
+        && let Some(text) = text(value)
+    {
+        *value = Value::String(text.into());
+    }
+    applied(&effect)
+}
+
+/// The value that an effect puts into a set, now or when its outcome is reported.
+fn remembered(effect: &mut Effect) -> Option<&mut Value> {
+    match effect {
+        Effect::Remember(_, Change::Remember(_, value))
+        | Effect::Await(Wait { what: Deferred::Remember(_, value), .. }) => Some(value),
+        Effect::Remember(..) | Effect::Await(_) | Effect::Revoke { .. } | Effect::Alert(_) => None,
+    }
 }
 
 /// Whether a value is the other, or a part of it.
