@@ -1,0 +1,96 @@
+//! One thing that a request would do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+
+/// The languages and protocols whose requests are told apart into operations.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Decoder {
+    /// SQL scripts.
+    Sql,
+    /// Command lines of a POSIX shell or bash.
+    Shell,
+    /// Model Context Protocol: JSON-RPC 2.0 messages.
+    Mcp,
+    /// Agent2Agent: JSON-RPC 2.0 messages.
+    A2a,
+    /// The Kubernetes API.
+    Kubernetes,
+}
+
+/// One thing that a request would do, such as reading one table.
+///
+/// A request is several of them; it may go ahead only if every one may.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Operation {
+    /// What is done: the id of an action in the decoder's namespace, such as `select`, `git push` or `tools/call`. Always one that the
+    /// [`Classes`](crate::Classes) the request was decoded with have.
+    pub action: SmolStr,
+    /// What it is done to.
+    pub resource: Resource,
+    /// What else is known of it, by the names that the decoder declares.
+    pub facts: BTreeMap<&'static str, Fact>,
+}
+
+/// What an operation is done to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resource {
+    /// Its type in the decoder's namespace, such as `Table`.
+    pub kind: &'static str,
+    /// Its name, in the one spelling that stands for all that mean the same. Never empty.
+    pub id: SmolStr,
+}
+
+/// A fact that a decoder tells of an operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fact {
+    /// Yes or no.
+    Bool(bool),
+    /// A number.
+    Long(i64),
+    /// A text.
+    Text(SmolStr),
+    /// Texts, without order or repetition.
+    Texts(BTreeSet<SmolStr>),
+}
+
+/// The type of a fact.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FactType {
+    /// [`Fact::Bool`].
+    Bool,
+    /// [`Fact::Long`].
+    Long,
+    /// [`Fact::Text`].
+    Text,
+    /// [`Fact::Texts`].
+    Texts,
+}
+
+impl Decoder {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sql, Self::Shell, Self::Mcp, Self::A2a, Self::Kubernetes];
+
+    /// Its name in mappings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sql => "sql",
+            Self::Shell => "shell",
+            Self::Mcp => "mcp",
+            Self::A2a => "a2a",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// The Cedar namespace of its actions and resources, within `Chaperone`.
+    pub const fn namespace(self) -> &'static str {
+        match self {
+            Self::Sql => "Sql",
+            Self::Shell => "Shell",
+            Self::Mcp => "Mcp",
+            Self::A2a => "A2a",
+            Self::Kubernetes => "Kubernetes",
+        }
+    }
+}
