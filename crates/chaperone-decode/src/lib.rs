@@ -12,5 +12,5 @@ mod operation;
 mod undecodable;
 
 pub use classes::{Class, ClassSet, Classes, ClassesError};
-pub use operation::{Decoder, Fact, FactType, Operation, Resource};
+pub use operation::{Decoder, Fact, FactSpec, FactType, Operation, Resource};
 pub use undecodable::Undecodable;

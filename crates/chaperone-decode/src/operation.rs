@@ -68,6 +68,19 @@ pub enum FactType {
     Texts,
 }
 
+/// A fact that a decoder may tell of its operations: a field of `context.request`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FactSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub ty: FactType,
+    /// Whether every operation has it.
+    pub required: bool,
+    /// What it says, in one sentence, for the documentation.
+    pub meaning: &'static str,
+}
+
 impl Decoder {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Sql, Self::Shell, Self::Mcp, Self::A2a, Self::Kubernetes];
