@@ -7,6 +7,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should"))]
 
+pub mod document;
+
 mod classes;
 mod operation;
 mod undecodable;
