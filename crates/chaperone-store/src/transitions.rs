@@ -58,19 +58,48 @@ pub(crate) fn writes_of(transitions: &[Transition]) -> Result<Vec<Write>, StoreE
     Ok(writes)
 }
 
-/// What became of each transition, when `changed` are the memories that others changed first.
-pub(crate) fn outcomes(transitions: &[Transition], changed: Vec<StoredMemory>) -> Vec<Committed> {
-    let changed: BTreeMap<MemoryKey, StoredMemory> =
-        changed.into_iter().map(|memory| (memory.key.clone(), memory)).collect();
+/// A memory that was not as it was read.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// Another changed it first: as it is stored now.
+    Stored(StoredMemory),
+    /// It has no row, and so nothing of it could be locked or written, whatever version was read.
+    Missing(MemoryKey),
+}
+
+/// What became of each transition, when `changed` are the memories that were not as they were read.
+pub(crate) fn outcomes(transitions: &[Transition], changed: Vec<Changed>) -> Vec<Committed> {
+    let changed: BTreeMap<MemoryKey, Changed> =
+        changed.into_iter().map(|changed| (changed.key().clone(), changed)).collect();
     let outcome = |transition: &Transition| {
         let writes = transition.writes.iter().map(|write| (&write.key, write.version));
         let compared = writes.chain(transition.reads.iter().map(|(key, version)| (key, *version)));
-        let conflicts: Vec<_> = compared
-            .filter_map(|(key, version)| changed.get(key).filter(|stored| stored.version != version).cloned())
-            .collect();
+        let conflict = |(key, version)| match changed.get(key)? {
+            Changed::Stored(stored) => (stored.version != version).then(|| stored.clone()),
+            Changed::Missing(key) => Some(nothing_of(key.clone())),
+        };
+        let conflicts: Vec<_> = compared.filter_map(conflict).collect();
         if conflicts.is_empty() { Committed::Done } else { Committed::Conflict(conflicts) }
     };
     transitions.iter().map(outcome).collect()
+}
+
+impl Changed {
+    fn key(&self) -> &MemoryKey {
+        match self {
+            Self::Stored(memory) => &memory.key,
+            Self::Missing(key) => key,
+        }
+    }
+}
+
+impl From<Changed> for StoredMemory {
+    fn from(changed: Changed) -> Self {
+        match changed {
+            Changed::Stored(memory) => memory,
+            Changed::Missing(key) => nothing_of(key),
+        }
+    }
 }
 
 /// What is stored of each key, in their order, when `stored` are those that exist.

@@ -153,6 +153,28 @@ async fn commit_that_the_feed_cannot_name_does_not_happen() {
     assert_eq!(versions(&store, &[session(1), session(2)]).await, [0, 0]);
 }
 
+/// The row is there before it is written, but not yet on disk; a crash between the two takes it away. A rule that lets no row in does the
+/// same here, at every attempt.
+#[tokio::test]
+async fn memory_whose_row_was_lost_is_a_conflict_and_not_done() {
+    let Some(url) = database().await else { return };
+    let store = connect(&url).await;
+    let (first, second) = (session(1), session(2));
+    let stored = store.commit_memories(&[transition([write(&second, 0, "there")])], AT).await;
+    assert_eq!(stored.expect("it answers"), [Committed::Done]);
+    let mut connection = PgConnection::connect(&url).await.expect("a connection");
+    let rule = "CREATE RULE lose_rows AS ON INSERT TO memories DO INSTEAD NOTHING";
+    sqlx::query(rule).execute(&mut connection).await.expect("it is there");
+    let transitions = [transition([write(&first, 0, "lost")]), transition([write(&second, 1, "stored")])];
+    let outcomes = store.commit_memories(&transitions, AT).await.expect("it answers");
+    let nothing = StoredMemory { key: first.clone(), version: 0, memory: Memory::default() };
+    assert_eq!(outcomes, [Committed::Conflict(vec![nothing]), Committed::Done]);
+    assert_eq!(versions(&store, &[first.clone(), second]).await, [0, 2]);
+    sqlx::query("DROP RULE lose_rows ON memories").execute(&mut connection).await.expect("it is gone");
+    let outcomes = store.commit_memories(&[transition([write(&first, 0, "again")])], AT).await;
+    assert_eq!(outcomes.expect("it answers"), [Committed::Done]);
+}
+
 #[tokio::test]
 async fn memories_are_committed_behind_a_pooler() {
     let Some(url) = database().await else { return };

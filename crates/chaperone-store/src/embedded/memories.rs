@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::rows::{MemoryRow, loaded_key};
 use crate::store::{Committed, StoredMemory, Transition};
 use crate::stored_time::StoredTime;
-use crate::transitions::{Write, in_order_of, nothing_of, outcomes, writes_of};
+use crate::transitions::{Changed, Write, in_order_of, nothing_of, outcomes, writes_of};
 
 /// How many rows one statement reads or writes. Each takes up to four of its 32,766 parameters.
 const ROWS_MAX: usize = 1_000;
@@ -44,7 +44,8 @@ pub(super) async fn commit(
             Box::pin(async move { write_all(connection, writes, at).await })
         })
         .await?;
-    Ok(outcomes(transitions, changed))
+    // Here a memory without a row can be written: it has none because nothing of it was stored yet.
+    Ok(outcomes(transitions, changed.into_iter().map(Changed::Stored).collect()))
 }
 
 /// Writes one memory within a transaction. Returns the memory as it is stored where that is not the version that was read; nothing is

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::rows::{MEMORIES_MAX, MemoryRow, loaded_key};
 use crate::store::{Committed, StoredMemory, Transition};
 use crate::stored_time::StoredTime;
-use crate::transitions::{Write, in_order_of, nothing_of, outcomes, writes_of};
+use crate::transitions::{Changed, Write, in_order_of, outcomes, writes_of};
 
 pub(super) async fn of(store: &PostgresStore, keys: &[MemoryKey]) -> Result<Vec<StoredMemory>, StoreError> {
     let texts = &keys.iter().map(MemoryKey::to_string).collect::<Vec<_>>();
@@ -83,24 +83,25 @@ pub(super) async fn commit_one(
     let writes = writes_of(&[Transition { writes: vec![memory.clone()], reads: Vec::new() }])?;
     make_lockable(connection, &writes.iter().map(|write| write.key.as_str()).collect::<Vec<_>>(), at, false).await?;
     let changed = write(connection, &writes, at, false).await?;
-    Ok(changed.into_iter().find_map(stored_now).transpose()?)
+    Ok(changed.into_iter().find_map(stored_now).transpose()?.map(StoredMemory::from))
 }
 
-/// A memory that another changed first: its key, and its version and text, if it has a row. Without a key: a notification was sent.
-type Changed = (Option<String>, Option<i64>, Option<String>);
+/// A memory that is not as it was read: its key, and its version and text, if it has a row. Without a key: a notification was sent.
+type ChangedRow = (Option<String>, Option<i64>, Option<String>);
 
-fn stored_now((key, version, memory): Changed) -> Option<Result<StoredMemory, StoreError>> {
+fn stored_now((key, version, memory): ChangedRow) -> Option<Result<Changed, StoreError>> {
     let memory_key = key?;
     Some(match (version, memory) {
-        (Some(version), Some(memory)) => MemoryRow { memory_key, version, memory }.try_into(),
-        _ => loaded_key(&memory_key).map(nothing_of),
+        (Some(version), Some(memory)) => MemoryRow { memory_key, version, memory }.try_into().map(Changed::Stored),
+        _ => loaded_key(&memory_key).map(Changed::Missing),
     })
 }
 
 /// Gives each of these keys a row, if it has none: what is not there cannot be locked, and two could write it at once.
 ///
 /// In the order of keys: two that insert the same ones wait for each other. As a transaction of its own it need not reach the disk
-/// before it is answered (`relaxed`): what is committed after it takes it along, and nothing else is lost with it.
+/// before it is answered (`relaxed`): what is committed after it takes it along, and nothing else is lost with it. A crash between the two
+/// loses the row, and what is written then is a conflict ([`Changed::Missing`]).
 async fn make_lockable(
     connection: &mut PgConnection,
     keys: &[&str],
@@ -143,7 +144,7 @@ async fn write(
     writes: &[Write],
     at: Timestamp,
     notify: bool,
-) -> Result<Vec<Changed>, Failure> {
+) -> Result<Vec<ChangedRow>, Failure> {
     Ok(sqlx::query_as(WRITE)
         .bind(writes.iter().map(|write| write.transition).collect::<Vec<_>>())
         .bind(writes.iter().map(|write| write.key.as_str()).collect::<Vec<_>>())
