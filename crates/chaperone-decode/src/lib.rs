@@ -8,8 +8,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should"))]
 
 pub mod document;
+pub mod mcp;
 
 mod classes;
+mod json_rpc;
 mod operation;
 mod undecodable;
 

@@ -113,6 +113,12 @@ impl Object {
         self.members.get(place).map(|(_, node)| node)
     }
 
+    /// Takes the value of this name out.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Node> {
+        let place = self.members.binary_search_by(|(member, _)| member.as_str().cmp(name)).ok()?;
+        Some(self.members.remove(place).1)
+    }
+
     /// Each name with its value, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&SmolStr, &Node)> {
         self.members.iter().map(|(name, node)| (name, node))
