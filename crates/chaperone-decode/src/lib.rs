@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should"))]
 
 pub mod document;
+pub mod grpc;
 pub mod mcp;
 
 mod classes;
