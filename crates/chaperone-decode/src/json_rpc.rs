@@ -4,13 +4,35 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
-use crate::Undecodable;
 use crate::document::{Document, Node, Object};
+use crate::{Operation, Undecodable};
 
 /// The most messages of a batch.
 const BATCH_MAX: usize = 100;
 /// The most bytes of an id, and of a name that messages have for a thing.
 const NAME_BYTES_MAX: usize = 1024;
+
+/// A request as HTTP has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The headers, of whatever case; those that are not the protocol's do not matter.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// One thing that a request would do, and with what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Call {
+    /// What it is.
+    pub operation: Operation,
+    /// The `arguments` of an MCP tool or prompt; otherwise the `params`, or of a response its `result` or `error`. An object, if an empty one.
+    pub arguments: Document,
+    /// Whether it answers a request of the other side.
+    pub response: bool,
+}
 
 /// What a body has in it.
 pub(crate) enum Body {
@@ -121,8 +143,12 @@ fn read_error(error: Object) -> Result<Object, Undecodable> {
 
 /// Whether it can name a thing: not empty, of bounded length, without control characters, and without space around it, which some trim.
 pub(crate) fn is_name(text: &str) -> bool {
-    let is_bounded = (1..=NAME_BYTES_MAX).contains(&text.len());
-    is_bounded && text.trim() == text && !text.contains(char::is_control)
+    text.len() <= NAME_BYTES_MAX && is_line(text)
+}
+
+/// Whether it is a text as [`is_name`] wants it, of any length.
+pub(crate) fn is_line(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 
 /// Refuses an object that has a name which some readers take for one of these and others do not: one that differs from it in case.

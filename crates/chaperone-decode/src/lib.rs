@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should"))]
 
+pub mod a2a;
 pub mod document;
 pub mod grpc;
 pub mod mcp;

@@ -47,6 +47,11 @@ impl Document {
         form::read(bytes).map(|root| Self { root })
     }
 
+    /// A document of this object.
+    pub(crate) const fn of(object: Object) -> Self {
+        Self { root: Node::Object(object) }
+    }
+
     /// Reads what the `content-type` of a request says that it is: JSON, `application/*+json` or a form.
     ///
     /// # Errors

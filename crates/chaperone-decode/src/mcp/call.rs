@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::method::{END_SESSION, LISTEN, Method, RESPONSE, Subject};
-use super::{Call, Options, document, uri};
-use crate::document::{Node, Object};
-use crate::json_rpc::{Content, Envelope, folded, is_name, refuse_alike};
+use super::{Options, uri};
+use crate::document::{Document, Node, Object};
+use crate::json_rpc::{Call, Content, Envelope, folded, is_name, refuse_alike};
 use crate::{Classes, Decoder, Fact, Operation, Resource, Undecodable};
 
 /// The members of params that something here depends on.
@@ -158,7 +158,7 @@ impl<'a> Calls<'a> {
             facts.insert(name, Fact::Text(id.clone()));
         }
         let operation = Operation { action: key, resource: Resource { kind: target.kind, id }, facts };
-        self.done.push(Call { operation, arguments: document(arguments), response });
+        self.done.push(Call { operation, arguments: Document::of(arguments), response });
         Ok(())
     }
 }

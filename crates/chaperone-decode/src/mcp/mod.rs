@@ -11,10 +11,10 @@ mod uri;
 
 use smol_str::SmolStr;
 
-use crate::document::{Document, Node, Object};
 use crate::json_rpc::{self, Body, Content};
-use crate::{Classes, Operation, Undecodable};
+use crate::{Classes, Undecodable};
 
+pub use crate::json_rpc::{Call, Message};
 pub use facts::{FACTS, RESOURCES};
 
 use call::Calls;
@@ -26,28 +26,6 @@ pub struct Options {
     /// Its name, with which the ids of its tools, resources, prompts and tasks begin; they stand alone if it is empty. The id of the server
     /// itself is then `mcp`.
     pub server: SmolStr,
-}
-
-/// A request as HTTP has it.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// The HTTP method.
-    pub method: &'a str,
-    /// The headers, of whatever case; those that are not MCP's do not matter.
-    pub headers: &'a [(&'a str, &'a [u8])],
-    /// The whole body.
-    pub body: &'a [u8],
-}
-
-/// One thing that a request would do, and with what.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Call {
-    /// What it is.
-    pub operation: Operation,
-    /// The `arguments` of a tool or prompt; otherwise the `params`, or of a response its `result` or `error`. An object, if an empty one.
-    pub arguments: Document,
-    /// Whether it answers a request of the server.
-    pub response: bool,
 }
 
 /// Tells what a request would do.
@@ -92,9 +70,4 @@ pub fn decode(message: &Message<'_>, options: &Options, classes: &Classes) -> Re
         _ => return Err(Undecodable::new("MCP has only GET, POST and DELETE")),
     }
     Ok(calls.into_calls())
-}
-
-/// A document of an object.
-fn document(object: Object) -> Document {
-    Document { root: Node::Object(object) }
 }
