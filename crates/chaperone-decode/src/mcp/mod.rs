@@ -6,6 +6,7 @@
 mod call;
 mod facts;
 mod headers;
+mod import;
 mod method;
 mod uri;
 
@@ -16,6 +17,7 @@ use crate::{Classes, Undecodable};
 
 pub use crate::json_rpc::{Call, Message};
 pub use facts::{FACTS, RESOURCES};
+pub use import::{Imported, PRINCIPALS, import};
 
 use call::Calls;
 use headers::Headers;
