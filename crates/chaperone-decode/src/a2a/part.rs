@@ -86,10 +86,13 @@ pub(super) fn push_url(config: &Object) -> Result<SmolStr, Undecodable> {
 
 /// Refuses an object with a name that differs from one of these in case or underscores: readers of protocol buffers take `task_id` for `taskId`.
 pub(super) fn refuse_alike(object: &Object, known: &[&str]) -> Result<(), Undecodable> {
-    let letters = |name: &str| folded(name).filter(|letter| *letter != '_').collect::<String>();
-    let is_alike = |name: &str| known.iter().any(|known| *known != name && letters(known) == letters(name));
+    let is_alike = |name: &str| known.iter().any(|known| *known != name && letters(known).eq(letters(name)));
     if object.iter().any(|(name, _)| is_alike(name)) {
         return Err(Undecodable::new("an A2A message has a name that differs from a known one in case"));
     }
     Ok(())
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    folded(name).filter(|letter| *letter != '_')
 }

@@ -166,6 +166,8 @@ impl Messages {
     fn object(&mut self, descriptor: &MessageDescriptor, mut fields: Fields) -> Result<Object, Undecodable> {
         let mut members = Vec::new();
         for field in descriptor.fields() {
+            // Also those that did not come: they cost as much as the others.
+            self.count()?;
             let number = field.number();
             let node = if field.is_map() {
                 let entries = fields.maps.remove(&number).unwrap_or_default();
@@ -178,10 +180,7 @@ impl Messages {
                 let absent = || (!field.supports_presence()).then(|| default(&field.kind()));
                 fields.single.remove(&number).or_else(absent)
             };
-            if let Some(node) = node {
-                self.count()?;
-                members.push((field.name().into(), node));
-            }
+            members.extend(node.map(|node| (SmolStr::from(field.name()), node)));
         }
         Object::new(members).map_err(|_| Undecodable::new("a message has two fields of one name"))
     }

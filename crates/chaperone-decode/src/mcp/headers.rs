@@ -85,25 +85,29 @@ impl<'a> Headers<'a> {
         }
     }
 
+    /// Refuses a message of another revision than the headers say.
+    pub(super) fn agree_version(&self, params: &Object) -> Result<(), Undecodable> {
+        let meta = params.get("_meta").and_then(Node::as_object);
+        match (self.version, meta.and_then(|meta| meta.get("io.modelcontextprotocol/protocolVersion"))) {
+            (Some(header), Some(body)) if body.as_text().is_none_or(|body| body != header) => {
+                disagrees("mcp-protocol-version")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses headers that say something else than a request does.
     ///
     /// Which argument an `mcp-param-` header repeats is known only from the tool's schema. The one of its own name, if there is one, has to have its
     /// value; otherwise any has.
     pub(super) fn agree(&self, method: &str, name: Option<&str>, params: &Object) -> Result<(), Undecodable> {
-        let disagrees = |header: &'static str| Err(Undecodable::new(format!("`{header}` and the body disagree")));
         if self.method.is_some_and(|header| header != method) {
             return disagrees("mcp-method");
         }
         if self.name.as_ref().is_some_and(|header| Some(header.as_str()) != name) {
             return disagrees("mcp-name");
         }
-        let meta = params.get("_meta").and_then(Node::as_object);
-        let version = meta.and_then(|meta| meta.get("io.modelcontextprotocol/protocolVersion"));
-        if version
-            .is_some_and(|body| self.version.is_some_and(|header| body.as_text().is_none_or(|body| body != header)))
-        {
-            return disagrees("mcp-protocol-version");
-        }
+        self.agree_version(params)?;
         let arguments = params.get("arguments");
         let agrees = |(param, value): &(&str, SmolStr)| {
             let namesake = arguments.and_then(Node::as_object).and_then(|arguments| {
@@ -119,6 +123,10 @@ impl<'a> Headers<'a> {
         }
         Ok(())
     }
+}
+
+fn disagrees(header: &'static str) -> Result<(), Undecodable> {
+    Err(Undecodable::new(format!("`{header}` and the body disagree")))
 }
 
 fn is_primitive(node: &Node) -> bool {

@@ -58,6 +58,11 @@ pub fn decode(message: &Message<'_>, options: &Options, classes: &Classes) -> Re
                     if !headers.allow_batch() {
                         return Err(Undecodable::new("this revision of MCP has no batches"));
                     }
+                    for envelope in &envelopes {
+                        if let Content::Call { params, .. } = &envelope.content {
+                            headers.agree_version(params)?;
+                        }
+                    }
                     calls.push_batch(envelopes)?;
                 }
             }
