@@ -155,7 +155,7 @@ pub(crate) fn is_line(text: &str) -> bool {
 ///
 /// Go's `encoding/json` is such a reader.
 pub(crate) fn refuse_alike(object: &Object, known: &[&str], part: &'static str) -> Result<(), Undecodable> {
-    let is_alike = |name: &str| known.iter().any(|known| *known != name && folded(known).eq(folded(name)));
+    let is_alike = |name: &str| !known.contains(&name) && known.iter().any(|known| folded(known).eq(folded(name)));
     if object.iter().any(|(name, _)| is_alike(name)) {
         return Err(Undecodable::new(format!("{part} has a name that differs from a known one in case")));
     }

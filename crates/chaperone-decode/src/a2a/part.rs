@@ -86,7 +86,7 @@ pub(super) fn push_url(config: &Object) -> Result<SmolStr, Undecodable> {
 
 /// Refuses an object with a name that differs from one of these in case or underscores: readers of protocol buffers take `task_id` for `taskId`.
 pub(super) fn refuse_alike(object: &Object, known: &[&str]) -> Result<(), Undecodable> {
-    let is_alike = |name: &str| known.iter().any(|known| *known != name && letters(known).eq(letters(name)));
+    let is_alike = |name: &str| !known.contains(&name) && known.iter().any(|known| letters(known).eq(letters(name)));
     if object.iter().any(|(name, _)| is_alike(name)) {
         return Err(Undecodable::new("an A2A message has a name that differs from a known one in case"));
     }

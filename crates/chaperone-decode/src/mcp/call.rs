@@ -264,8 +264,12 @@ pub(super) fn name<'a>(method: &str, params: &'a Object) -> Option<&'a str> {
 
 /// The names of arguments, no two of which some readers take for one.
 fn argument_names(arguments: &Object) -> Result<BTreeSet<SmolStr>, Undecodable> {
+    // Names without capitals differ as they are.
+    let is_folded = |name: &SmolStr| folded(name).eq(name.chars());
     let mut letters = BTreeSet::new();
-    if !arguments.iter().all(|(name, _)| letters.insert(folded(name).collect::<String>())) {
+    if !arguments.iter().all(|(name, _)| is_folded(name))
+        && !arguments.iter().all(|(name, _)| letters.insert(folded(name).collect::<String>()))
+    {
         return Err(Undecodable::new("two arguments of an MCP message have names that differ only in case"));
     }
     Ok(arguments.iter().map(|(name, _)| name.clone()).collect())

@@ -30,7 +30,8 @@ impl<'a> Headers<'a> {
     pub(super) fn read(headers: &[(&'a str, &'a [u8])]) -> Result<Self, Undecodable> {
         let mut read = Self::default();
         for (name, value) in headers.iter().copied() {
-            if !name.is_ascii() || name.len() < 8 {
+            // No other header begins as those do that matter here.
+            if !matches!(name.as_bytes(), [b'm' | b'M', b'c' | b'C', ..] | [b'c' | b'C', b'o' | b'O', ..]) {
                 continue;
             }
             let is_twice = match name.to_ascii_lowercase().as_str() {
