@@ -8,10 +8,10 @@ use crate::Undecodable;
 use crate::document::{Format, Node, Object};
 use crate::json_rpc::folded;
 
-/// The revisions of MCP, in their order.
-const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", BATCH_REVISION_END, "2025-11-25", "2026-07-28"];
-/// The first revision that has no batches, after the only one that does.
-const BATCH_REVISION_END: &str = "2025-06-18";
+/// The revisions of MCP.
+const REVISIONS: [&str; 5] = ["2024-11-05", BATCH_REVISION, "2025-06-18", "2025-11-25", "2026-07-28"];
+/// The only revision that has batches.
+const BATCH_REVISION: &str = "2025-03-26";
 /// The most headers of the family `mcp-param-`.
 const PARAMS_MAX: usize = 64;
 
@@ -67,7 +67,7 @@ impl<'a> Headers<'a> {
 
     /// Whether the revision may have batches.
     pub(super) fn allow_batch(&self) -> bool {
-        self.version.is_none_or(|version| version == "2025-03-26")
+        self.version.is_none_or(|version| version == BATCH_REVISION)
     }
 
     /// Refuses headers that say something of a message where none is, or several are.
