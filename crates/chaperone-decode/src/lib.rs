@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should"))]
 
 mod classes;
+pub mod kubernetes;
 mod operation;
 mod undecodable;
 
