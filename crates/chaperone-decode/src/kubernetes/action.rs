@@ -46,7 +46,7 @@ pub(super) fn of_all(verb: &str, classes: &Classes) -> Result<SmolStr, Undecodab
 /// The action of an operation on a path: the one for exactly this path, or else for all behind the longest part of it, up to `get /*`.
 pub(super) fn of_path(verb: &str, segments: &[&str], classes: &Classes) -> Result<SmolStr, Undecodable> {
     let mut key = format!("{verb} /{}", segments.join("/"));
-    while !classes.has(&key) {
+    while !has(classes, &key) {
         // What is left of the last slash; then everything that is right of it.
         let Some(end) = key.strip_suffix("/*").unwrap_or(&key).rfind('/') else {
             return first(&[OTHER], classes);
@@ -72,16 +72,10 @@ fn general_verb(verb: &str) -> &str {
 }
 
 fn first(keys: &[&str], classes: &Classes) -> Result<SmolStr, Undecodable> {
-    let key = keys.iter().find(|key| classes.has(key));
+    let key = keys.iter().find(|key| has(classes, key));
     key.map(SmolStr::new).ok_or_else(|| Undecodable::new("the table of classes has no action for the verb"))
 }
 
-trait Keys {
-    fn has(&self, key: &str) -> bool;
-}
-
-impl Keys for Classes {
-    fn has(&self, key: &str) -> bool {
-        self.get(Decoder::Kubernetes, key).is_some()
-    }
+fn has(classes: &Classes, key: &str) -> bool {
+    classes.get(Decoder::Kubernetes, key).is_some()
 }

@@ -24,7 +24,7 @@ pub const FACTS: &[FactSpec] = &[
     optional("container", FactType::Text, "The container that `exec`, `attach` or `log` is about, where it is named."),
     required(
         "dry_run",
-        "Whether it is certain that nothing is kept. A deletion's body can say otherwise, so there it is never true.",
+        "Whether the API server is asked to keep nothing. Never of a deletion, whose body can say otherwise.",
     ),
     optional("group", FactType::Text, "The API group; empty for the core."),
     optional("groups", FactType::Texts, "The groups of the user whom the API server asks about."),

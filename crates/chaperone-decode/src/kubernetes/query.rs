@@ -67,7 +67,8 @@ impl<'a> Query<'a> {
                 continue;
             }
             let name = name.strip_prefix('=').unwrap_or(name);
-            require(field == "metadata.name" && is_segment(name), "the field selector selects what is no name")?;
+            let is_name = is_segment(name) && !name.contains('=');
+            require(field == "metadata.name" && is_name, "the field selector selects what is no name")?;
             require(selected.is_none(), "the field selector selects two names")?;
             selected = Some(name);
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smol_str::SmolStr;
+
 use super::attributes::Attributes;
 use super::fact::Facts;
 use super::path::Target;
@@ -73,7 +75,7 @@ pub fn decode(request: &ApiRequest<'_>, options: &Options, classes: &Classes) ->
 }
 
 /// The operation on a path.
-pub(super) fn of_path(action: smol_str::SmolStr, segments: &[&str], mut facts: Facts, options: &Options) -> Operation {
+pub(super) fn of_path(action: SmolStr, segments: &[&str], mut facts: Facts, options: &Options) -> Operation {
     facts.text("path", &format!("/{}", segments.join("/")));
     let mut parts = vec![&*options.cluster];
     parts.extend(segments);
@@ -159,7 +161,7 @@ fn is_connection(attributes: &Attributes<'_>) -> Result<bool, Undecodable> {
 
 /// Whether nothing is kept: where the query decides, and for what is known to heed it.
 ///
-/// The options of a deletion may be in its body, and the query is then ignored. Tokens are issued and pods are bound all the same.
+/// The options of a deletion may be in its body, and the query is then ignored. Of tokens, bindings and what others add it is not known.
 fn is_dry_run(attributes: &Attributes<'_>, query: Query<'_>) -> Result<bool, Undecodable> {
     let is_heeded = matches!(attributes.verb, "create" | "update" | "patch")
         && matches!(attributes.subresource, "" | "eviction" | "scale" | "status");
