@@ -239,15 +239,22 @@ impl Walk<'_> {
         let [part] = name.0.as_slice() else {
             return Ok(name);
         };
-        let wanted = part.as_ident().map(|ident| ident.value.to_lowercase());
+        let Some(wanted) = part.as_ident() else {
+            return Err(no_table());
+        };
         let mut tables = Vec::new();
         for table in from {
             tables_of(table, &mut tables);
         }
-        let mut found = tables.into_iter().filter(|(alias, _)| *alias == wanted);
+        // A server may take other letters for the same, by its collation.
+        if tables.iter().any(|(alias, _)| alias.is_none_or(|alias| !alias.is_ascii() || alias.trim() != alias)) {
+            return Err(no_table());
+        }
+        let mut found = tables.into_iter().filter(|(alias, _)| alias.is_some_and(|a| a.eq_ignore_ascii_case(&wanted.value)));
         match (found.next(), found.next()) {
             (None, _) => Ok(name),
-            (Some((_, Some(table))), None) => Ok(table),
+            // It may tell capitals apart, too, and then this is another table's name.
+            (Some((Some(alias), Some(table))), None) if alias == wanted.value => Ok(table),
             _ => Err(no_table()),
         }
     }
@@ -293,7 +300,7 @@ impl Walk<'_> {
 }
 
 /// The tables of a `FROM` clause, each by the name that the statement has for it; nothing for what is not a table.
-fn tables_of<'n>(table: &'n TableWithJoins, found: &mut Vec<(Option<String>, Option<&'n ObjectName>)>) {
+fn tables_of<'n>(table: &'n TableWithJoins, found: &mut Vec<(Option<&'n str>, Option<&'n ObjectName>)>) {
     let mut pending = vec![table];
     while let Some(table) = pending.pop() {
         for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)) {
@@ -301,13 +308,10 @@ fn tables_of<'n>(table: &'n TableWithJoins, found: &mut Vec<(Option<String>, Opt
                 TableFactor::Table { name, alias, args, .. } => {
                     let own = name.0.last().and_then(|part| part.as_ident());
                     let called = alias.as_ref().map(|alias| &alias.name).or(own);
-                    let hints_only = args.is_none();
-                    found.push((called.map(|ident| ident.value.to_lowercase()), hints_only.then_some(name)));
+                    found.push((called.map(|ident| ident.value.as_str()), args.is_none().then_some(name)));
                 }
                 TableFactor::NestedJoin { table_with_joins, .. } => pending.push(table_with_joins),
-                TableFactor::Derived { alias, .. } => {
-                    found.push((alias.as_ref().map(|alias| alias.name.value.to_lowercase()), None));
-                }
+                TableFactor::Derived { alias: Some(alias), .. } => found.push((Some(&alias.name.value), None)),
                 _ => found.push((None, None)),
             }
         }

@@ -166,15 +166,18 @@ impl Walk<'_> {
         objects: Option<&GrantObjects>,
         grantees: &[Grantee],
     ) -> Result<(), Undecodable> {
+        let mut roles = false;
         if let Privileges::Actions(privileges) = privileges {
             for privilege in privileges {
                 if let Privilege::Role { role } | Privilege::DatabaseRole { role } = privilege {
                     self.role(action, role)?;
+                    roles = true;
                 }
             }
         }
         match objects {
             Some(objects) => self.granted(action, objects)?,
+            None if roles => {}
             None => self.database(action)?,
         }
         for grantee in grantees {

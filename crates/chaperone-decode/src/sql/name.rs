@@ -109,6 +109,10 @@ impl Options {
             (Some(_), _) => return Err(Undecodable::new("a string stands where a name should")),
         }
         let quoted = ident.quote_style.is_some();
+        // BigQuery has escapes within backticks, and `*` for all tables whose names begin so.
+        if self.dialect == Dialect::Bigquery && text.contains(['\\', '*']) {
+            return Err(Undecodable::new("a name is a pattern, or has escapes in it"));
+        }
         if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
             return Err(Undecodable::new("a name is empty, or has blanks around it or control characters in it"));
         }

@@ -54,6 +54,13 @@ pub(super) fn is_reserved(word: &str, dialect: Dialect) -> bool {
         }
 }
 
+/// Whether a setting, by its last name, changes which objects names without a schema mean.
+pub(super) fn changes_names(setting: &str) -> bool {
+    ["search_path", "schema", "current_schema", "dataset_id", "dataset_project_id", "catalog_id"]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(setting))
+}
+
 /// Refuses a setting that changes how later statements are read, since nobody could tell any more what they do.
 pub(super) fn refuse_setting(name: &str) -> Result<(), Undecodable> {
     let name = name.trim_start_matches('@');

@@ -26,8 +26,9 @@ pub(super) struct Scopes {
 }
 
 /// A name that stands for a query.
-#[derive(Clone, Copy)]
 struct Binding {
+    /// The name as it is written.
+    spelling: SmolStr,
     /// Where in `reads` the tables of its query are.
     reads: (usize, usize),
 }
@@ -35,14 +36,22 @@ struct Binding {
 struct Scope {
     /// Where `reads` was when the query began.
     reads_before: usize,
-    /// Its common table expressions: the address of each query, and its name.
-    bodies: Vec<(usize, SmolStr)>,
+    /// Its common table expressions, in order.
+    bodies: Vec<Cte>,
     /// How many of the bodies have been left.
     left: usize,
     /// Whether a body can read its own name.
     recursive: bool,
     /// For the body that is being read: where `reads` was before it, and the part of it that cannot read its own name.
     body: Option<Body>,
+}
+
+struct Cte {
+    /// The address of its query.
+    query: usize,
+    /// Its name as it is compared, and as it is written.
+    name: SmolStr,
+    spelling: SmolStr,
 }
 
 struct Body {
@@ -75,13 +84,12 @@ impl Scopes {
     pub fn enter_query(&mut self, query: &Query, options: &Options) -> Result<(), Undecodable> {
         let reads_before = self.reads.len();
         if let Some(outer) = self.stack.last_mut()
-            && let Some((body, name)) = outer.bodies.get(outer.left)
-            && *body == address(query)
+            && let Some(cte) = outer.bodies.get(outer.left)
+            && cte.query == address(query)
         {
             let anchor = if outer.recursive { anchor(query) } else { None };
             if anchor.is_some() {
-                let binding = Binding { reads: (reads_before, reads_before) };
-                self.visible.entry(name.clone()).or_default().push(binding);
+                bind(&mut self.visible, cte, (reads_before, reads_before));
             }
             outer.body = Some(Body { reads_before, anchor });
         }
@@ -89,7 +97,12 @@ impl Scopes {
         if let Some(with) = &query.with {
             scope.recursive = with.recursive || matches!(options.dialect, Dialect::Mssql | Dialect::Sqlite);
             for cte in &with.cte_tables {
-                scope.bodies.push((address(&*cte.query), name(&cte.alias.name, options)?));
+                let written = &cte.alias.name;
+                scope.bodies.push(Cte {
+                    query: address(&*cte.query),
+                    name: name(written, options)?,
+                    spelling: written.value.as_str().into(),
+                });
             }
         }
         self.stack.push(scope);
@@ -98,59 +111,37 @@ impl Scopes {
 
     pub fn leave_query(&mut self, query: &Query) {
         if let Some(scope) = self.stack.pop() {
-            for (_, name) in scope.bodies.iter().take(scope.left) {
-                self.unbind(name);
+            for cte in scope.bodies.iter().take(scope.left) {
+                unbind(&mut self.visible, &cte.name);
             }
         }
         let reads_after = self.reads.len();
         let Some(outer) = self.stack.last_mut() else {
             return;
         };
-        if outer.bodies.get(outer.left).is_some_and(|(body, _)| *body == address(query))
-            && let Some((_, name)) = outer.bodies.get(outer.left)
+        if let Some(cte) = outer.bodies.get(outer.left)
+            && cte.query == address(query)
         {
-            let name = name.clone();
             let body = outer.body.take();
             outer.left += 1;
             if body.as_ref().is_some_and(|body| body.anchor.is_some()) {
-                self.unbind(&name);
+                unbind(&mut self.visible, &cte.name);
             }
             let reads = (body.map_or(reads_after, |body| body.reads_before), reads_after);
-            self.visible.entry(name).or_default().push(Binding { reads });
+            bind(&mut self.visible, cte, reads);
         }
     }
 
     /// Hides the name of a recursive query within its first member.
     pub fn enter_select(&mut self, select: &Select) {
-        if let Some(name) = self.anchored(select) {
-            self.unbind(&name);
+        if let Some(cte) = anchored(&self.stack, select) {
+            unbind(&mut self.visible, &cte.name);
         }
     }
 
     pub fn leave_select(&mut self, select: &Select) {
-        if let Some(name) = self.anchored(select) {
-            let at = self.reads.len();
-            self.visible.entry(name).or_default().push(Binding { reads: (at, at) });
-        }
-    }
-
-    /// The name of the recursive query whose first member this is.
-    fn anchored(&self, select: &Select) -> Option<SmolStr> {
-        let select = address(select);
-        // Parentheses may put queries between the body and its first member.
-        let scope = self.stack.iter().rev().find(|scope| scope.body.is_some())?;
-        if scope.body.as_ref()?.anchor? != select {
-            return None;
-        }
-        scope.bodies.get(scope.left).map(|(_, name)| name.clone())
-    }
-
-    fn unbind(&mut self, name: &SmolStr) {
-        if let Some(bindings) = self.visible.get_mut(name) {
-            bindings.pop();
-            if bindings.is_empty() {
-                self.visible.remove(name);
-            }
+        if let Some(cte) = anchored(&self.stack, select) {
+            bind(&mut self.visible, cte, (self.reads.len(), self.reads.len()));
         }
     }
 
@@ -177,8 +168,37 @@ impl Scopes {
         let Some(ident) = part.as_ident() else {
             return Ok(None);
         };
-        let binding = self.visible.get(&name(ident, options)?).and_then(|bindings| bindings.last());
-        Ok(binding.map(|binding| self.reads.get(binding.reads.0..binding.reads.1).unwrap_or_default()))
+        let Some(binding) = self.visible.get(&name(ident, options)?).and_then(|bindings| bindings.last()) else {
+            return Ok(None);
+        };
+        if options.dialect == Dialect::Mssql && binding.spelling != ident.value {
+            return Err(Undecodable::new("a name that is an expression's or a table's, as the server is set up"));
+        }
+        Ok(Some(self.reads.get(binding.reads.0..binding.reads.1).unwrap_or_default()))
+    }
+}
+
+/// The recursive query whose first member this is.
+fn anchored<'s>(stack: &'s [Scope], select: &Select) -> Option<&'s Cte> {
+    // Parentheses may put queries between the body and its first member.
+    let scope = stack.iter().rev().find(|scope| scope.body.is_some())?;
+    if scope.body.as_ref()?.anchor? != address(select) {
+        return None;
+    }
+    scope.bodies.get(scope.left)
+}
+
+fn bind(visible: &mut BTreeMap<SmolStr, Vec<Binding>>, cte: &Cte, reads: (usize, usize)) {
+    let binding = Binding { spelling: cte.spelling.clone(), reads };
+    visible.entry(cte.name.clone()).or_default().push(binding);
+}
+
+fn unbind(visible: &mut BTreeMap<SmolStr, Vec<Binding>>, name: &SmolStr) {
+    if let Some(bindings) = visible.get_mut(name) {
+        bindings.pop();
+        if bindings.is_empty() {
+            visible.remove(name);
+        }
     }
 }
 
@@ -186,7 +206,7 @@ impl Scopes {
 fn name(ident: &Ident, options: &Options) -> Result<SmolStr, Undecodable> {
     match options.dialect {
         // Whether capitals count depends on the server; if they differ, it may be a table.
-        Dialect::Mysql | Dialect::Mssql | Dialect::Bigquery => Ok(ident.value.as_str().into()),
-        Dialect::Postgres | Dialect::Sqlite | Dialect::Snowflake => options.fold(ident),
+        Dialect::Mysql | Dialect::Bigquery => Ok(ident.value.as_str().into()),
+        Dialect::Postgres | Dialect::Sqlite | Dialect::Snowflake | Dialect::Mssql => options.fold(ident),
     }
 }

@@ -71,7 +71,7 @@ impl Walk<'_> {
         let name = variable.to_string().replace(['`', '"', '[', ']', '\''], "").to_ascii_lowercase();
         reserved::refuse_setting(&name)?;
         let last = name.trim_start_matches('@').rsplit('.').next().unwrap_or_default();
-        if last == "search_path" {
+        if reserved::changes_names(last) {
             return match values.next() {
                 Some(value) if values.next().is_none() && is_public(value) => self.database(Action::Set),
                 _ => {
@@ -95,7 +95,7 @@ impl Walk<'_> {
             Reset::ConfigurationParameter(name) => {
                 let name = name.to_string();
                 reserved::refuse_setting(&name)?;
-                self.names_unclear |= name.eq_ignore_ascii_case("search_path");
+                self.names_unclear |= reserved::changes_names(&name.to_ascii_lowercase());
             }
         }
         self.database(Action::Reset)
@@ -149,6 +149,9 @@ impl Walk<'_> {
             Some(name) if self.options.dialect == Dialect::Mssql => {
                 // The text that such a procedure runs may be given as a parameter, and names in variables too.
                 let (_, last) = self.options.function(name)?;
+                if last == "as" {
+                    return Err(Undecodable::new("EXECUTE AS"));
+                }
                 if last.starts_with('@') {
                     return self.database(Action::ExecuteImmediate);
                 }

@@ -116,6 +116,7 @@ impl Walk<'_> {
             Statement::AlterSession { session_params, .. } => {
                 for option in &session_params.options {
                     reserved::refuse_setting(&option.option_name)?;
+                    self.names_unclear |= reserved::changes_names(&option.option_name);
                 }
                 self.database(Action::AlterSession)
             }

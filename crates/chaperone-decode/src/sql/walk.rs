@@ -210,6 +210,7 @@ impl<'a> Walk<'a> {
                 _ => return Err(Undecodable::new("a setting is not named by a plain string")),
             };
             reserved::refuse_setting(setting)?;
+            self.names_unclear |= reserved::changes_names(setting);
         }
         // Snowflake takes a text for the name of an object.
         if part.value.eq_ignore_ascii_case("identifier") && self.options.dialect == Dialect::Snowflake {
@@ -270,9 +271,9 @@ impl<'a> Walk<'a> {
         }
         match factor {
             TableFactor::Table { name, args: None, .. } => self.read_or_stage(name),
-            TableFactor::Table { name, args: Some(_), .. } => {
+            TableFactor::Table { name, args: Some(args), .. } => {
                 // SQL Server has hints in such parentheses: `secrets (NOLOCK)`.
-                if self.options.dialect == Dialect::Mssql {
+                if self.options.dialect == Dialect::Mssql && args.args.iter().any(may_be_hint) {
                     self.read(name)?;
                 }
                 self.call(name)
@@ -321,6 +322,16 @@ impl<'a> Walk<'a> {
         if let Ok(column) = self.options.fold(column) {
             self.facts.columns.insert(column);
         }
+    }
+}
+
+/// Whether the argument of a function could be the hint of a table: `NOLOCK`, `INDEX(1)`.
+fn may_be_hint(argument: &FunctionArg) -> bool {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(word))) => !word.value.starts_with('@'),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(_))) => true,
+        FunctionArg::Unnamed(_) => false,
+        FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => true,
     }
 }
 
