@@ -35,11 +35,13 @@ mod walk;
 use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
+use sqlparser::tokenizer::TokenWithSpan;
 
 pub use dialect::Dialect;
 pub use facts::{FACTS, RESOURCES};
 
 use crate::{Classes, Operation, Undecodable};
+use script::Tokens;
 use walk::Walk;
 
 /// How many bytes a script may have.
@@ -50,6 +52,9 @@ const OPERATIONS_MAX: usize = 1_000;
 
 /// How many texts the facts of all operations may hold together, since each operation has those of its statement.
 const TEXTS_MAX: usize = 100_000;
+
+/// The stack that deep statements are read on.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// What is known of a script besides its text.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,14 +87,12 @@ pub fn decode(script: &str, options: &Options, classes: &Classes) -> Result<Vec<
     let mut operations = Vec::new();
     let mut texts = 0;
     let mut names_unclear = false;
-    for tokens in statements {
+    for Tokens { tokens, deep } in statements {
         if names_unclear {
             return Err(Undecodable::new("statements behind one that changes what names mean"));
         }
-        let mut walk = Walk::new(options, classes);
-        if let Some(tokens) = walk.special(tokens)? {
-            walk.statement(&parsing::statement(tokens, options.dialect)?)?;
-        }
+        let walked = || walked(tokens, options, classes);
+        let walk = if deep { stacker::grow(STACK_BYTES, walked) } else { walked() }?;
         names_unclear = walk.names_unclear;
         texts += walk.facts.texts() * walk.effects.len();
         if operations.len() + walk.effects.len() > OPERATIONS_MAX || texts > TEXTS_MAX {
@@ -100,4 +103,13 @@ pub fn decode(script: &str, options: &Options, classes: &Classes) -> Result<Vec<
         operations.extend(done.map(|(action, resource)| Operation { action, resource, facts: facts.clone() }));
     }
     Ok(operations)
+}
+
+/// Walks the statement that these tokens are.
+fn walked<'a>(tokens: Vec<TokenWithSpan>, options: &'a Options, classes: &'a Classes) -> Result<Walk<'a>, Undecodable> {
+    let mut walk = Walk::new(options, classes);
+    if let Some(tokens) = walk.special(tokens)? {
+        walk.statement(&parsing::statement(tokens, options.dialect)?)?;
+    }
+    Ok(walk)
 }
