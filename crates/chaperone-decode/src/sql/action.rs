@@ -146,3 +146,21 @@ actions! {
     RaiseError "raiserror" Other
     WaitFor "waitfor" Other
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Action;
+    use crate::{Classes, Decoder};
+
+    #[test]
+    fn every_action_has_classes_and_every_class_has_an_action() {
+        let classes = Classes::built_in().unwrap();
+        for action in Action::ALL {
+            assert!(classes.get(Decoder::Sql, action.as_str()).is_some(), "{}", action.as_str());
+        }
+        for (key, _) in classes.actions(Decoder::Sql) {
+            let known = key.ends_with("()") || Action::ALL.iter().any(|action| action.as_str() == key);
+            assert!(known, "{key}");
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Statements that change data: what they change, and what they read for it.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr, FromTable, Insert, Merge, MergeAction, MergeInsertKind, MergeUpdateKind,
-    ObjectName, OnConflictAction, OnInsert, OutputClause, SelectInto, SqliteOnConflict, TableFactor, TableObject,
-    TableWithJoins, Truncate, Update, UpdateTableFromKind,
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Insert, Merge, MergeAction, MergeInsertKind,
+    MergeUpdateKind, ObjectName, OnConflictAction, OnInsert, OutputClause, SelectInto, SqliteOnConflict, TableFactor,
+    TableObject, TableWithJoins, Truncate, Update, UpdateTableFromKind,
 };
 
 use super::action::Action;
@@ -250,7 +250,8 @@ impl Walk<'_> {
         if tables.iter().any(|(alias, _)| alias.is_none_or(|alias| !alias.is_ascii() || alias.trim() != alias)) {
             return Err(no_table());
         }
-        let mut found = tables.into_iter().filter(|(alias, _)| alias.is_some_and(|a| a.eq_ignore_ascii_case(&wanted.value)));
+        let mut found =
+            tables.into_iter().filter(|(alias, _)| alias.is_some_and(|a| a.eq_ignore_ascii_case(&wanted.value)));
         match (found.next(), found.next()) {
             (None, _) => Ok(name),
             // It may tell capitals apart, too, and then this is another table's name.

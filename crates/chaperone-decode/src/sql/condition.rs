@@ -15,7 +15,9 @@ pub(super) fn spares_nothing(condition: &Expr) -> bool {
             right,
         } if left == right => true,
         Expr::Like { negated: false, pattern, .. } | Expr::ILike { negated: false, pattern, .. } => match &**pattern {
-            Expr::Value(value) => matches!(&value.value, Value::SingleQuotedString(text) if text.chars().all(|c| c == '%')),
+            Expr::Value(value) => {
+                matches!(&value.value, Value::SingleQuotedString(text) if text.chars().all(|c| c == '%'))
+            }
             _ => is_constant(condition),
         },
         _ => is_constant(condition),
@@ -35,12 +37,14 @@ fn is_constant(expr: &Expr) -> bool {
         | Expr::IsNull(inner)
         | Expr::IsNotNull(inner)
         | Expr::Cast { expr: inner, .. } => is_constant(inner),
-        Expr::BinaryOp { left, right, .. } | Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
-            is_constant(left) && is_constant(right)
-        }
+        Expr::BinaryOp { left, right, .. }
+        | Expr::IsDistinctFrom(left, right)
+        | Expr::IsNotDistinctFrom(left, right) => is_constant(left) && is_constant(right),
         Expr::InList { expr, list, .. } => is_constant(expr) && list.iter().all(is_constant),
         Expr::Between { expr, low, high, .. } => is_constant(expr) && is_constant(low) && is_constant(high),
-        Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => is_constant(expr) && is_constant(pattern),
+        Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => {
+            is_constant(expr) && is_constant(pattern)
+        }
         _ => false,
     }
 }

@@ -1,11 +1,11 @@
 //! Statements that change what there is, and who may do what.
 
-use sqlparser::ast::{
-    Action as Privilege, AlterSchema, AlterSchemaOperation, AlterTable, AlterTableOperation, CommentObject, CreateTable,
-    CreateTableLikeKind, CreateTableOptions, FunctionDesc, GrantObjects, Grantee, GranteeName, ObjectName, ObjectType,
-    Privileges, RenameTableNameKind, SchemaName,
-};
 use sqlparser::ast::helpers::stmt_data_loading::StageParamsObject;
+use sqlparser::ast::{
+    Action as Privilege, AlterSchema, AlterSchemaOperation, AlterTable, AlterTableOperation, CommentObject,
+    CreateTable, CreateTableLikeKind, CreateTableOptions, FunctionDesc, GrantObjects, Grantee, GranteeName, ObjectName,
+    ObjectType, Privileges, RenameTableNameKind, SchemaName,
+};
 
 use super::action::Action;
 use super::facts::{DATABASE, FILE, FUNCTION, OBJECT, ROLE, SCHEMA};
@@ -14,7 +14,10 @@ use crate::Undecodable;
 
 impl Walk<'_> {
     pub(super) fn create_table(&mut self, table: &CreateTable) -> Result<(), Undecodable> {
-        let outside = table.external || table.location.is_some() || table.with_connection.is_some() || reaches_out(&table.table_options);
+        let outside = table.external
+            || table.location.is_some()
+            || table.with_connection.is_some()
+            || reaches_out(&table.table_options);
         self.table(if outside { Action::CreateExternalTable } else { Action::CreateTable }, &table.name)?;
         if table.or_replace {
             self.table(Action::DropTable, &table.name)?;
@@ -62,7 +65,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    pub(super) fn drop(&mut self, ty: ObjectType, names: &[ObjectName], table: Option<&ObjectName>) -> Result<(), Undecodable> {
+    pub(super) fn drop(
+        &mut self,
+        ty: ObjectType,
+        names: &[ObjectName],
+        table: Option<&ObjectName>,
+    ) -> Result<(), Undecodable> {
         for name in names {
             match ty {
                 ObjectType::Table => self.table(Action::DropTable, name)?,
@@ -138,7 +146,9 @@ impl Walk<'_> {
 
     pub(super) fn comment(&mut self, ty: CommentObject, name: &ObjectName) -> Result<(), Undecodable> {
         match ty {
-            CommentObject::Table | CommentObject::View | CommentObject::MaterializedView => self.table(Action::Comment, name),
+            CommentObject::Table | CommentObject::View | CommentObject::MaterializedView => {
+                self.table(Action::Comment, name)
+            }
             CommentObject::Column => {
                 // The last part is the column's name.
                 let mut parts = name.0.clone();
@@ -212,7 +222,9 @@ impl Walk<'_> {
                 (DATABASE, databases.as_slice())
             }
             GrantObjects::Users(users) => (ROLE, users.as_slice()),
-            GrantObjects::Procedure { name, .. } | GrantObjects::Function { name, .. } => (FUNCTION, std::slice::from_ref(name)),
+            GrantObjects::Procedure { name, .. } | GrantObjects::Function { name, .. } => {
+                (FUNCTION, std::slice::from_ref(name))
+            }
             GrantObjects::Sequences(names)
             | GrantObjects::Warehouses(names)
             | GrantObjects::Integrations(names)
@@ -233,7 +245,19 @@ fn reaches_out(options: &CreateTableOptions) -> bool {
         return false;
     }
     let text = options.to_string().to_ascii_lowercase();
-    ["connection", "directory", "federated", "connect", "csv", "uris", "location", "storage", "remote", "spider", "union"]
-        .iter()
-        .any(|word| text.contains(word))
+    [
+        "connection",
+        "directory",
+        "federated",
+        "connect",
+        "csv",
+        "uris",
+        "location",
+        "storage",
+        "remote",
+        "spider",
+        "union",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }

@@ -34,11 +34,23 @@ pub const FACTS: &[FactSpec] = &[
     spec("tables_written", FactType::Texts, "The tables that the statement changes."),
     spec("columns", FactType::Texts, "The columns that the statement names, and `*` if it takes all of a table's."),
     spec("functions", FactType::Texts, "The functions that the statement calls, in small letters."),
-    spec("changes_schema", FactType::Bool, "Whether the statement changes which objects there are, or how they are made."),
+    spec(
+        "changes_schema",
+        FactType::Bool,
+        "Whether the statement changes which objects there are, or how they are made.",
+    ),
     spec("changes_privileges", FactType::Bool, "Whether the statement changes who may do what."),
     spec("changes_settings", FactType::Bool, "Whether the statement changes how the session or the server works."),
-    spec("exports", FactType::Bool, "Whether the statement takes data out into a file, a program, a stage or another place."),
-    spec("unbounded", FactType::Bool, "Whether the statement updates or deletes without a condition that could spare a row."),
+    spec(
+        "exports",
+        FactType::Bool,
+        "Whether the statement takes data out into a file, a program, a stage or another place.",
+    ),
+    spec(
+        "unbounded",
+        FactType::Bool,
+        "Whether the statement updates or deletes without a condition that could spare a row.",
+    ),
     spec("dialect", FactType::Text, "The dialect that the script was read in."),
     spec("database", FactType::Text, "The database that the mapping says the script is for."),
     spec("statements", FactType::Long, "How many statements the script has."),
@@ -50,6 +62,7 @@ const fn spec(name: &'static str, ty: FactType, meaning: &'static str) -> FactSp
 
 /// What is known of one statement.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Facts {
     pub statement: &'static str,
     pub tables_read: BTreeSet<SmolStr>,

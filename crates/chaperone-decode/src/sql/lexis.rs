@@ -302,7 +302,10 @@ impl Cursor<'_> {
         let text = self.rest;
         let dialect = self.dialect;
         let before = self.rest.len();
-        while self.peek().is_some_and(|next| self.is_part_of_name(next) || (next == '$' && dialect != Dialect::Bigquery)) {
+        while self
+            .peek()
+            .is_some_and(|next| self.is_part_of_name(next) || (next == '$' && dialect != Dialect::Bigquery))
+        {
             self.bump();
         }
         let word = text.get(..before - self.rest.len()).unwrap_or_default();

@@ -30,6 +30,7 @@ mod session;
 mod special;
 mod statement;
 mod transfer;
+mod visit;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -48,7 +48,11 @@ impl Options {
 
     /// The id of a resource with this name.
     pub(super) fn resource(&self, name: &str) -> SmolStr {
-        if self.database.is_empty() { SmolStr::new(name) } else { smol_str::format_smolstr!("{}/{name}", self.database) }
+        if self.database.is_empty() {
+            SmolStr::new(name)
+        } else {
+            smol_str::format_smolstr!("{}/{name}", self.database)
+        }
     }
 
     /// The names of a function in small letters: with its schema and without.
@@ -117,17 +121,17 @@ impl Options {
             return Err(Undecodable::new("a name is empty, or has blanks around it or control characters in it"));
         }
         if !text.is_ascii() {
-            let cased = text.chars().any(|character| !character.is_ascii() && !character.to_lowercase().eq([character]));
+            let cased =
+                text.chars().any(|character| !character.is_ascii() && !character.to_lowercase().eq([character]));
             match self.dialect {
                 // By its collation the server may take other letters, widths or accents for the same name.
                 Dialect::Mssql => return Err(Undecodable::new("a name is not ASCII")),
-                Dialect::Sqlite | Dialect::Bigquery => {}
                 Dialect::Postgres | Dialect::Snowflake if quoted => {}
                 Dialect::Postgres | Dialect::Snowflake | Dialect::Mysql if cased => {
                     return Err(Undecodable::new("a name has capital letters beyond ASCII"));
                 }
                 Dialect::Snowflake => return Err(Undecodable::new("a name without quotes is not ASCII")),
-                Dialect::Postgres | Dialect::Mysql => {}
+                Dialect::Postgres | Dialect::Mysql | Dialect::Sqlite | Dialect::Bigquery => {}
             }
         }
         Ok(match self.dialect {
@@ -178,7 +182,9 @@ fn spelled(parts: &[SmolStr]) -> SmolStr {
         if position > 0 {
             text.push('.');
         }
-        let plain = part.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '$' | '#' | '@' | '-'));
+        let plain = part
+            .chars()
+            .all(|character| character.is_alphanumeric() || matches!(character, '_' | '$' | '#' | '@' | '-'));
         if plain {
             text.push_str(part);
         } else {

@@ -12,15 +12,40 @@ use crate::{Decoder, Undecodable};
 
 /// The pragmas of SQLite that only tell something, whatever they are given.
 const TELLING: &[&str] = &[
-    "collation_list", "compile_options", "database_list", "foreign_key_check", "foreign_key_list", "function_list", "index_info",
-    "index_list", "index_xinfo", "integrity_check", "module_list", "pragma_list", "quick_check", "table_info", "table_list",
+    "collation_list",
+    "compile_options",
+    "database_list",
+    "foreign_key_check",
+    "foreign_key_list",
+    "function_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "module_list",
+    "pragma_list",
+    "quick_check",
+    "table_info",
+    "table_list",
     "table_xinfo",
 ];
 
 /// Those that tell something unless they are given a value.
 const TELLING_BARE: &[&str] = &[
-    "application_id", "auto_vacuum", "busy_timeout", "cache_size", "encoding", "foreign_keys", "freelist_count", "journal_mode",
-    "page_count", "page_size", "query_only", "schema_version", "synchronous", "user_version",
+    "application_id",
+    "auto_vacuum",
+    "busy_timeout",
+    "cache_size",
+    "encoding",
+    "foreign_keys",
+    "freelist_count",
+    "journal_mode",
+    "page_count",
+    "page_size",
+    "query_only",
+    "schema_version",
+    "synchronous",
+    "user_version",
 ];
 
 impl Walk<'_> {
@@ -49,7 +74,9 @@ impl Walk<'_> {
                 }
                 self.database(Action::Set)
             }
-            Set::SetTimeZone { .. } | Set::SetTransaction { .. } | Set::SetNamesDefault {} => self.database(Action::Set),
+            Set::SetTimeZone { .. } | Set::SetTransaction { .. } | Set::SetNamesDefault {} => {
+                self.database(Action::Set)
+            }
             Set::SetNames { charset_name, .. } => {
                 // In another character set a backslash can be half of a character, and what looks like the end of a string is not.
                 let safe = ["utf8", "utf8mb3", "utf8mb4", "ascii", "latin1", "binary"];
@@ -106,7 +133,8 @@ impl Walk<'_> {
         match target {
             Use::Catalog(name) | Use::Database(name) | Use::Object(name) => {
                 let parts = self.options.parts(name)?;
-                let same = matches!(parts.as_slice(), [database] if database.eq_ignore_ascii_case(&self.options.database));
+                let same =
+                    matches!(parts.as_slice(), [database] if database.eq_ignore_ascii_case(&self.options.database));
                 self.names_unclear |= !same;
                 self.object(Action::Use, DATABASE, name)
             }

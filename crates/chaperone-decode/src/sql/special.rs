@@ -2,7 +2,7 @@
 
 use sqlparser::ast::ObjectName;
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::action::Action;
 use super::facts::FILE;
@@ -57,7 +57,10 @@ fn refused() -> Undecodable {
 
 impl Walk<'_> {
     /// Adds what a statement does that the parser does not know. What comes back is left to the parser.
-    pub(super) fn special(&mut self, mut tokens: Vec<TokenWithSpan>) -> Result<Option<Vec<TokenWithSpan>>, Undecodable> {
+    pub(super) fn special(
+        &mut self,
+        mut tokens: Vec<TokenWithSpan>,
+    ) -> Result<Option<Vec<TokenWithSpan>>, Undecodable> {
         let mut words = Words::of(&tokens);
         match (words.next(), self.options.dialect) {
             (Some(first), Dialect::Postgres) if is_word(first, "do") => self.do_block(words).map(|()| None),
@@ -75,10 +78,7 @@ impl Walk<'_> {
             }
             (Some(first), Dialect::Mysql) if is_word(first, "load") => self.load_data(&tokens).map(|()| None),
             (Some(first), Dialect::Postgres | Dialect::Mysql) if is_word(first, "table") => {
-                replace_first(
-                    &mut tokens,
-                    &[Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")],
-                );
+                replace_first(&mut tokens, &[Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]);
                 Ok(Some(tokens))
             }
             (_, Dialect::Mysql) => self.without_outfile(tokens).map(Some),
@@ -91,7 +91,9 @@ impl Walk<'_> {
         let mut blocks = 0;
         while let Some(token) = words.next() {
             match token {
-                Token::SingleQuotedString(_) | Token::DollarQuotedString(_) | Token::EscapedStringLiteral(_) => blocks += 1,
+                Token::SingleQuotedString(_) | Token::DollarQuotedString(_) | Token::EscapedStringLiteral(_) => {
+                    blocks += 1;
+                }
                 token if is_word(token, "language") => {
                     words.next();
                 }
@@ -185,7 +187,8 @@ impl Walk<'_> {
                 continue;
             }
             tokens.next();
-            let Some(Token::SingleQuotedString(file) | Token::DoubleQuotedString(file)) = tokens.next().map(|token| token.token)
+            let Some(Token::SingleQuotedString(file) | Token::DoubleQuotedString(file)) =
+                tokens.next().map(|token| token.token)
             else {
                 return Err(refused());
             };
@@ -203,8 +206,22 @@ impl Walk<'_> {
 /// Whether a token says how the lines of a file are written, rather than what is queried.
 fn is_part_of_format(token: &Token) -> bool {
     const WORDS: &[&str] = &[
-        "by", "character", "charset", "columns", "enclosed", "escaped", "fields", "lines", "optionally", "starting", "terminated",
-        "utf8", "utf8mb4", "latin1", "binary", "ascii",
+        "by",
+        "character",
+        "charset",
+        "columns",
+        "enclosed",
+        "escaped",
+        "fields",
+        "lines",
+        "optionally",
+        "starting",
+        "terminated",
+        "utf8",
+        "utf8mb4",
+        "latin1",
+        "binary",
+        "ascii",
     ];
     matches!(token, Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) | Token::HexStringLiteral(_))
         || is_word(token, "set")
@@ -220,7 +237,7 @@ fn replace_first(tokens: &mut Vec<TokenWithSpan>, with: &[Token]) {
     let Some(first) = tokens.iter().position(|token| !matches!(token.token, Token::Whitespace(_))) else {
         return;
     };
-    let span = tokens.get(first).map(|token| token.span).unwrap_or_else(sqlparser::tokenizer::Span::empty);
+    let span = tokens.get(first).map_or_else(Span::empty, |token| token.span);
     let with = with.iter().map(|token| TokenWithSpan { token: token.clone(), span });
     tokens.splice(first..=first, with);
 }

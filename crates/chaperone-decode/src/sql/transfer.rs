@@ -2,9 +2,9 @@
 
 use sqlparser::ast::{CopyIntoSnowflakeKind, CopySource, CopyTarget, ExportData, Expr, ObjectName, SqlOption, Value};
 
+use super::Dialect;
 use super::action::Action;
 use super::facts::{FILE, STAGE};
-use super::Dialect;
 use super::walk::Walk;
 use crate::Undecodable;
 
@@ -80,7 +80,8 @@ impl Walk<'_> {
     pub(super) fn stage(&mut self, action: Action, name: &ObjectName) -> Result<(), Undecodable> {
         let text = stage(name).ok_or_else(|| Undecodable::new("a stage without a name"))?;
         let text = text.split_once('/').map_or(text.as_str(), |(stage, _)| stage);
-        let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '$' | '.' | '~' | '%');
+        let plain =
+            |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '$' | '.' | '~' | '%');
         if text.is_empty() || !text.chars().all(plain) {
             return Err(Undecodable::new("a stage whose name may be spelled in several ways"));
         }
