@@ -22,6 +22,31 @@ const RESERVED: &[&str] = &[
     "WITH",
 ];
 
+/// Words of MySQL that are no names, or would hide one: `DELETE QUICK FROM t` deletes from `t`.
+const RESERVED_BY_MYSQL: &[&str] = &[
+    "ALTER",
+    "DELAYED",
+    "DELETE",
+    "DISTINCTROW",
+    "DROP",
+    "FOR",
+    "FORCE",
+    "HIGH_PRIORITY",
+    "IGNORE",
+    "LATERAL",
+    "LOCK",
+    "LOW_PRIORITY",
+    "ON",
+    "OUTFILE",
+    "PARTITION",
+    "PROCEDURE",
+    "QUICK",
+    "STRAIGHT_JOIN",
+    "UPDATE",
+    "USING",
+    "WINDOW",
+];
+
 /// Words that begin a statement of SQL Server, which needs no semicolon before it: `SELECT 1 DELETE FROM t` deletes.
 const RESERVED_BY_MSSQL: &[&str] = &[
     "ADD",
@@ -131,7 +156,8 @@ pub(super) fn is_reserved(word: &str, dialect: Dialect) -> bool {
         || match dialect {
             Dialect::Postgres => holds(RESERVED_BY_POSTGRES),
             Dialect::Mssql => holds(RESERVED_BY_MSSQL),
-            Dialect::Mysql | Dialect::Sqlite | Dialect::Snowflake | Dialect::Bigquery => false,
+            Dialect::Mysql => holds(RESERVED_BY_MYSQL),
+            Dialect::Sqlite | Dialect::Snowflake | Dialect::Bigquery => false,
         }
 }
 

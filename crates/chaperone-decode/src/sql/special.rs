@@ -81,6 +81,14 @@ impl Walk<'_> {
                 replace_first(&mut tokens, &[Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]);
                 Ok(Some(tokens))
             }
+            (Some(first), Dialect::Mysql) if is_word(first, "delete") => {
+                drop_modifiers(&mut tokens, &["low_priority", "quick", "ignore"]);
+                Ok(Some(tokens))
+            }
+            (Some(first), Dialect::Mysql) if is_word(first, "update") => {
+                drop_modifiers(&mut tokens, &["low_priority", "ignore"]);
+                Ok(Some(tokens))
+            }
             (_, Dialect::Mysql) => self.without_outfile(tokens).map(Some),
             _ => Ok(Some(tokens)),
         }
@@ -230,6 +238,14 @@ fn is_part_of_format(token: &Token) -> bool {
 
 fn at_end(parser: &sqlparser::parser::Parser) -> bool {
     parser.peek_token_ref().token == Token::EOF
+}
+
+/// Takes the words out that may stand behind the first one, and that the parser would take for a table.
+fn drop_modifiers(tokens: &mut Vec<TokenWithSpan>, modifiers: &[&str]) {
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    while tokens.get(1).is_some_and(|token| modifiers.iter().any(|modifier| is_word(&token.token, modifier))) {
+        tokens.remove(1);
+    }
 }
 
 /// Puts these in the place of the first token that is not blank.

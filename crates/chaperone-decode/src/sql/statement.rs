@@ -111,7 +111,7 @@ impl Walk<'_> {
 
             // How the session and the server work.
             Statement::Set(set) => self.set(set),
-            Statement::Reset(reset) => self.reset(reset),
+            Statement::Reset(reset) if self.options.dialect == Dialect::Postgres => self.reset(reset),
             Statement::AlterSession { session_params, .. } => {
                 for option in &session_params.options {
                     reserved::refuse_setting(&option.option_name)?;
@@ -206,6 +206,7 @@ impl Walk<'_> {
 
             // What other databases have, what holds statements, and what changes how later text is read.
             Statement::StartTransaction { .. }
+            | Statement::Reset(_)
             | Statement::Fetch { .. }
             | Statement::Case(_)
             | Statement::If(_)
