@@ -6,9 +6,9 @@
 //! # Names
 //! The id of a resource is the database that the mapping names, a slash and the object's own name: `shop/orders`, `shop/audit.log`. Names
 //! are folded as the database folds them. The schema that a name without one means by default is left out, so that `orders` and
-//! `public.orders` are one; `crate::sql` takes the search path to be the database's own default, and a script that changes it cannot be
+//! `public.orders` are one. That takes the search path to be what it is by default; a script that changes it cannot be
 //! decoded behind that point. MySQL and SQL Server compare names as their server is set up; here capitals make no difference to them.
-//! Files (`stdin` and `stdout` among them) and functions have ids without a database.
+//! Files (`stdin` and `stdout` among them), databases and functions have ids of their names alone.
 //!
 //! # What is refused
 //! Whatever the parser does not know, what two databases or two settings of one would read differently, what changes how later text is
