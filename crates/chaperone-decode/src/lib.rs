@@ -9,6 +9,7 @@
 
 mod classes;
 mod operation;
+pub mod shell;
 mod undecodable;
 
 pub use classes::{Class, ClassSet, Classes, ClassesError};
