@@ -131,7 +131,10 @@ impl Classes {
     pub(crate) fn starting_with(&self, decoder: Decoder, start: &str) -> impl Iterator<Item = (&SmolStr, ClassSet)> {
         let from = (Bound::Included(start), Bound::Unbounded);
         let actions = self.by_decoder.get(&decoder);
-        actions.into_iter().flat_map(move |actions| actions.range::<str, _>(from)).map(|(action, classes)| (action, *classes))
+        actions
+            .into_iter()
+            .flat_map(move |actions| actions.range::<str, _>(from))
+            .map(|(action, classes)| (action, *classes))
     }
 
     /// The actions of a decoder, in order.

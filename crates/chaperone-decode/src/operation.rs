@@ -13,7 +13,7 @@ pub enum Decoder {
     Shell,
     /// Model Context Protocol: JSON-RPC 2.0 messages.
     Mcp,
-    /// Agent2Agent: JSON-RPC 2.0 messages.
+    /// `Agent2Agent`: JSON-RPC 2.0 messages.
     A2a,
     /// The Kubernetes API.
     Kubernetes,

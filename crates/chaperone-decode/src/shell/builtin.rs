@@ -11,16 +11,47 @@ const SHOW: &str = "set";
 
 /// Builtins that run what cannot be told from here, or change how the rest of the line is read.
 const DYNAMIC_BUILTINS: &[&str] = &[
-    "eval", "source", ".", "trap", "alias", "unalias", "shopt", "enable", "bind", "complete", "compgen", "compopt", "fc", "history",
-    "hash", "mapfile", "readarray", "setopt", "unsetopt", "emulate", "autoload", "zmodload", "zle", "repeat", "functions", "sched",
-    "vared", "foreach", "onintr", "setenv", "nameref", "integer",
+    "eval",
+    "source",
+    ".",
+    "trap",
+    "alias",
+    "unalias",
+    "shopt",
+    "enable",
+    "bind",
+    "complete",
+    "compgen",
+    "compopt",
+    "fc",
+    "history",
+    "hash",
+    "mapfile",
+    "readarray",
+    "setopt",
+    "unsetopt",
+    "emulate",
+    "autoload",
+    "zmodload",
+    "zle",
+    "repeat",
+    "functions",
+    "sched",
+    "vared",
+    "foreach",
+    "onintr",
+    "setenv",
+    "nameref",
+    "integer",
 ];
 /// Builtins that set variables.
 const DECLARATIONS: &[&str] = &["declare", "typeset", "export", "readonly", "local"];
 
 /// Whether a shell has a builtin of this name that this module knows.
 pub(super) fn is_builtin(name: &str) -> bool {
-    DYNAMIC_BUILTINS.contains(&name) || DECLARATIONS.contains(&name) || matches!(name, "set" | "unset" | "let" | "read" | "printf" | "getopts")
+    DYNAMIC_BUILTINS.contains(&name)
+        || DECLARATIONS.contains(&name)
+        || matches!(name, "set" | "unset" | "let" | "read" | "printf" | "getopts")
 }
 
 /// Whether it sets variables by arguments that are written as assignments.
@@ -45,7 +76,10 @@ pub(super) fn action(name: &str, arguments: &[Word]) -> Option<&'static str> {
             Some(if arguments.iter().all(plain) { ASSIGN } else { DYNAMIC })
         }
         // Into a variable, whose index is evaluated.
-        "printf" => arguments.first().is_some_and(|word| word.may_be_flag() || word.start().starts_with("-v")).then_some(DYNAMIC),
+        "printf" => arguments
+            .first()
+            .is_some_and(|word| word.may_be_flag() || word.start().starts_with("-v"))
+            .then_some(DYNAMIC),
         "jobs" => (!arguments.is_empty()).then_some(DYNAMIC),
         "wait" => arguments.iter().any(|word| word.may_be_flag() || word.start().starts_with('-')).then_some(DYNAMIC),
         "test" | "[" => evaluates(arguments).then_some(DYNAMIC),
@@ -89,7 +123,9 @@ fn declaration(arguments: &[Word]) -> &'static str {
 /// Builtins whose arguments are the names of variables.
 fn names(arguments: &[Word]) -> &'static str {
     let decisive = |word: &Word| {
-        word.as_literal().is_none_or(|text| !text.starts_with('-') && (environment::is_decisive(text) || text.contains(['[', '$', '`'])))
+        word.as_literal().is_none_or(|text| {
+            !text.starts_with('-') && (environment::is_decisive(text) || text.contains(['[', '$', '`']))
+        })
     };
     // The value of an option may look like a name; that it is taken for one does no harm.
     if arguments.iter().filter(|word| !is_prompt(word)).any(decisive) { DYNAMIC } else { ASSIGN }
@@ -115,7 +151,9 @@ fn set(arguments: &[Word]) -> &'static str {
         }
         if named {
             let name = words.next().and_then(Word::as_literal);
-            if !name.is_some_and(|name| matches!(name, "pipefail" | "errexit" | "nounset" | "noglob" | "noclobber" | "errtrace")) {
+            if !name.is_some_and(|name| {
+                matches!(name, "pipefail" | "errexit" | "nounset" | "noglob" | "noclobber" | "errtrace")
+            }) {
                 return DYNAMIC;
             }
         }

@@ -7,7 +7,7 @@ use super::report::{Circumstances, DYNAMIC, RUN, Report};
 use super::word::Word;
 use super::wrapper::Wrapper;
 use super::{builtin, environment, keys, path, runner};
-use crate::{Decoder, Undecodable};
+use crate::{Class, Decoder, Undecodable};
 
 /// How many wrappers a command may be in.
 const WRAPPERS_MAX: usize = 16;
@@ -22,12 +22,12 @@ impl Report<'_> {
     /// Adds the operations of a command and of those that it runs.
     pub(super) fn tell(&mut self, command: Command) -> Result<(), Undecodable> {
         let mut commands = vec![command];
-        while let Some(command) = commands.pop() {
+        while let Some(mut command) = commands.pop() {
             if command.circumstances.via.len() > WRAPPERS_MAX {
                 return Err(Undecodable::new("commands within commands are too many"));
             }
             let first = commands.len();
-            self.tell_one(&command, &mut commands)?;
+            self.tell_one(&mut command, &mut commands)?;
             if let Some(new) = commands.get_mut(first..) {
                 new.reverse();
             }
@@ -35,7 +35,13 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn tell_one(&mut self, command: &Command, inner: &mut Vec<Command>) -> Result<(), Undecodable> {
+    fn tell_one(&mut self, command: &mut Command, inner: &mut Vec<Command>) -> Result<(), Undecodable> {
+        // What a wrapper hands on was looked at with the wrapper.
+        for word in command.words.iter_mut().skip(1).filter(|word| !word.told) {
+            word.told = true;
+            self.secret(word, &command.circumstances)?;
+        }
+        let command = &*command;
         let Some((program, arguments)) = command.words.split_first() else { return Ok(()) };
         let circumstances = &command.circumstances;
         let Some(text) = program.as_literal().filter(|text| is_name(text)) else {
@@ -47,7 +53,6 @@ impl Report<'_> {
         if command.words.iter().any(|word| word.obscure) {
             return self.command(DYNAMIC, &command.words, circumstances);
         }
-        self.secrets(arguments, circumstances)?;
         if let Some(action) = builtin::action(name, arguments) {
             return self.command(action, &command.words, circumstances);
         }
@@ -65,20 +70,44 @@ impl Report<'_> {
 
     /// Adds the operations of a command by the keys of its program.
     pub(super) fn known(&mut self, name: &str, arguments: &[Word], command: &Command) -> Result<(), Undecodable> {
-        match keys::select(self.classes, name, arguments) {
+        match keys::select(&mut self.keys, name, arguments) {
             None => self.command(DYNAMIC, &command.words, &command.circumstances),
             Some(actions) if actions.is_empty() => self.command(RUN, &command.words, &command.circumstances),
             Some(actions) => {
+                let mut writes = false;
                 for action in actions {
+                    let classes = self.classes.get(Decoder::Shell, &action).unwrap_or_default();
+                    writes |= classes.contains(Class::DataWrite) && !classes.contains(Class::Privileged);
                     self.command(&action, &command.words, &command.circumstances)?;
                 }
-                Ok(())
+                if writes { self.system_files(arguments, &command.circumstances) } else { Ok(()) }
             }
         }
     }
 
+    /// Files of the system that arguments of a command which writes name may be what it writes.
+    pub(super) fn system_files(
+        &mut self,
+        arguments: &[Word],
+        circumstances: &Circumstances,
+    ) -> Result<(), Undecodable> {
+        for word in arguments {
+            let named = path::normalise(path::within(word.start()));
+            if path::is_system(&named) {
+                self.file("write system file", &path::normalise(path::within(&word.text)), circumstances)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A program that runs the command which follows.
-    fn wrapped(&mut self, wrapper: &Wrapper, name: &str, command: &Command, inner: &mut Vec<Command>) -> Result<(), Undecodable> {
+    fn wrapped(
+        &mut self,
+        wrapper: &Wrapper,
+        name: &str,
+        command: &Command,
+        inner: &mut Vec<Command>,
+    ) -> Result<(), Undecodable> {
         let circumstances = &command.circumstances;
         let arguments = command.words.get(1..).unwrap_or_default();
         let Some(parsed) = wrapper.parse(arguments) else {
@@ -111,18 +140,21 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Files with secrets that arguments name are read or written, whatever else the command does.
-    fn secrets(&mut self, arguments: &[Word], circumstances: &Circumstances) -> Result<(), Undecodable> {
-        for word in arguments {
-            if path::is_secret(&word.text) {
-                self.file("read secret file", &path::normalise(&word.text), circumstances)?;
-            }
+    /// A file with secrets that a word names is read or written, whatever else is done with the word.
+    pub(super) fn secret(&mut self, word: &Word, circumstances: &Circumstances) -> Result<(), Undecodable> {
+        if !path::is_secret(word) {
+            return Ok(());
         }
-        Ok(())
+        self.file("read secret file", &path::normalise(path::within(&word.text)), circumstances)
     }
 
     /// Adds an operation for a redirection.
-    pub(super) fn redirection(&mut self, target: &Word, writes: bool, circumstances: &Circumstances) -> Result<(), Undecodable> {
+    pub(super) fn redirection(
+        &mut self,
+        target: &Word,
+        writes: bool,
+        circumstances: &Circumstances,
+    ) -> Result<(), Undecodable> {
         let Some(text) = target.as_literal() else {
             return self.file(DYNAMIC, &target.text, circumstances);
         };
@@ -135,7 +167,7 @@ impl Report<'_> {
             let words = [Word::literal(&path)];
             return self.host("open connection", if host.is_empty() { "." } else { &host }, &words, circumstances);
         }
-        let action = match (writes, path::is_secret(&path)) {
+        let action = match (writes, path::is_secret(target)) {
             (false, true) => "read secret file",
             (false, false) => "read file",
             (true, true) => "write system file",
@@ -154,7 +186,7 @@ impl Report<'_> {
 /// Whether a program can be called so, without being something else to another shell.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"*?[]{}$`\"'\\<>|&;()#".contains(&byte) || text == "[")
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"*?[]{}$`\"'\\<>|&;()#=".contains(&byte) || text == "[")
         && !text.starts_with(['=', '^', '!', '-', '%', '+', '@'])
 }
 
@@ -182,8 +214,9 @@ fn is_plain(name: &str, arguments: &[Word]) -> bool {
                 Some(script) => scripts.push(script),
                 None => return false,
             },
-            "-n" | "-r" | "-E" | "-i" | "-s" | "-z" | "-u" | "-nr" | "-nE" | "-ni" | "-ri" | "-Ei" | "--quiet" | "--silent"
-            | "--regexp-extended" | "--in-place" | "--separate" | "--null-data" | "--sandbox" | "--posix"
+            "-n" | "-r" | "-E" | "-i" | "-s" | "-z" | "-u" | "-nr" | "-nE" | "-ni" | "-ri" | "-Ei" | "--quiet"
+            | "--silent" | "--regexp-extended" | "--in-place" | "--separate" | "--null-data" | "--sandbox"
+            | "--posix"
                 if sed => {}
             // A suffix for backups: `-i.bak`.
             _ if sed && text.strip_prefix("-i").is_some_and(|suffix| suffix.starts_with('.')) => {}

@@ -13,40 +13,77 @@
 //! The longest keys win. Where several are equally long, or hang on what is computed, the one with the most classes is the action; for each
 //! other one that has a class which is not among those yet, there is an operation of its own. All of them must be allowed.
 
+use std::cmp::Reverse;
+use std::rc::Rc;
+
 use smol_str::SmolStr;
 
 use super::options;
 use super::word::Word;
 use crate::{Class, ClassSet, Classes, Decoder};
 
+/// Actions that are no commands, though programs have the names that they start with.
+const REDIRECTIONS: [&str; 5] = ["open connection", "read file", "read secret file", "write file", "write system file"];
+
+/// The keys of programs, each taken apart once for a line.
+pub(super) struct Keys<'c> {
+    classes: &'c Classes,
+    programs: Vec<(SmolStr, Rc<[Key<'c>]>)>,
+}
+
+impl<'c> Keys<'c> {
+    pub(super) fn new(classes: &'c Classes) -> Self {
+        Self { classes, programs: Vec::new() }
+    }
+
+    fn of(&mut self, program: &str) -> Rc<[Key<'c>]> {
+        if let Some((_, keys)) = self.programs.iter().find(|(name, _)| name == program) {
+            return Rc::clone(keys);
+        }
+        let keys: Rc<[Key<'c>]> = self
+            .classes
+            .starting_with(Decoder::Shell, program)
+            .take_while(|(key, _)| {
+                key.strip_prefix(program).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+            })
+            .filter(|(key, _)| !REDIRECTIONS.contains(&key.as_str()))
+            .map(|(key, classes)| Key::new(key, program, classes))
+            .collect();
+        if self.programs.len() >= PROGRAMS_MAX {
+            self.programs.clear();
+        }
+        self.programs.push((program.into(), Rc::clone(&keys)));
+        keys
+    }
+}
+
+/// How many programs are kept.
+const PROGRAMS_MAX: usize = 16;
+
 /// The actions that a command is; `None` where only its run shows which subcommand it has. Empty if the table does not know the program.
-pub(super) fn select(classes: &Classes, program: &str, arguments: &[Word]) -> Option<Vec<SmolStr>> {
-    let keys: Vec<Key<'_>> = classes
-        .starting_with(Decoder::Shell, program)
-        .take_while(|(key, _)| key.len() == program.len() || key.as_bytes().get(program.len()) == Some(&b' '))
-        .map(|(key, classes)| Key::new(key, program, classes))
-        .collect();
+pub(super) fn select(keys: &mut Keys<'_>, program: &str, arguments: &[Word]) -> Option<Vec<SmolStr>> {
+    let keys = keys.of(program);
     let (path, open) = subcommands(program, arguments, &keys)?;
     let free = arguments.iter().any(Word::may_be_flag);
     let mut chosen: Vec<(&Key<'_>, bool)> = Vec::new();
     let mut longest = 0;
-    for key in &keys {
+    for key in keys.iter() {
         let named = key.subcommands().zip(&path).all(|(subcommand, word)| subcommand == *word);
-        let reached = key.subcommands().count() <= path.len();
+        let reached = key.subcommands <= path.len();
         if !named || !(reached || open) {
             continue;
         }
         let flagged = key.flags().all(|flag| arguments.iter().any(|word| matches(flag, word)));
         let certain = reached && flagged;
         if certain {
-            longest = longest.max(key.length());
+            longest = longest.max(key.words.len());
         }
         if certain || flagged || free {
             chosen.push((key, certain));
         }
     }
-    chosen.retain(|(key, certain)| !certain || key.length() == longest);
-    chosen.sort_by_key(|(key, certain)| (std::cmp::Reverse(key.classes.iter().count()), !certain, key.text));
+    chosen.retain(|(key, certain)| !certain || key.words.len() == longest);
+    chosen.sort_by_key(|(key, certain)| (Reverse(key.classes.iter().count()), !certain, key.text.len(), key.text));
     let mut covered: Vec<Class> = Vec::new();
     let mut actions = Vec::new();
     for (key, _) in chosen {
@@ -103,35 +140,31 @@ fn matches(flag: &str, word: &Word) -> bool {
 /// An entry of the table.
 struct Key<'k> {
     text: &'k SmolStr,
-    /// Without the program.
-    words: &'k str,
+    /// Its words without the program: subcommands, then flags.
+    words: Vec<&'k str>,
+    /// How many of them are subcommands.
+    subcommands: usize,
     classes: ClassSet,
 }
 
 impl<'k> Key<'k> {
     fn new(text: &'k SmolStr, program: &str, classes: ClassSet) -> Self {
-        Self { text, words: text.get(program.len()..).unwrap_or_default().trim_start(), classes }
-    }
-
-    fn length(&self) -> usize {
-        self.words.split(' ').count() + usize::from(!self.words.is_empty())
+        let words: Vec<&str> = text.get(program.len()..).unwrap_or_default().split_ascii_whitespace().collect();
+        let is_flag = |word: &&str| word.starts_with('-') || word.ends_with('=');
+        let subcommands = words.iter().take_while(|word| !is_flag(word)).count();
+        Self { text, words, subcommands, classes }
     }
 
     fn subcommands(&self) -> impl Iterator<Item = &'k str> {
-        self.words.split(' ').filter(|word| !word.is_empty()).take_while(|word| !is_flag(word))
+        self.words.iter().copied().take(self.subcommands)
+    }
+
+    fn flags(&self) -> impl Iterator<Item = &'k str> {
+        self.words.iter().copied().skip(self.subcommands)
     }
 
     /// Whether it has these subcommands, and more.
     fn goes_beyond(&self, path: &[&str]) -> bool {
-        let mut words = self.subcommands();
-        path.iter().all(|word| words.next() == Some(word)) && words.next().is_some()
+        self.subcommands > path.len() && self.subcommands().zip(path).all(|(subcommand, word)| subcommand == *word)
     }
-
-    fn flags(&self) -> impl Iterator<Item = &'k str> {
-        self.words.split(' ').filter(|word| is_flag(word))
-    }
-}
-
-fn is_flag(word: &str) -> bool {
-    word.starts_with('-') || word.ends_with('=')
 }

@@ -6,9 +6,9 @@
 
 use smol_str::SmolStr;
 
-use super::{ansi, environment};
 use super::syntax::{Nested, NestedKind};
 use super::word::Word;
+use super::{ansi, environment};
 use crate::Undecodable;
 
 /// How deeply quotes and expansions may be nested in a word.
@@ -101,7 +101,6 @@ impl<'a> Lexer<'a> {
         let mut before = 0;
         while let Some(byte) = self.peek(0) {
             match byte {
-                b' ' | b'\t' | b'\n' => break,
                 b'<' | b'>' if self.peek(1) == Some(b'(') && self.is_nested(NestedKind::Process) => {
                     let here = self.at;
                     self.jump(NestedKind::Process)?;
@@ -110,7 +109,7 @@ impl<'a> Lexer<'a> {
                     reader.compute("", false);
                 }
                 b'(' | b')' | b'|' | b'<' | b'>' if pattern => reader.push_next(self),
-                b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' => break,
+                b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' => break,
                 b'\'' => self.single_quoted(&mut reader)?,
                 b'"' => self.double_quoted(&mut reader)?,
                 b'\\' => {
@@ -142,7 +141,8 @@ impl<'a> Lexer<'a> {
                     reader.push_next(self);
                 }
                 b'!' => {
-                    let harmless = matches!(self.peek(1), None | Some(b' ' | b'\t' | b'\n' | b'=' | b'(' | b'"' | b';' | b')'));
+                    let harmless =
+                        matches!(self.peek(1), None | Some(b' ' | b'\t' | b'\n' | b'=' | b'(' | b'"' | b';' | b')'));
                     reader.word.obscure |= !harmless && before != b'[';
                     reader.push_next(self);
                 }
@@ -406,8 +406,29 @@ impl<'a> Lexer<'a> {
                     self.findings.evaluated.push(name.into());
                     continue;
                 }
-                b'0'..=b'9' | b' ' | b'\t' | b'\n' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!' | b'&'
-                | b'|' | b'^' | b'~' | b'?' | b':' | b',' | b'[' | b']' | b'#' => {}
+                b'0'..=b'9'
+                | b' '
+                | b'\t'
+                | b'\n'
+                | b'+'
+                | b'-'
+                | b'*'
+                | b'/'
+                | b'%'
+                | b'<'
+                | b'>'
+                | b'='
+                | b'!'
+                | b'&'
+                | b'|'
+                | b'^'
+                | b'~'
+                | b'?'
+                | b':'
+                | b','
+                | b'['
+                | b']'
+                | b'#' => {}
                 b';' if semicolons => {}
                 _ => return Err(self.error("arithmetic that cannot be read")),
             }

@@ -48,9 +48,17 @@ pub const RESOURCES: &[&str] = &["File", "Host", "Program"];
 pub const FACTS: &[FactSpec] = &[
     fact("arguments", FactType::Texts, "The words of the command that are no options."),
     FactSpec { required: true, ..fact("background", FactType::Bool, "Whether the shell does not wait for it.") },
-    fact("command", FactType::Text, "The words of the command in one spelling, quoted for a shell; computed parts as written."),
+    fact(
+        "command",
+        FactType::Text,
+        "The words of the command in one spelling, quoted for a shell; computed parts as written.",
+    ),
     FactSpec { required: true, ..fact("commands", FactType::Long, "How many operations the whole line comes to.") },
-    fact("computed_arguments", FactType::Bool, "Whether any argument is computed: by a variable, a substitution, a pattern or braces."),
+    fact(
+        "computed_arguments",
+        FactType::Bool,
+        "Whether any argument is computed: by a variable, a substitution, a pattern or braces.",
+    ),
     fact("environment", FactType::Texts, "The names of variables that are set for the command."),
     fact("flags", FactType::Texts, "The words of the command that start with a dash."),
     fact("hosts", FactType::Texts, "Hosts that stand literally in its arguments."),

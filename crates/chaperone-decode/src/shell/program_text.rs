@@ -37,7 +37,9 @@ fn address(mut rest: &str) -> Option<&str> {
     for _ in 0..2 {
         let first = rest.chars().next()?;
         rest = match first {
-            '0'..='9' | '$' => rest.trim_start_matches(|character: char| character.is_ascii_digit() || "$~+".contains(character)),
+            '0'..='9' | '$' => {
+                rest.trim_start_matches(|character: char| character.is_ascii_digit() || "$~+".contains(character))
+            }
             '/' => delimited(rest.get(1..)?, '/')?.trim_start_matches(['I', 'M']),
             // Any other delimiter is too rare to be read.
             '\\' => return None,
@@ -79,7 +81,10 @@ fn delimited(text: &str, delimiter: char) -> Option<&str> {
 pub(super) fn is_plain_awk(program: &str) -> bool {
     let unguarded = program.replace("||", "");
     let prints = program.find("print").and_then(|print| program.get(print..));
-    let indirect = program.split('@').skip(1).any(|after| after.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'));
+    let indirect = program
+        .split('@')
+        .skip(1)
+        .any(|after| after.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'));
     !indirect
         && !unguarded.contains('|')
         && !prints.is_some_and(|after| after.contains('>'))
@@ -92,12 +97,42 @@ mod tests {
 
     #[test]
     fn scripts_of_sed_that_run_or_write_are_not_plain() {
-        for script in ["s/a/b/", "s/a/b/g", "1,5p", "/x/d", "$!N;s/\\n/ /;P;D", "/a/,/b/{p;d}", "s|/usr|/opt|gI; 2q", "y/abc/xyz/", "10q"] {
+        for script in [
+            "s/a/b/",
+            "s/a/b/g",
+            "1,5p",
+            "/x/d",
+            "$!N;s/\\n/ /;P;D",
+            "/a/,/b/{p;d}",
+            "s|/usr|/opt|gI; 2q",
+            "y/abc/xyz/",
+            "10q",
+        ] {
             assert!(is_plain_sed(script), "{script}");
         }
         for script in [
-            "1e id", "e", "s/a/b/e", "s/a/b/ge", "w /tmp/x", "s/a/b/w /tmp/x", "r /etc/shadow", "R x", "W x", "s/a/b", "\\xaxe", "1!e",
-            "p;e id", "{e id\n}", "s/[/]/x/e;", "1,$e", "a\\\ntext", "F", ":a;ba", "s/x/y/;e", "s/a/b/p;w x", "$ e",
+            "1e id",
+            "e",
+            "s/a/b/e",
+            "s/a/b/ge",
+            "w /tmp/x",
+            "s/a/b/w /tmp/x",
+            "r /etc/shadow",
+            "R x",
+            "W x",
+            "s/a/b",
+            "\\xaxe",
+            "1!e",
+            "p;e id",
+            "{e id\n}",
+            "s/[/]/x/e;",
+            "1,$e",
+            "a\\\ntext",
+            "F",
+            ":a;ba",
+            "s/x/y/;e",
+            "s/a/b/p;w x",
+            "$ e",
         ] {
             assert!(!is_plain_sed(script), "{script}");
         }
@@ -105,13 +140,25 @@ mod tests {
 
     #[test]
     fn programs_of_awk_that_run_or_write_are_not_plain() {
-        for program in ["{print $1}", "$1 > 5 {print $2}", "BEGIN {FS=\":\"} $3 >= 1000 || $1 == \"a\" {print $1; n++}", "/x/ {c++} END {print c}"] {
+        for program in [
+            "{print $1}",
+            "$1 > 5 {print $2}",
+            "BEGIN {FS=\":\"} $3 >= 1000 || $1 == \"a\" {print $1; n++}",
+            "/x/ {c++} END {print c}",
+        ] {
             assert!(is_plain_awk(program), "{program}");
         }
         for program in [
-            "BEGIN{system(\"id\")}", "{print > \"/tmp/x\"}", "{print | \"sh\"}", "BEGIN{\"id\" | getline x}", "@load \"x\"",
-            "BEGIN{f=\"sys\" \"tem\"; @f(\"id\")}", "{printf \"%s\", $0 >> \"x\"}", "BEGIN{getline x < \"/etc/shadow\"}",
-            "{print \"a\" |& \"sh\"}", "/\"/ {print | \"sh\"; x = \"\"}",
+            "BEGIN{system(\"id\")}",
+            "{print > \"/tmp/x\"}",
+            "{print | \"sh\"}",
+            "BEGIN{\"id\" | getline x}",
+            "@load \"x\"",
+            "BEGIN{f=\"sys\" \"tem\"; @f(\"id\")}",
+            "{printf \"%s\", $0 >> \"x\"}",
+            "BEGIN{getline x < \"/etc/shadow\"}",
+            "{print \"a\" |& \"sh\"}",
+            "/\"/ {print | \"sh\"; x = \"\"}",
         ] {
             assert!(!is_plain_awk(program), "{program}");
         }

@@ -6,12 +6,19 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::Options;
+use super::builtin::ASSIGN;
+use super::keys::Keys;
+use super::line::BYTES_MAX;
 use super::path;
 use super::word::Word;
 use crate::{Classes, Decoder, Fact, Operation, Resource, Undecodable};
 
 /// The most operations that a line may come to.
 const OPERATIONS_MAX: usize = 10_000;
+
+/// How many scripts may be in a line, and how deeply.
+const SCRIPTS_MAX: usize = 256;
+const DEPTH_MAX: usize = 8;
 
 /// The action of a command that the table does not know.
 pub(super) const RUN: &str = "run";
@@ -22,11 +29,12 @@ pub(super) const DYNAMIC: &str = "dynamic";
 pub(super) struct Report<'a> {
     pub(super) options: &'a Options,
     pub(super) classes: &'a Classes,
+    pub(super) keys: Keys<'a>,
     pub(super) operations: Vec<Operation>,
     /// Scripts that are still to be read.
     pub(super) scripts: Vec<Script>,
-    /// How many scripts there were.
-    pub(super) scripts_seen: usize,
+    /// How many scripts there were, and of how many bytes.
+    pub(super) scripts_seen: (usize, usize),
     /// Variables whose value is computed, or may hold what runs when it is evaluated.
     pub(super) tainted: BTreeSet<SmolStr>,
     /// Variables that are evaluated as arithmetic.
@@ -72,25 +80,37 @@ impl<'a> Report<'a> {
         Self {
             options,
             classes,
+            keys: Keys::new(classes),
             operations: Vec::new(),
             scripts: Vec::new(),
-            scripts_seen: 0,
+            scripts_seen: (0, 0),
             tainted: BTreeSet::new(),
             evaluated: BTreeSet::new(),
         }
     }
 
     /// Adds an operation on the program of a command.
-    pub(super) fn command(&mut self, action: &str, words: &[Word], circumstances: &Circumstances) -> Result<(), Undecodable> {
-        let program = words.first().map_or(action, |word| word.text.as_str());
-        let name = path::program(program).map_or_else(|| SmolStr::from(path::normalise(program)), SmolStr::from);
+    pub(super) fn command(
+        &mut self,
+        action: &str,
+        words: &[Word],
+        circumstances: &Circumstances,
+    ) -> Result<(), Undecodable> {
+        let program = words.first().map_or(ASSIGN, |word| word.text.as_str());
+        let name = path::program(program).map_or_else(|| path::of_program(program), SmolStr::from);
         let resource = Resource { kind: "Program", id: self.id(&name, circumstances) };
         let facts = command_facts(&name, words, circumstances);
         self.push(action, resource, facts)
     }
 
     /// Adds an operation on a host.
-    pub(super) fn host(&mut self, action: &str, host: &str, words: &[Word], circumstances: &Circumstances) -> Result<(), Undecodable> {
+    pub(super) fn host(
+        &mut self,
+        action: &str,
+        host: &str,
+        words: &[Word],
+        circumstances: &Circumstances,
+    ) -> Result<(), Undecodable> {
         let program = words.first().map_or("", |word| word.text.as_str());
         let mut facts = command_facts(&program.into(), words, circumstances);
         facts.insert("hosts", Fact::Texts(BTreeSet::from([host.into()])));
@@ -110,7 +130,12 @@ impl<'a> Report<'a> {
         if host.is_empty() { name.into() } else { format!("{host}/{name}").into() }
     }
 
-    fn push(&mut self, action: &str, resource: Resource, facts: BTreeMap<&'static str, Fact>) -> Result<(), Undecodable> {
+    fn push(
+        &mut self,
+        action: &str,
+        resource: Resource,
+        facts: BTreeMap<&'static str, Fact>,
+    ) -> Result<(), Undecodable> {
         if self.operations.len() >= OPERATIONS_MAX {
             return Err(Undecodable::new("the command line comes to too many operations"));
         }
@@ -124,8 +149,10 @@ impl<'a> Report<'a> {
 
     /// Adds a script that is to be read as well.
     pub(super) fn script(&mut self, text: String, circumstances: Circumstances) -> Result<(), Undecodable> {
-        self.scripts_seen += 1;
-        if self.scripts_seen > 256 || circumstances.depth > 8 {
+        let (count, bytes) = &mut self.scripts_seen;
+        *count += 1;
+        *bytes += text.len();
+        if *count > SCRIPTS_MAX || *bytes > 2 * BYTES_MAX || circumstances.depth > DEPTH_MAX {
             return Err(Undecodable::new("scripts within scripts are too many"));
         }
         self.scripts.push(Script { text, circumstances });
@@ -153,10 +180,12 @@ fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) 
     facts.insert("program", Fact::Text(name.clone()));
     facts.insert("command", Fact::Text(command.into()));
     facts.insert("computed_arguments", Fact::Bool(arguments.iter().any(|word| word.computed)));
-    let texts = |choose: fn(&Word) -> bool| arguments.iter().filter(|word| choose(word)).map(|word| word.text.clone()).collect();
+    let texts = |choose: fn(&Word) -> bool| {
+        arguments.iter().filter(|word| choose(word)).map(|word| word.text.clone()).collect()
+    };
     add(&mut facts, "arguments", texts(|word| !word.text.starts_with('-')));
     add(&mut facts, "flags", texts(|word| word.text.starts_with('-')));
-    add(&mut facts, "sensitive_paths", texts(|word| path::is_secret(&word.text)));
+    add(&mut facts, "sensitive_paths", texts(path::is_secret));
     add(&mut facts, "urls", arguments.iter().filter_map(url).map(SmolStr::from).collect());
     add(&mut facts, "hosts", arguments.iter().filter_map(host).collect());
     add(&mut facts, "environment", circumstances.environment.clone());
@@ -175,7 +204,8 @@ fn add(facts: &mut BTreeMap<&'static str, Fact>, name: &'static str, texts: BTre
 fn url(word: &Word) -> Option<&str> {
     let text = word.as_literal()?;
     let scheme = text.find("://")?;
-    let start = text.get(..scheme)?.rfind(|character: char| !character.is_ascii_alphanumeric() && !"+-.".contains(character));
+    let start =
+        text.get(..scheme)?.rfind(|character: char| !character.is_ascii_alphanumeric() && !"+-.".contains(character));
     text.get(start.map_or(0, |start| start + 1)..)
 }
 
@@ -184,13 +214,14 @@ fn host(word: &Word) -> Option<SmolStr> {
     let authority = match url(word) {
         Some(url) => url.split_once("://")?.1.split(['/', '?', '#']).next()?,
         None => {
-            let text = word.as_literal()?;
-            let (_, host) = text.split_once('@')?;
+            let text = word.as_literal().filter(|text| !text.starts_with('-'))?;
+            let (_, host) = text.split_once('@').filter(|(user, _)| !user.is_empty())?;
             host.split([':', '/']).next()?
         }
     };
     let host = host_name(authority);
-    (!host.is_empty() && !host.contains(|character: char| character.is_whitespace())).then(|| host.to_ascii_lowercase().into())
+    let plain = |character: char| character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | ':');
+    (!host.is_empty() && host.chars().all(plain)).then(|| host.to_ascii_lowercase().into())
 }
 
 /// The host of `user@host:port`.

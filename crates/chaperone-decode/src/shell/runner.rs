@@ -10,13 +10,34 @@ use crate::Undecodable;
 
 /// Options of ssh's `-o` that run nothing and open nothing.
 const SSH_OPTIONS: &[&str] = &[
-    "batchmode", "compression", "connecttimeout", "connectionattempts", "hostkeyalgorithms", "identitiesonly", "identityfile",
-    "kexalgorithms", "loglevel", "passwordauthentication", "port", "preferredauthentications", "pubkeyauthentication", "requesttty",
-    "serveralivecountmax", "serveraliveinterval", "stricthostkeychecking", "user", "userknownhostsfile",
+    "batchmode",
+    "compression",
+    "connecttimeout",
+    "connectionattempts",
+    "hostkeyalgorithms",
+    "identitiesonly",
+    "identityfile",
+    "kexalgorithms",
+    "loglevel",
+    "passwordauthentication",
+    "port",
+    "preferredauthentications",
+    "pubkeyauthentication",
+    "requesttty",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "stricthostkeychecking",
+    "user",
+    "userknownhostsfile",
 ];
 
 /// Tells a command of such a program; whether it was one.
-pub(super) fn run(report: &mut Report<'_>, name: &str, command: &Command, inner: &mut Vec<Command>) -> Result<bool, Undecodable> {
+pub(super) fn run(
+    report: &mut Report<'_>,
+    name: &str,
+    command: &Command,
+    inner: &mut Vec<Command>,
+) -> Result<bool, Undecodable> {
     match name {
         "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "mksh" | "rbash" => shell(report, name, command)?,
         "su" | "script" => with_command_option(report, name, command)?,
@@ -25,8 +46,25 @@ pub(super) fn run(report: &mut Report<'_>, name: &str, command: &Command, inner:
         }
         "find" | "gfind" => find(report, name, command, inner)?,
         "ssh" => ssh(report, command)?,
-        "docker" | "podman" | "nerdctl" | "docker-compose" | "podman-compose" => return container(report, name, command, inner),
-        "kubectl" | "oc" | "k3s" | "microk8s" if argument_is(command, |text| text == "exec") => pod(report, name, command, inner)?,
+        "docker" | "podman" | "nerdctl" | "docker-compose" | "podman-compose" => {
+            return container(report, name, command, inner);
+        }
+        // Its kinds are written in many ways: `secret/name`, `pods,secrets`, `Secrets.v1.`.
+        "kubectl" | "oc" if !argument_is(command, |text| text == "exec") => {
+            let means =
+                |text: &str| text.to_ascii_lowercase().contains("secret") && !matches!(text, "secret" | "secrets");
+            if argument_is(command, means) {
+                report.command(
+                    if name == "oc" { "oc get secret" } else { "kubectl get secret" },
+                    &command.words,
+                    &command.circumstances,
+                )?;
+            }
+            return Ok(false);
+        }
+        "kubectl" | "oc" | "k3s" | "microk8s" if argument_is(command, |text| text == "exec") => {
+            pod(report, name, command, inner)?;
+        }
         "command" if argument_is(command, |text| matches!(text, "-v" | "-V" | "-pv" | "-pV")) => {
             // Only names are looked up, as long as nothing else comes before them.
             let first = command.words.get(1).and_then(Word::as_literal).unwrap_or_default();
@@ -56,14 +94,35 @@ pub(super) fn run(report: &mut Report<'_>, name: &str, command: &Command, inner:
             report.command(DYNAMIC, &command.words, &command.circumstances)?;
         }
         // A word without a dash holds options as well, among them the one that shows the environment.
-        "ps" if argument_is(command, |text| text.bytes().all(|byte| byte.is_ascii_alphabetic()) && text.contains('e')) => {
+        "ps" if argument_is(command, |text| {
+            text.bytes().all(|byte| byte.is_ascii_alphabetic()) && text.contains('e')
+        }) =>
+        {
             report.command("ps -E", &command.words, &command.circumstances)?;
+        }
+        // What they are told to write to is their second word.
+        "uniq" | "xxd" => {
+            let files = command
+                .words
+                .iter()
+                .skip(1)
+                .filter(|word| word.computed || !word.text.starts_with('-') || word.text == "-");
+            if files.clone().count() < 2 && !files.clone().any(|word| word.free || !word.text.is_ascii()) {
+                return Ok(false);
+            }
+            let action = if name == "uniq" { "uniq --output" } else { "xxd --output" };
+            report.command(action, &command.words, &command.circumstances)?;
+            report.system_files(command.words.get(1..).unwrap_or_default(), &command.circumstances)?;
         }
         // A word that is no option and no format is what is set.
         "hostname" if argument_is(command, |text| !text.starts_with('-')) => {
             report.command("hostname -F", &command.words, &command.circumstances)?;
         }
-        "date" if argument_is(command, |text| !text.starts_with(['-', '+']) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')) => {
+        "date"
+            if argument_is(command, |text| {
+                !text.starts_with(['-', '+']) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            }) =>
+        {
             report.command("date -s", &command.words, &command.circumstances)?;
         }
         _ => return Ok(false),
@@ -76,7 +135,12 @@ fn argument_is(command: &Command, test: fn(&str) -> bool) -> bool {
 }
 
 /// A text that a shell is given to run.
-pub(super) fn script(report: &mut Report<'_>, text: Option<&Word>, within: Circumstances, command: &Command) -> Result<(), Undecodable> {
+pub(super) fn script(
+    report: &mut Report<'_>,
+    text: Option<&Word>,
+    within: Circumstances,
+    command: &Command,
+) -> Result<(), Undecodable> {
     match text.and_then(Word::as_literal) {
         Some(text) => report.script(text.into(), Circumstances { posix: true, ..within }),
         None => report.command(DYNAMIC, &command.words, &command.circumstances),
@@ -84,7 +148,12 @@ pub(super) fn script(report: &mut Report<'_>, text: Option<&Word>, within: Circu
 }
 
 /// Words that are joined by blanks and then given to a shell.
-pub(super) fn joined(report: &mut Report<'_>, words: &[Word], within: Circumstances, command: &Command) -> Result<(), Undecodable> {
+pub(super) fn joined(
+    report: &mut Report<'_>,
+    words: &[Word],
+    within: Circumstances,
+    command: &Command,
+) -> Result<(), Undecodable> {
     let texts: Option<Vec<&str>> = words.iter().map(Word::as_literal).collect();
     match texts {
         Some(texts) => report.script(texts.join(" "), Circumstances { posix: true, ..within }),
@@ -116,11 +185,25 @@ fn with_command_option(report: &mut Report<'_>, name: &str, command: &Command) -
             return report.command(DYNAMIC, &command.words, &command.circumstances);
         };
         match literal {
-            "-c" | "--command" | "--session-command" | "-lc" | "-qc" | "-qec" | "-qefc" => text = Some(words.next().cloned()),
+            "-c" | "--command" | "--session-command" | "-lc" | "-qc" | "-qec" | "-qefc" => {
+                text = Some(words.next().cloned());
+            }
             _ if literal.starts_with("--command=") => {
                 text = Some(Some(Word::literal(literal.trim_start_matches("--command="))));
             }
-            "-" | "-l" | "-m" | "-p" | "-P" | "-q" | "-f" | "-e" | "-a" | "--login" | "--pty" | "--quiet" | "--preserve-environment" => {
+            "-"
+            | "-l"
+            | "-m"
+            | "-p"
+            | "-P"
+            | "-q"
+            | "-f"
+            | "-e"
+            | "-a"
+            | "--login"
+            | "--pty"
+            | "--quiet"
+            | "--preserve-environment" => {
                 own.push(word.clone());
             }
             _ if literal.starts_with('-') => return report.command(DYNAMIC, &command.words, &command.circumstances),
@@ -171,7 +254,8 @@ fn find(report: &mut Report<'_>, name: &str, command: &Command, inner: &mut Vec<
 fn ssh(report: &mut Report<'_>, command: &Command) -> Result<(), Undecodable> {
     let arguments = command.words.get(1..).unwrap_or_default();
     let parsed = Wrapper::named("ssh").and_then(|wrapper| wrapper.parse(arguments));
-    let Some(parsed) = parsed.filter(|parsed| parsed.options.iter().all(|(name, value)| is_plain_ssh(name, value))) else {
+    let Some(parsed) = parsed.filter(|parsed| parsed.options.iter().all(|(name, value)| is_plain_ssh(name, value)))
+    else {
         return report.command(DYNAMIC, &command.words, &command.circumstances);
     };
     let Some(host) = parsed.operands.first().and_then(Word::as_literal) else {
@@ -185,7 +269,7 @@ fn ssh(report: &mut Report<'_>, command: &Command) -> Result<(), Undecodable> {
     let host = host_name(host.strip_prefix("ssh://").unwrap_or(host)).to_ascii_lowercase();
     let host = if host.is_empty() { "." } else { &host };
     let own = command.words.get(..=parsed.command).unwrap_or_default();
-    let actions = super::keys::select(report.classes, "ssh", own.get(1..).unwrap_or_default()).unwrap_or_default();
+    let actions = super::keys::select(&mut report.keys, "ssh", own.get(1..).unwrap_or_default()).unwrap_or_default();
     for action in actions {
         report.host(&action, host, own, &command.circumstances)?;
     }
@@ -211,11 +295,17 @@ fn is_plain_ssh(name: &str, value: &str) -> bool {
 }
 
 /// `docker exec`, `docker run` and those like them; whether it was one.
-fn container(report: &mut Report<'_>, name: &str, command: &Command, inner: &mut Vec<Command>) -> Result<bool, Undecodable> {
+fn container(
+    report: &mut Report<'_>,
+    name: &str,
+    command: &Command,
+    inner: &mut Vec<Command>,
+) -> Result<bool, Undecodable> {
     let arguments = command.words.get(1..).unwrap_or_default();
     let found = arguments.iter().position(|word| matches!(word.as_literal(), Some("exec" | "run")));
     let Some(at) = found else { return Ok(false) };
-    let wrapper = if arguments.get(at).is_some_and(|word| word.text == "exec") { &CONTAINER_EXEC } else { &CONTAINER_RUN };
+    let wrapper =
+        if arguments.get(at).is_some_and(|word| word.text == "exec") { &CONTAINER_EXEC } else { &CONTAINER_RUN };
     // Were it no subcommand but the name of something, the table would say so: it then is another key.
     report.known(name, arguments, command)?;
     let Some(parsed) = wrapper.parse(arguments.get(at + 1..).unwrap_or_default()) else {
@@ -254,7 +344,8 @@ pub(super) fn with_input(words: &[Word], parsed: &Parsed) -> Vec<Word> {
         .iter()
         .map(|word| {
             if replaced.iter().any(|replaced| word.text.contains(replaced.as_str())) {
-                let literal = replaced.iter().filter_map(|replaced| word.text.find(replaced.as_str())).min().unwrap_or_default();
+                let literal =
+                    replaced.iter().filter_map(|replaced| word.text.find(replaced.as_str())).min().unwrap_or_default();
                 // A replaced text stays one word, whatever is in it.
                 return Word { computed: true, literal, raw: word.text.clone(), ..word.clone() };
             }

@@ -16,7 +16,8 @@ use crate::Undecodable;
 
 /// Words that a shell takes for its own where a command may stand. Where the grammar takes one for a command, it has misread the line.
 const RESERVED: &[&str] = &[
-    "if", "then", "elif", "else", "fi", "do", "done", "case", "esac", "while", "until", "for", "select", "function", "{", "}", "!", "[[", "]]",
+    "if", "then", "elif", "else", "fi", "do", "done", "case", "esac", "while", "until", "for", "select", "function",
+    "{", "}", "!", "[[", "]]",
 ];
 
 impl Report<'_> {
@@ -93,6 +94,7 @@ impl Report<'_> {
                 if lexer.at != range.end {
                     return Err(lexer.error("a word that cannot be read"));
                 }
+                self.secret(&word, &circumstances)?;
                 if word.obscure {
                     self.command(DYNAMIC, &[word], &circumstances)?;
                 } else if (word.computed || word.text.contains('[')) && piece.kind == PieceKind::Word {
@@ -119,8 +121,14 @@ impl Report<'_> {
         }
     }
 
-    fn simple(&mut self, simple: Simple, obscure: bool, mut circumstances: Circumstances) -> Result<(), Undecodable> {
-        let Simple { assignments, words, redirections } = simple;
+    fn simple(
+        &mut self,
+        mut simple: Simple,
+        obscure: bool,
+        mut circumstances: Circumstances,
+    ) -> Result<(), Undecodable> {
+        let values = std::mem::take(&mut simple.values);
+        let Simple { assignments, words, redirections, .. } = simple;
         for redirection in &redirections {
             self.redirection(&redirection.target, redirection.writes, &circumstances)?;
         }
@@ -132,8 +140,13 @@ impl Report<'_> {
         self.tainted.extend(assignments.iter().filter(|assignment| !assignment.literal).map(|one| one.name.clone()));
         circumstances.environment.extend(assignments.into_iter().map(|assignment| assignment.name));
         let declares = words.first().is_some_and(|program| !program.quoted && builtin::is_declaration(&program.text));
-        if (decisive && !declares) || obscure {
-            self.command(DYNAMIC, if words.is_empty() { &[] } else { &words }, &circumstances)?;
+        for word in &values {
+            self.secret(word, &circumstances)?;
+        }
+        // That of its words is told with the command itself.
+        let hidden = obscure && !words.iter().any(|word| word.obscure);
+        if (decisive && !declares) || hidden {
+            self.command(DYNAMIC, &words, &circumstances)?;
         }
         let Some(program) = words.first() else {
             let assigns = !circumstances.environment.is_empty() && !decisive;
@@ -149,14 +162,22 @@ impl Report<'_> {
             self.tainted.insert("REPLY".into());
         }
         if program.text == "let" {
-            let names = words.iter().skip(1).flat_map(|word| word.text.split(|one: char| !one.is_ascii_alphanumeric() && one != '_'));
+            let names = words
+                .iter()
+                .skip(1)
+                .flat_map(|word| word.text.split(|one: char| !one.is_ascii_alphanumeric() && one != '_'));
             self.evaluated.extend(names.filter(|name| !name.is_empty()).map(SmolStr::from));
         }
         self.tell(Command { words, circumstances })
     }
 
     /// `[[ … ]]`, which runs nothing but its substitutions.
-    fn test(&mut self, context: &mut Context<'_>, piece: &Piece, circumstances: &Circumstances) -> Result<(), Undecodable> {
+    fn test(
+        &mut self,
+        context: &mut Context<'_>,
+        piece: &Piece,
+        circumstances: &Circumstances,
+    ) -> Result<(), Undecodable> {
         let text = context.source.get(piece.range.clone()).unwrap_or_default();
         let mut lexer = context.lexer(piece.range.clone());
         let mut words: Vec<Word> = Vec::new();

@@ -15,6 +15,8 @@ pub(super) struct Simple {
     pub(super) assignments: Vec<Assignment>,
     pub(super) words: Vec<Word>,
     pub(super) redirections: Vec<Redirection>,
+    /// What variables are set to, and what here-strings say.
+    pub(super) values: Vec<Word>,
 }
 
 /// A variable that is set.
@@ -57,11 +59,12 @@ impl Context<'_> {
             lexer.skip_blanks();
             let Some(byte) = lexer.peek(0) else { break };
             let start = lexer.at;
-            if let Some(assignment) = assignment(&mut lexer, &simple, &mut obscure)? {
+            if let Some(assignment) = assignment(&mut lexer, &mut simple, &mut obscure)? {
                 if !simple.words.is_empty() {
                     // An argument of a declaration.
                     let raw = lexer.since(start);
-                    let literal = if assignment.literal { raw.len() } else { raw.find('=').map_or(0, |equals| equals + 1) };
+                    let literal =
+                        if assignment.literal { raw.len() } else { raw.find('=').map_or(0, |equals| equals + 1) };
                     simple.words.push(Word {
                         text: raw.into(),
                         raw: raw.into(),
@@ -74,7 +77,8 @@ impl Context<'_> {
                 continue;
             }
             let digits = lexer.rest().bytes().take_while(u8::is_ascii_digit).count();
-            if matches!(lexer.peek(digits), Some(b'<' | b'>')) && !lexer.rest().get(digits + 1..).is_some_and(|rest| rest.starts_with('('))
+            if matches!(lexer.peek(digits), Some(b'<' | b'>'))
+                && !lexer.rest().get(digits + 1..).is_some_and(|rest| rest.starts_with('('))
                 || lexer.rest().starts_with("&>")
             {
                 lexer.at += digits;
@@ -98,7 +102,8 @@ impl Context<'_> {
             let document = self.here_document(operator, &delimiter)?;
             obscure |= document.obscure;
         }
-        obscure |= simple.words.iter().chain(simple.redirections.iter().map(|one| &one.target)).any(|word| word.obscure);
+        let targets = simple.redirections.iter().map(|redirection| &redirection.target);
+        obscure |= simple.words.iter().chain(&simple.values).chain(targets).any(|word| word.obscure);
         self.obscure |= obscure;
         Ok(simple)
     }
@@ -109,9 +114,11 @@ impl Context<'_> {
         let heredoc = self.heredocs.iter().find(|heredoc| heredoc.operator == operator).ok_or_else(error)?;
         let rest = self.source.get(operator..).unwrap_or_default();
         let head = rest.find('\n').ok_or_else(error)?;
-        let alone = self.heredocs.iter().filter(|other| (operator..operator + head).contains(&other.operator)).count() == 1;
+        let alone =
+            self.heredocs.iter().filter(|other| (operator..operator + head).contains(&other.operator)).count() == 1;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        let name = delimiter.as_literal().filter(|name| !name.is_empty() && name.bytes().all(plain)).ok_or_else(error)?;
+        let name =
+            delimiter.as_literal().filter(|name| !name.is_empty() && name.bytes().all(plain)).ok_or_else(error)?;
         if !alone {
             return Err(error());
         }
@@ -133,7 +140,11 @@ impl Context<'_> {
 }
 
 /// `NAME=value`, `NAME+=value`, `NAME[index]=value` or `NAME=(…)`, before the command or as an argument of a declaration.
-fn assignment(lexer: &mut Lexer<'_>, simple: &Simple, obscure: &mut bool) -> Result<Option<Assignment>, Undecodable> {
+fn assignment(
+    lexer: &mut Lexer<'_>,
+    simple: &mut Simple,
+    obscure: &mut bool,
+) -> Result<Option<Assignment>, Undecodable> {
     let declares = simple.words.first().is_some_and(|word| {
         !word.quoted && matches!(word.text.as_str(), "declare" | "typeset" | "export" | "readonly" | "local")
     });
@@ -158,13 +169,21 @@ fn assignment(lexer: &mut Lexer<'_>, simple: &Simple, obscure: &mut bool) -> Res
         index = length + 1;
     }
     let operator = after.get(index..).unwrap_or_default();
-    let length = if operator.starts_with('=') { 1 } else if operator.starts_with("+=") { 2 } else { return Ok(None) };
+    let length = if operator.starts_with('=') {
+        1
+    } else if operator.starts_with("+=") {
+        2
+    } else {
+        return Ok(None);
+    };
     let name = SmolStr::from(rest.get(..name).unwrap_or_default());
     lexer.at += rest.len() - operator.len() + length;
     if lexer.peek(0) != Some(b'(') {
         let value = lexer.word(false)?;
         *obscure |= value.obscure;
-        return Ok(Some(Assignment { name, literal: !value.computed && !value.text.contains('[') }));
+        let literal = !value.computed && !value.text.contains('[');
+        simple.values.push(value);
+        return Ok(Some(Assignment { name, literal }));
     }
     lexer.at += 1;
     let mut literal = true;
@@ -189,11 +208,16 @@ fn assignment(lexer: &mut Lexer<'_>, simple: &Simple, obscure: &mut bool) -> Res
         }
         *obscure |= value.obscure;
         literal &= !value.computed && !value.text.contains('[');
+        simple.values.push(value);
     }
 }
 
 /// A redirection, from its operator on.
-fn redirection(lexer: &mut Lexer<'_>, simple: &mut Simple, heredocs: &mut Vec<(usize, Word)>) -> Result<(), Undecodable> {
+fn redirection(
+    lexer: &mut Lexer<'_>,
+    simple: &mut Simple,
+    heredocs: &mut Vec<(usize, Word)>,
+) -> Result<(), Undecodable> {
     const OPERATORS: [&str; 12] = ["<<<", "<<-", "&>>", "<<", "&>", ">>", ">|", ">&", "<&", "<>", "<", ">"];
     let start = lexer.at;
     let Some(operator) = OPERATORS.into_iter().find(|operator| lexer.eat(operator)) else {
@@ -211,13 +235,11 @@ fn redirection(lexer: &mut Lexer<'_>, simple: &mut Simple, heredocs: &mut Vec<(u
     };
     match operator {
         "<<" | "<<-" => heredocs.push((start, target)),
-        // What a here-string says is an input like any other, but what it computes is not hidden.
-        "<<<" => {}
+        "<<<" => simple.values.push(target),
         ">&" | "<&" if target.as_literal().is_some_and(is_number) => {}
-        "<>" => simple.redirections.extend([
-            Redirection { target: target.clone(), writes: false },
-            Redirection { target, writes: true },
-        ]),
+        "<>" => simple
+            .redirections
+            .extend([Redirection { target: target.clone(), writes: false }, Redirection { target, writes: true }]),
         _ => simple.redirections.push(Redirection { target, writes: operator.contains('>') }),
     }
     Ok(())

@@ -4,9 +4,9 @@
 //! statements there is nothing but blanks, every kind of node is one that is known, and each piece is read again by the lexer.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use tree_sitter::{Node, Parser, Tree};
+use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
 use crate::Undecodable;
 
@@ -117,6 +117,9 @@ thread_local! {
     static PARSER: RefCell<Option<Parser>> = const { RefCell::new(None) };
 }
 
+/// How long the grammar may take for a line, in hundreds of the parser's steps. An ordinary line of the greatest length takes a fifth of it.
+const STEPS_MAX: u32 = 8_000;
+
 fn parse_tree(text: &str) -> Option<Tree> {
     PARSER.with(|parser| {
         let mut parser = parser.try_borrow_mut().ok()?;
@@ -127,7 +130,14 @@ fn parse_tree(text: &str) -> Option<Tree> {
         }
         let parser = parser.as_mut()?;
         parser.reset();
-        parser.parse(text, None)
+        // Text that is not valid is refused at once: what the parser does to go on regardless takes long.
+        let mut left = STEPS_MAX;
+        let mut check = |state: &ParseState| {
+            left -= 1;
+            if state.has_error() || left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut read = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
+        parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut check)))
     })
 }
 
@@ -136,7 +146,8 @@ fn parse_tree(text: &str) -> Option<Tree> {
 /// # Errors
 /// If it is not valid, or has what is not known to be read rightly.
 pub(super) fn parse(text: &str) -> Result<Syntax, Undecodable> {
-    let tree = parse_tree(text).ok_or_else(|| Undecodable::new("the command line cannot be parsed"))?;
+    let tree =
+        parse_tree(text).ok_or_else(|| Undecodable::new("the command line is not valid, or takes too long to read"))?;
     if tree.root_node().has_error() {
         return Err(Undecodable::new("the command line is not valid"));
     }
@@ -202,7 +213,9 @@ impl Syntax {
         match frame.role {
             Role::Part => Ok(self.visit_part(text, node)),
             Role::Redirected | Role::RedirectedCompound | Role::Heredoc => self.visit_redirected(text, node, frame),
-            Role::Counting if !matches!(node.kind(), "do_group" | "compound_statement") => Ok(self.visit_part(text, node)),
+            Role::Counting if !matches!(node.kind(), "do_group" | "compound_statement") => {
+                Ok(self.visit_part(text, node))
+            }
             Role::Counting | Role::Statements | Role::Cases | Role::Loop | Role::Function => {
                 self.visit_statement(text, node, frame)
             }
@@ -252,7 +265,9 @@ impl Syntax {
             "function_definition" => Role::Function,
             "c_style_for_statement" => {
                 let header = text.get(range.clone()).unwrap_or_default();
-                let (Some(open), Some(close)) = (header.find("(("), header.find("))")) else { return Err(unknown(node)) };
+                let (Some(open), Some(close)) = (header.find("(("), header.find("))")) else {
+                    return Err(unknown(node));
+                };
                 self.push(PieceKind::Counting, range.start + open..range.start + close + 2);
                 Role::Counting
             }
@@ -260,7 +275,11 @@ impl Syntax {
                 self.push(PieceKind::Test, range);
                 Role::Part
             }
-            "command" | "declaration_command" | "unset_command" | "variable_assignment" | "variable_assignments"
+            "command"
+            | "declaration_command"
+            | "unset_command"
+            | "variable_assignment"
+            | "variable_assignments"
             | "test_command" => {
                 self.push(PieceKind::Simple, range);
                 Role::Part
@@ -286,9 +305,13 @@ impl Syntax {
                 };
                 self.push(kind, range);
                 return Ok(match node.kind() {
-                    "command_substitution" | "process_substitution" | "arithmetic_expansion" => self.visit_part(text, node),
-                    "word" | "string" | "raw_string" | "ansi_c_string" | "translated_string" | "number" | "expansion"
-                    | "simple_expansion" | "brace_expression" | "concatenation" | "extglob_pattern" => Some(Role::Part),
+                    "command_substitution" | "process_substitution" | "arithmetic_expansion" => {
+                        self.visit_part(text, node)
+                    }
+                    "word" | "string" | "raw_string" | "ansi_c_string" | "translated_string" | "number"
+                    | "expansion" | "simple_expansion" | "brace_expression" | "concatenation" | "extglob_pattern" => {
+                        Some(Role::Part)
+                    }
                     _ => return Err(unknown(node)),
                 });
             }
@@ -304,13 +327,15 @@ impl Syntax {
         let mut heredocs = 0;
         for redirection in node.children(&mut cursor).filter(|child| child.kind() == "heredoc_redirect") {
             heredocs += 1;
-            until = until.min(line_of(&redirection));
+            until = until.min(line_of(text, &redirection));
         }
         if heredocs > 1 {
             return Err(unknown(node));
         }
         let compound = node.child_by_field_name("body").filter(|body| match body.kind() {
-            "command" | "declaration_command" | "unset_command" | "variable_assignment" | "variable_assignments" => false,
+            "command" | "declaration_command" | "unset_command" | "variable_assignment" | "variable_assignments" => {
+                false
+            }
             "test_command" => starts_with(text, &body.byte_range(), "[["),
             _ => true,
         });
@@ -323,7 +348,12 @@ impl Syntax {
     }
 
     /// A child of a statement with redirections, or of a here-document.
-    fn visit_redirected(&mut self, text: &str, node: &Node<'_>, frame: &mut Frame) -> Result<Option<Role>, Undecodable> {
+    fn visit_redirected(
+        &mut self,
+        text: &str,
+        node: &Node<'_>,
+        frame: &mut Frame,
+    ) -> Result<Option<Role>, Undecodable> {
         match node.kind() {
             "heredoc_redirect" => {
                 let mut cursor = node.walk();
@@ -372,15 +402,13 @@ impl Syntax {
 }
 
 /// Where the part of a here-document's line that belongs to its command ends.
-fn line_of(redirection: &Node<'_>) -> usize {
+fn line_of(text: &str, redirection: &Node<'_>) -> usize {
     let mut cursor = redirection.walk();
-    let mut until = redirection.end_byte();
+    let start = redirection.start_byte();
+    let line = text.get(start..).and_then(|text| text.find('\n'));
+    let mut until = line.map_or(redirection.end_byte(), |line| start + line);
     for child in redirection.children(&mut cursor) {
-        let ends = match child.kind() {
-            "pipeline" | "&&" | "||" | "heredoc_body" | "heredoc_end" => true,
-            kind => kind.starts_with('\n'),
-        };
-        if ends {
+        if matches!(child.kind(), "pipeline" | "&&" | "||") {
             until = until.min(child.start_byte());
         }
     }
@@ -390,9 +418,19 @@ fn line_of(redirection: &Node<'_>) -> usize {
 fn is_word(node: &Node<'_>) -> bool {
     matches!(
         node.kind(),
-        "word" | "string" | "raw_string" | "ansi_c_string" | "translated_string" | "number" | "expansion"
-            | "simple_expansion" | "command_substitution" | "process_substitution" | "arithmetic_expansion"
-            | "brace_expression" | "concatenation"
+        "word"
+            | "string"
+            | "raw_string"
+            | "ansi_c_string"
+            | "translated_string"
+            | "number"
+            | "expansion"
+            | "simple_expansion"
+            | "command_substitution"
+            | "process_substitution"
+            | "arithmetic_expansion"
+            | "brace_expression"
+            | "concatenation"
     )
 }
 

@@ -4,6 +4,7 @@ use smol_str::SmolStr;
 
 /// A word of a command, after its quotes are taken off.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Word {
     /// What it says; parts that are computed stand there as they were written.
     pub(super) text: SmolStr,
@@ -17,6 +18,8 @@ pub(super) struct Word {
     pub(super) literal: usize,
     /// Whether any of it was quoted.
     pub(super) quoted: bool,
+    /// Whether a file with secrets that it names was told.
+    pub(super) told: bool,
     /// Whether its meaning cannot be known from here: indirection, prompt expansion, history.
     pub(super) obscure: bool,
 }

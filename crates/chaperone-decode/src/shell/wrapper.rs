@@ -85,7 +85,9 @@ impl Wrapper {
                 at += 1;
             }
         }
-        while self.assigns && let Some(word) = arguments.get(at) {
+        while self.assigns
+            && let Some(word) = arguments.get(at)
+        {
             if word.free && !word.start().contains('=') {
                 return None;
             }
@@ -93,7 +95,9 @@ impl Wrapper {
             parsed.assigned.push(name.into());
             at += 1;
         }
-        while parsed.operands.len() < self.operands && let Some(word) = arguments.get(at) {
+        while parsed.operands.len() < self.operands
+            && let Some(word) = arguments.get(at)
+        {
             if word.free {
                 return None;
             }
@@ -164,9 +168,38 @@ pub(super) const CONTAINER_RUN: Wrapper = Wrapper {
     valued: "evpuwhlmc",
     long: &["interactive", "tty", "detach", "privileged", "rm", "init", "read-only", "quiet", "publish-all", "no-deps"],
     long_valued: &[
-        "env", "env-file", "volume", "publish", "user", "workdir", "hostname", "label", "memory", "cpus", "name", "network", "net",
-        "mount", "restart", "platform", "pull", "cap-add", "cap-drop", "add-host", "dns", "pid", "ipc", "gpus", "device", "tmpfs",
-        "shm-size", "ulimit", "security-opt", "log-driver", "cpu-shares", "userns",
+        "env",
+        "env-file",
+        "volume",
+        "publish",
+        "user",
+        "workdir",
+        "hostname",
+        "label",
+        "memory",
+        "cpus",
+        "name",
+        "network",
+        "net",
+        "mount",
+        "restart",
+        "platform",
+        "pull",
+        "cap-add",
+        "cap-drop",
+        "add-host",
+        "dns",
+        "pid",
+        "ipc",
+        "gpus",
+        "device",
+        "tmpfs",
+        "shm-size",
+        "ulimit",
+        "security-opt",
+        "log-driver",
+        "cpu-shares",
+        "userns",
     ],
     operands: 1,
     matters: true,
@@ -187,14 +220,40 @@ static WRAPPERS: &[Wrapper] = &[
         name: "sudo",
         alone: "AbEHnPSBkN",
         valued: "ugpCDRTUrt",
-        long: &["non-interactive", "preserve-env", "set-home", "stdin", "background", "askpass", "bell", "reset-timestamp"],
-        long_valued: &["user", "group", "prompt", "chdir", "chroot", "role", "type", "command-timeout", "close-from", "preserve-env"],
+        long: &[
+            "non-interactive",
+            "preserve-env",
+            "set-home",
+            "stdin",
+            "background",
+            "askpass",
+            "bell",
+            "reset-timestamp",
+        ],
+        long_valued: &[
+            "user",
+            "group",
+            "prompt",
+            "chdir",
+            "chroot",
+            "role",
+            "type",
+            "command-timeout",
+            "close-from",
+            "preserve-env",
+        ],
         assigns: true,
         matters: true,
         ..Wrapper::NONE
     },
     Wrapper { name: "doas", alone: "n", valued: "ua", assigns: false, matters: true, ..Wrapper::NONE },
-    Wrapper { name: "pkexec", long: &["disable-internal-agent", "keep-cwd"], long_valued: &["user"], matters: true, ..Wrapper::NONE },
+    Wrapper {
+        name: "pkexec",
+        long: &["disable-internal-agent", "keep-cwd"],
+        long_valued: &["user"],
+        matters: true,
+        ..Wrapper::NONE
+    },
     Wrapper { name: "gosu", operands: 1, matters: true, ..Wrapper::NONE },
     Wrapper { name: "su-exec", operands: 1, matters: true, ..Wrapper::NONE },
     Wrapper {
@@ -220,7 +279,17 @@ static WRAPPERS: &[Wrapper] = &[
         valued: "adEILnPsJRS",
         optional: "eil",
         long: &["null", "no-run-if-empty", "verbose", "interactive", "exit", "open-tty"],
-        long_valued: &["arg-file", "delimiter", "max-args", "max-procs", "max-chars", "process-slot-var", "replace", "max-lines", "eof"],
+        long_valued: &[
+            "arg-file",
+            "delimiter",
+            "max-args",
+            "max-procs",
+            "max-chars",
+            "process-slot-var",
+            "replace",
+            "max-lines",
+            "eof",
+        ],
         ..Wrapper::NONE
     },
     Wrapper {
@@ -255,7 +324,14 @@ static WRAPPERS: &[Wrapper] = &[
     Wrapper { name: "stdbuf", valued: "ioe", long_valued: &["input", "output", "error"], ..Wrapper::NONE },
     Wrapper { name: "unbuffer", alone: "p", ..Wrapper::NONE },
     Wrapper { name: "setsid", alone: "cfw", long: &["ctty", "fork", "wait"], ..Wrapper::NONE },
-    Wrapper { name: "watch", alone: "bcdegtpxwrC", valued: "nq", long: &["no-title", "differences", "color", "exec"], long_valued: &["interval"], ..Wrapper::NONE },
+    Wrapper {
+        name: "watch",
+        alone: "bcdegtpxwrC",
+        valued: "nq",
+        long: &["no-title", "differences", "color", "exec"],
+        long_valued: &["interval"],
+        ..Wrapper::NONE
+    },
     Wrapper {
         name: "chrt",
         alone: "abdfiorvR",
@@ -265,7 +341,13 @@ static WRAPPERS: &[Wrapper] = &[
         ..Wrapper::NONE
     },
     Wrapper { name: "taskset", alone: "ac", long: &["all-tasks", "cpu-list"], operands: 1, ..Wrapper::NONE },
-    Wrapper { name: "numactl", alone: "al", valued: "NCmip", long_valued: &["cpunodebind", "membind", "interleave", "physcpubind"], ..Wrapper::NONE },
+    Wrapper {
+        name: "numactl",
+        alone: "al",
+        valued: "NCmip",
+        long_valued: &["cpunodebind", "membind", "interleave", "physcpubind"],
+        ..Wrapper::NONE
+    },
     Wrapper {
         name: "chroot",
         long: &["skip-chdir"],
@@ -279,8 +361,22 @@ static WRAPPERS: &[Wrapper] = &[
         alone: "aFZ",
         valued: "tSG",
         optional: "muinpUCTrw",
-        long: &["all", "mount", "uts", "ipc", "net", "pid", "user", "cgroup", "time", "no-fork", "preserve-credentials"],
-        long_valued: &["target", "setuid", "setgid", "mount", "uts", "ipc", "net", "pid", "user", "cgroup", "root", "wd"],
+        long: &[
+            "all",
+            "mount",
+            "uts",
+            "ipc",
+            "net",
+            "pid",
+            "user",
+            "cgroup",
+            "time",
+            "no-fork",
+            "preserve-credentials",
+        ],
+        long_valued: &[
+            "target", "setuid", "setgid", "mount", "uts", "ipc", "net", "pid", "user", "cgroup", "root", "wd",
+        ],
         matters: true,
         ..Wrapper::NONE
     },
@@ -289,8 +385,33 @@ static WRAPPERS: &[Wrapper] = &[
         alone: "fcr",
         valued: "SGRw",
         optional: "muinpUCT",
-        long: &["fork", "mount", "uts", "ipc", "net", "pid", "user", "cgroup", "map-root-user", "mount-proc", "map-current-user"],
-        long_valued: &["mount", "uts", "ipc", "net", "pid", "user", "cgroup", "root", "wd", "setuid", "setgid", "propagation"],
+        long: &[
+            "fork",
+            "mount",
+            "uts",
+            "ipc",
+            "net",
+            "pid",
+            "user",
+            "cgroup",
+            "map-root-user",
+            "mount-proc",
+            "map-current-user",
+        ],
+        long_valued: &[
+            "mount",
+            "uts",
+            "ipc",
+            "net",
+            "pid",
+            "user",
+            "cgroup",
+            "root",
+            "wd",
+            "setuid",
+            "setgid",
+            "propagation",
+        ],
         matters: true,
         ..Wrapper::NONE
     },
@@ -303,19 +424,25 @@ static WRAPPERS: &[Wrapper] = &[
         operands: 1,
         ..Wrapper::NONE
     },
-    Wrapper {
-        name: "strace",
-        alone: "fFqvxyTtrcCdhiknwzZ",
-        valued: "eosaIXSPub",
-        matters: true,
-        ..Wrapper::NONE
-    },
+    Wrapper { name: "strace", alone: "fFqvxyTtrcCdhiknwzZ", valued: "eosaIXSPub", matters: true, ..Wrapper::NONE },
     Wrapper { name: "ltrace", alone: "fiSTrtcC", valued: "eolnsaux", matters: true, ..Wrapper::NONE },
     Wrapper {
         name: "systemd-run",
         alone: "GdtPqSr",
         valued: "pEHMu",
-        long: &["user", "scope", "wait", "pty", "pipe", "quiet", "collect", "no-block", "remain-after-exit", "send-sighup", "same-dir"],
+        long: &[
+            "user",
+            "scope",
+            "wait",
+            "pty",
+            "pipe",
+            "quiet",
+            "collect",
+            "no-block",
+            "remain-after-exit",
+            "send-sighup",
+            "same-dir",
+        ],
         long_valued: &["unit", "property", "description", "slice", "uid", "gid", "nice", "working-directory", "setenv"],
         matters: true,
         ..Wrapper::NONE
