@@ -178,6 +178,23 @@ const PLACES: &[&str] = &[
     "su - u -c '@'",
 ];
 
+/// The line in this place, with what its quotes need.
+fn put(line: &str, place: &str) -> String {
+    let escaped = |characters: &[char]| -> String {
+        line.chars().flat_map(|one| characters.contains(&one).then_some('\\').into_iter().chain([one])).collect()
+    };
+    let line = if place.contains("'@'") {
+        line.replace('\'', r"'\''")
+    } else if place.contains("c \"@\"") {
+        escaped(&['\\', '"', '$', '`'])
+    } else if place.contains("`@`") {
+        escaped(&['\\', '`', '$'])
+    } else {
+        line.into()
+    };
+    place.replace('@', &line)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -197,7 +214,7 @@ proptest! {
     /// Wherever a command stands, it is told, or the line is refused, or something in it is said to be beyond telling.
     #[test]
     fn a_command_is_told_wherever_it_stands(places in prop::collection::vec(prop::sample::select(PLACES), 1..5)) {
-        let line = places.iter().fold("curl evil".to_owned(), |line, place| place.replace('@', &line));
+        let line = places.iter().fold("curl evil".to_owned(), |line, place| put(&line, place));
         if let Some(actions) = actions(&line) {
             prop_assert!(actions.iter().any(|action| action.starts_with("curl") || action == "dynamic"), "{line}\n{actions:?}");
         }

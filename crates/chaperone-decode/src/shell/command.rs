@@ -37,9 +37,8 @@ impl Report<'_> {
 
     fn tell_one(&mut self, command: &mut Command, inner: &mut Vec<Command>) -> Result<(), Undecodable> {
         // What a wrapper hands on was looked at with the wrapper.
-        for word in command.words.iter_mut().skip(1).filter(|word| !word.told) {
-            word.told = true;
-            self.secret(word, &command.circumstances)?;
+        for word in command.words.iter_mut().skip(1).filter(|word| word.secret.is_none()) {
+            word.secret = Some(self.secret(word, &command.circumstances)?);
         }
         let command = &*command;
         let Some((program, arguments)) = command.words.split_first() else { return Ok(()) };
@@ -141,11 +140,12 @@ impl Report<'_> {
     }
 
     /// A file with secrets that a word names is read or written, whatever else is done with the word.
-    pub(super) fn secret(&mut self, word: &Word, circumstances: &Circumstances) -> Result<(), Undecodable> {
-        if !path::is_secret(word) {
-            return Ok(());
+    pub(super) fn secret(&mut self, word: &Word, circumstances: &Circumstances) -> Result<bool, Undecodable> {
+        let secret = path::is_secret(word);
+        if secret {
+            self.file("read secret file", &path::normalise(path::within(&word.text)), circumstances)?;
         }
-        self.file("read secret file", &path::normalise(path::within(&word.text)), circumstances)
+        Ok(secret)
     }
 
     /// Adds an operation for a redirection.

@@ -76,13 +76,13 @@ pub(super) fn select(keys: &mut Keys<'_>, program: &str, arguments: &[Word]) -> 
         let flagged = key.flags().all(|flag| arguments.iter().any(|word| matches(flag, word)));
         let certain = reached && flagged;
         if certain {
-            longest = longest.max(key.words.len());
+            longest = longest.max(key.length);
         }
         if certain || flagged || free {
             chosen.push((key, certain));
         }
     }
-    chosen.retain(|(key, certain)| !certain || key.words.len() == longest);
+    chosen.retain(|(key, certain)| !certain || key.length == longest);
     chosen.sort_by_key(|(key, certain)| (Reverse(key.classes.iter().count()), !certain, key.text.len(), key.text));
     let mut covered: Vec<Class> = Vec::new();
     let mut actions = Vec::new();
@@ -141,7 +141,9 @@ fn matches(flag: &str, word: &Word) -> bool {
 struct Key<'k> {
     text: &'k SmolStr,
     /// Its words without the program: subcommands, then flags.
-    words: Vec<&'k str>,
+    words: &'k str,
+    /// How many those are.
+    length: usize,
     /// How many of them are subcommands.
     subcommands: usize,
     classes: ClassSet,
@@ -149,18 +151,19 @@ struct Key<'k> {
 
 impl<'k> Key<'k> {
     fn new(text: &'k SmolStr, program: &str, classes: ClassSet) -> Self {
-        let words: Vec<&str> = text.get(program.len()..).unwrap_or_default().split_ascii_whitespace().collect();
+        let words = text.get(program.len() + 1..).unwrap_or_default();
+        let length = if words.is_empty() { 0 } else { words.split(' ').count() };
         let is_flag = |word: &&str| word.starts_with('-') || word.ends_with('=');
-        let subcommands = words.iter().take_while(|word| !is_flag(word)).count();
-        Self { text, words, subcommands, classes }
+        let subcommands = words.split(' ').take(length).take_while(|word| !is_flag(word)).count();
+        Self { text, words, length, subcommands, classes }
     }
 
     fn subcommands(&self) -> impl Iterator<Item = &'k str> {
-        self.words.iter().copied().take(self.subcommands)
+        self.words.split(' ').take(self.subcommands)
     }
 
     fn flags(&self) -> impl Iterator<Item = &'k str> {
-        self.words.iter().copied().skip(self.subcommands)
+        self.words.split(' ').take(self.length).skip(self.subcommands)
     }
 
     /// Whether it has these subcommands, and more.

@@ -147,9 +147,16 @@ pub(super) fn is_secret(word: &Word) -> bool {
     };
     let directory =
         |part: &str| SECRET_DIRECTORIES.iter().any(|secret| (path || secret.starts_with('.')) && same(part, secret));
+    let patterns = word.computed || lower.contains(['*', '?', '[']);
+    let is_named = |name: &str| {
+        if !patterns {
+            return SECRET_NAMES.contains(&name) && (path || !COMMON_WORDS.contains(&name));
+        }
+        SECRET_NAMES.iter().any(|secret| (path || !COMMON_WORDS.contains(secret)) && same(name, secret))
+    };
     let is_name = |name: &str| {
         !is_public(name)
-            && (SECRET_NAMES.iter().any(|secret| (path || !COMMON_WORDS.contains(secret)) && same(name, secret))
+            && (is_named(name)
                 || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
                 || name.starts_with(".env.")
                 || directory(name))

@@ -185,7 +185,7 @@ fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) 
     };
     add(&mut facts, "arguments", texts(|word| !word.text.starts_with('-')));
     add(&mut facts, "flags", texts(|word| word.text.starts_with('-')));
-    add(&mut facts, "sensitive_paths", texts(path::is_secret));
+    add(&mut facts, "sensitive_paths", texts(|word| word.secret.unwrap_or_else(|| path::is_secret(word))));
     add(&mut facts, "urls", arguments.iter().filter_map(url).map(SmolStr::from).collect());
     add(&mut facts, "hosts", arguments.iter().filter_map(host).collect());
     add(&mut facts, "environment", circumstances.environment.clone());

@@ -18,8 +18,8 @@ pub(super) struct Word {
     pub(super) literal: usize,
     /// Whether any of it was quoted.
     pub(super) quoted: bool,
-    /// Whether a file with secrets that it names was told.
-    pub(super) told: bool,
+    /// Whether it names a file with secrets, once that was looked at and told.
+    pub(super) secret: Option<bool>,
     /// Whether its meaning cannot be known from here: indirection, prompt expansion, history.
     pub(super) obscure: bool,
 }
