@@ -7,7 +7,7 @@ use crate::Undecodable;
 /// The longest command line that is decoded, in bytes.
 pub(super) const BYTES_MAX: usize = 16 * 1024;
 
-/// How many of each character there may be that opens or joins a construct.
+/// How many of each character there may be that opens, joins or ends a construct.
 const OPENINGS_MAX: usize = 768;
 
 /// The line without its continuations, if every shell reads its characters alike.
@@ -19,8 +19,8 @@ pub(super) fn parse(text: &str) -> Result<Cow<'_, str>, Undecodable> {
     if text.len() > BYTES_MAX {
         return Err(Undecodable::new("the command line is too long"));
     }
-    // What the grammar spends on a line that turns out not to be valid grows with the square of these.
-    for opening in b"|&(<[{" {
+    // What the grammar spends on a line grows with these, and with their square if it turns out not to be valid.
+    for opening in b"|&(<[{;`\n" {
         if text.bytes().filter(|byte| byte == opening).count() > OPENINGS_MAX {
             return Err(Undecodable::new("the command line is too complicated"));
         }
