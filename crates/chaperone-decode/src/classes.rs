@@ -1,6 +1,7 @@
 //! What operations are worth: the built-in groups of actions, and the table that puts operations into them.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -124,6 +125,16 @@ impl Classes {
     /// The classes of an action; `None` where the table does not have it.
     pub fn get(&self, decoder: Decoder, action: &str) -> Option<ClassSet> {
         self.by_decoder.get(&decoder)?.get(action).copied()
+    }
+
+    /// The actions of a decoder from this text on, in order: those that start with it come first.
+    pub(crate) fn starting_with(&self, decoder: Decoder, start: &str) -> impl Iterator<Item = (&SmolStr, ClassSet)> {
+        let from = (Bound::Included(start), Bound::Unbounded);
+        let actions = self.by_decoder.get(&decoder);
+        actions
+            .into_iter()
+            .flat_map(move |actions| actions.range::<str, _>(from))
+            .map(|(action, classes)| (action, *classes))
     }
 
     /// The actions of a decoder, in order.

@@ -7,10 +7,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails should"))]
 
-pub mod document;
-
+pub mod a2a;
 mod classes;
+pub mod document;
+pub mod grpc;
+mod json_rpc;
+pub mod kubernetes;
+pub mod mcp;
 mod operation;
+pub mod shell;
+pub mod sql;
 mod undecodable;
 
 pub use classes::{Class, ClassSet, Classes, ClassesError};

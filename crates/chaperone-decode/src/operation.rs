@@ -24,7 +24,7 @@ pub enum Decoder {
 /// A request is several of them; it may go ahead only if every one may.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operation {
-    /// What is done: the id of an action in the decoder's namespace, such as `select`, `git push` or `tools/call`. Always one that the
+    /// What is done: the name of an action of the decoder, such as `select`, `git push` or `tools/call`. Always one that the
     /// [`Classes`](crate::Classes) the request was decoded with have.
     pub action: SmolStr,
     /// What it is done to.
@@ -36,7 +36,7 @@ pub struct Operation {
 /// What an operation is done to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Resource {
-    /// Its type in the decoder's namespace, such as `Table`.
+    /// Its type among those of the decoder, such as `Table`.
     pub kind: &'static str,
     /// Its name, in the one spelling that stands for all that mean the same. Never empty.
     pub id: SmolStr,
@@ -96,14 +96,36 @@ impl Decoder {
         }
     }
 
-    /// The Cedar namespace of its actions and resources, within `Chaperone`.
-    pub const fn namespace(self) -> &'static str {
+    /// What the names of its types begin with, within Cedar's namespace `Chaperone`.
+    pub const fn type_prefix(self) -> &'static str {
         match self {
             Self::Sql => "Sql",
             Self::Shell => "Shell",
             Self::Mcp => "Mcp",
             Self::A2a => "A2a",
             Self::Kubernetes => "Kubernetes",
+        }
+    }
+
+    /// The facts that its operations tell.
+    pub const fn facts(self) -> &'static [FactSpec] {
+        match self {
+            Self::Sql => crate::sql::FACTS,
+            Self::Shell => crate::shell::FACTS,
+            Self::Mcp => crate::mcp::FACTS,
+            Self::A2a => crate::a2a::FACTS,
+            Self::Kubernetes => crate::kubernetes::FACTS,
+        }
+    }
+
+    /// The types of resources that its operations name.
+    pub const fn resources(self) -> &'static [&'static str] {
+        match self {
+            Self::Sql => crate::sql::RESOURCES,
+            Self::Shell => crate::shell::RESOURCES,
+            Self::Mcp => crate::mcp::RESOURCES,
+            Self::A2a => crate::a2a::RESOURCES,
+            Self::Kubernetes => crate::kubernetes::RESOURCES,
         }
     }
 }

@@ -43,6 +43,7 @@ fn request(target: &str) -> HttpRequest<'_> {
         scheme: "https",
         target,
         headers: Headers::new(headers),
+        body: &[],
         connection: Connection { source_address: "10.1.2.3", ..Connection::default() },
     }
 }

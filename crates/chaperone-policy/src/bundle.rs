@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::compiled::Datum;
 use crate::decide::Authority;
+use crate::decoders::Decoders;
 use crate::diagnostics::{File, PROBLEMS_MAX};
 use crate::effects::{Level, MemoryLayout};
 use crate::entities::{Entity, EntityError, EntityStore};
@@ -92,7 +93,7 @@ impl Bundle {
         });
         match (problems.0.is_empty(), manifest, schema, policies, entities, mapping.flatten()) {
             (true, Some(manifest), Some(schema), Some(policies), Some(entities), Some(mut mapping)) => {
-                mapping.keep_reads(|attribute| policies.read(attribute, schema.symbols()));
+                mapping.keep_reads(schema.symbols(), |attribute| policies.read(attribute, schema.symbols()));
                 let schema_digest = digest(source, schema.memory());
                 let remembers_principals = policies.remembers(Level::Principal);
                 Ok(Self { manifest, schema, schema_digest, policies, remembers_principals, entities, mapping })
@@ -266,7 +267,7 @@ fn file<'a>(source: &'a BundleSource, path: &str) -> Option<&'a str> {
 
 fn compile_schema(source: &BundleSource) -> Result<CompiledSchema, Vec<Problem>> {
     match file(source, schema::PATH) {
-        Some(text) => CompiledSchema::compile(text, MemoryLayout::default()),
+        Some(text) => CompiledSchema::compile(text, &decoders(source), MemoryLayout::default()),
         None => Err(vec![Problem::of_file(schema::PATH, "schema_missing", "the bundle has no schema")]),
     }
 }
@@ -281,8 +282,16 @@ fn with_memory(
     let results = file(source, MAPPING_PATH).map(|text| mapping::results(text, schema.shapes())).unwrap_or_default();
     match policies.memory(&schema, &results) {
         memory if memory == **schema.memory() => Ok(schema),
-        memory => CompiledSchema::compile(file(source, schema::PATH).unwrap_or_default(), memory).map(Arc::new),
+        memory => {
+            let text = file(source, schema::PATH).unwrap_or_default();
+            CompiledSchema::compile(text, &decoders(source), memory).map(Arc::new)
+        }
     }
+}
+
+/// The decoders that the mapping names. What is wrong with them, the whole mapping's parser says.
+fn decoders(source: &BundleSource) -> Decoders {
+    file(source, MAPPING_PATH).map(mapping::decoders).unwrap_or_default()
 }
 
 fn digest(source: &BundleSource, memory: &MemoryLayout) -> [u8; 32] {
@@ -293,6 +302,7 @@ fn digest(source: &BundleSource, memory: &MemoryLayout) -> [u8; 32] {
         digest.update(text);
     };
     add(file(source, schema::PATH).unwrap_or_default());
+    add(&decoders(source).schema(""));
     for level in Level::ALL {
         add(&memory.counts_type(level));
         add(&memory.sets_type(level));

@@ -9,6 +9,7 @@ mod compiled;
 mod convert;
 mod decide;
 mod decision;
+mod decoders;
 mod diagnostics;
 #[cfg(any(test, feature = "differential"))]
 pub mod differential;
@@ -41,6 +42,8 @@ mod step_up;
 mod timestamp;
 mod value;
 mod zone;
+
+pub use chaperone_decode::document;
 
 pub use actor::{Actor, ActorMismatch, Delegation};
 pub use approval::{

@@ -4,14 +4,16 @@ use crate::Undecodable;
 
 /// What a body can be read as.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Format {
+pub(crate) enum Format {
+    /// `application/json` and what is built on it.
     Json,
+    /// `application/x-www-form-urlencoded`.
     Form,
 }
 
 impl Format {
     /// The format of this media type.
-    pub(super) fn of(content_type: &[u8]) -> Result<Self, Undecodable> {
+    pub(crate) fn of(content_type: &[u8]) -> Result<Self, Undecodable> {
         let invalid = || Undecodable::new("`content-type` is no media type");
         // Two headers of this name come as one with a comma, which no token has; nor does a quoted text here have it or a semicolon.
         let text = std::str::from_utf8(content_type).map_err(|_| invalid())?;

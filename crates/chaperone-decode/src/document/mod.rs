@@ -8,6 +8,7 @@ mod pointer;
 
 use crate::Undecodable;
 
+pub(crate) use content_type::Format;
 pub use node::{Node, Object};
 pub use pointer::{Pointer, PointerError};
 
@@ -46,14 +47,19 @@ impl Document {
         form::read(bytes).map(|root| Self { root })
     }
 
+    /// A document of this object.
+    pub(crate) const fn of(object: Object) -> Self {
+        Self { root: Node::Object(object) }
+    }
+
     /// Reads what the `content-type` of a request says that it is: JSON, `application/*+json` or a form.
     ///
     /// # Errors
     /// [`Undecodable`] if the type is none of these, or the body not of its type.
     pub fn of_content_type(content_type: &[u8], bytes: &[u8]) -> Result<Self, Undecodable> {
-        match content_type::Format::of(content_type)? {
-            content_type::Format::Json => Self::json(bytes),
-            content_type::Format::Form => Self::form(bytes),
+        match Format::of(content_type)? {
+            Format::Json => Self::json(bytes),
+            Format::Form => Self::form(bytes),
         }
     }
 }

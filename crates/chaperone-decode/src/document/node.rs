@@ -95,8 +95,11 @@ impl Node {
 }
 
 impl Object {
-    /// An object of these; the name that stands there twice if one does.
-    pub(crate) fn new(mut members: Vec<(SmolStr, Node)>) -> Result<Self, SmolStr> {
+    /// An object of these.
+    ///
+    /// # Errors
+    /// With the name that stands there twice, if one does.
+    pub fn new(mut members: Vec<(SmolStr, Node)>) -> Result<Self, SmolStr> {
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         match members.windows(2).find_map(|pair| match pair {
             [(one, _), (other, _)] if one == other => Some(one),
@@ -111,6 +114,12 @@ impl Object {
     pub fn get(&self, name: &str) -> Option<&Node> {
         let place = self.members.binary_search_by(|(member, _)| member.as_str().cmp(name)).ok()?;
         self.members.get(place).map(|(_, node)| node)
+    }
+
+    /// Takes the value of this name out.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Node> {
+        let place = self.members.binary_search_by(|(member, _)| member.as_str().cmp(name)).ok()?;
+        Some(self.members.remove(place).1)
     }
 
     /// Each name with its value, in the order of the names.

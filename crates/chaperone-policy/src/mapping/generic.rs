@@ -187,7 +187,7 @@ fn text(value: &str) -> Datum {
 }
 
 /// What is known of whoever is at the other end; unknown things are left out.
-fn of_peer(connection: &Connection<'_>, zones: &Zones, name: &str) -> Option<Datum> {
+pub(super) fn of_peer(connection: &Connection<'_>, zones: &Zones, name: &str) -> Option<Datum> {
     match name {
         "peer" if !connection.peer_spiffe_id.is_empty() => Some(text(connection.peer_spiffe_id)),
         "source_ip" => source_ip(connection).map(|address| Datum::Ip(IpRange::of(address))),

@@ -1,5 +1,11 @@
 //! A request as an enforcement point reports it, borrowed from its wire form.
 
+use std::fmt::Debug;
+
+use chaperone_decode::document::Node;
+
+use super::Undecodable;
+
 /// An HTTP request. Absent strings are empty: enforcement points differ in what they send.
 #[derive(Clone, Debug, Default)]
 pub struct HttpRequest<'a> {
@@ -13,6 +19,8 @@ pub struct HttpRequest<'a> {
     pub target: &'a str,
     /// The headers, without pseudo-headers.
     pub headers: Headers<'a>,
+    /// The body, as far as the enforcement point sent it.
+    pub body: &'a [u8],
     /// The connection that it came over.
     pub connection: Connection<'a>,
 }
@@ -47,6 +55,17 @@ pub struct Connection<'a> {
     pub peer_spiffe_id: &'a str,
     /// Constants of the route in the proxy's configuration: names and values.
     pub context_extensions: Vec<(&'a str, &'a str)>,
+    /// What the proxy's other filters found out, by their namespaces; read only where a mapping asks for it.
+    pub metadata: Option<&'a dyn Metadata>,
+}
+
+/// What a proxy's other filters found out, such as the claims of a token that one of them verified.
+pub trait Metadata: Debug + Sync {
+    /// All of it: an object of namespaces.
+    ///
+    /// # Errors
+    /// When it cannot be read in one way only.
+    fn read(&self) -> Result<Node, Undecodable>;
 }
 
 /// Headers: lower-case names, values as bytes, duplicates kept.
@@ -62,6 +81,11 @@ impl<'a> Headers<'a> {
     /// Every value of a header.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    /// All of them.
+    pub(super) fn as_slice(&self) -> &[(&'a str, &'a [u8])] {
+        &self.0
     }
 
     /// How many there are.

@@ -1,11 +1,14 @@
 //! How requests become actions: the bundle's `mapping.toml`.
 
 mod answer;
+mod body;
 mod convert;
 mod credential;
+mod decoding;
 mod generic;
 mod host;
 mod http;
+mod node;
 mod parse;
 mod path;
 mod path_template;
@@ -15,20 +18,26 @@ mod reading;
 mod recording;
 mod route;
 mod shadow;
+mod target;
 mod template;
 
 pub use answer::{Facts, HeaderMutation, Mutations, OnFailure};
-pub use http::{Connection, Headers, HttpRequest};
+pub use decoding::Payload;
+pub use http::{Connection, Headers, HttpRequest, Metadata};
 pub use recording::Recorded;
 
 use std::sync::Arc;
 
 use self::credential::Source;
+use self::decoding::{Decoded, NamedDecoder, Surroundings};
 use self::generic::{Generic, GenericAction};
 use self::plan::AnswerPlan;
-use self::reading::View;
+use self::reading::{RequestField, View};
 use self::recording::Recording;
-use self::route::{RouteTable, Target};
+use self::route::{Route, RouteTable};
+use self::target::Target;
+use crate::compiled::Symbols;
+use crate::decoders::Decoders;
 use crate::fact::{ResultFacts, Results};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -47,6 +56,7 @@ pub struct Mapping {
     peer: bool,
     semicolons: bool,
     zones: Zones,
+    decoders: Vec<NamedDecoder>,
     routes: RouteTable,
     generic: Generic,
     /// What to change in requests that no route matches.
@@ -54,6 +64,8 @@ pub struct Mapping {
     /// What reports of outcomes may tell, by action.
     results: Results,
     recording: Recording,
+    /// The schema's numbers of names, for attributes that are records.
+    symbols: Arc<Symbols>,
 }
 
 /// What a request presents as its session.
@@ -80,12 +92,16 @@ pub struct Mapped<'a> {
     answer: &'a AnswerPlan,
     /// The parts of the request that the answer speaks of, read before the decision.
     read: Vec<Option<Box<str>>>,
+    symbols: &'a Symbols,
 }
 
 /// Where the attributes of a request come from.
 #[derive(Debug)]
 enum Origin<'a> {
-    Route(&'a Target, View<'a>),
+    /// What the route says, and then what the decoder found.
+    Route(Option<&'a Target<RequestField>>, Option<Decoded<'a>>, View<'a>),
+    /// What a direct caller is about to do.
+    Payload(Decoded<'a>),
     Generic(&'a GenericAction, View<'a>),
     Connection(&'a GenericAction, &'a Connection<'a>, &'a Zones),
 }
@@ -105,9 +121,24 @@ impl Mapped<'_> {
     /// # Errors
     /// When one cannot be read in one way only, or is no value of its type.
     pub fn read_attributes(&mut self, needs: Needs) -> Result<(), Undecodable> {
-        let Some(request) = self.requests.first_mut() else { return Ok(()) };
-        match &self.origin {
-            Origin::Route(target, view) => target.read_attributes(view, needs, request),
+        let Self { requests, origin, symbols, .. } = self;
+        if let Origin::Payload(decoded) = origin {
+            return decoded.read_attributes(Surroundings(None), needs, symbols, requests);
+        }
+        let Some((request, others)) = requests.split_first_mut() else { return Ok(()) };
+        match origin {
+            Origin::Payload(_) => Ok(()),
+            Origin::Route(target, decoded, view) => {
+                let others = match target {
+                    Some(target) => {
+                        target.read_attributes(view, needs, symbols, request)?;
+                        others
+                    }
+                    None => requests,
+                };
+                let Some(decoded) = decoded else { return Ok(()) };
+                decoded.read_attributes(Surroundings(Some((view.connection, view.zones))), needs, symbols, others)
+            }
             Origin::Generic(action, view) => action.read_request(view, needs, request),
             Origin::Connection(action, connection, zones) => action.read_connection(connection, zones, needs, request),
         }
@@ -123,14 +154,26 @@ pub struct Undecodable {
 }
 
 impl Undecodable {
-    fn new(message: impl Into<String>) -> Self {
+    /// Because of this.
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }
+    }
+}
+
+impl From<chaperone_decode::Undecodable> for Undecodable {
+    fn from(undecodable: chaperone_decode::Undecodable) -> Self {
+        Self::new(undecodable.message)
     }
 }
 
 /// What reports may tell, by action, of the text of a `mapping.toml` that may have problems elsewhere.
 pub(crate) fn results(text: &str, shapes: &Shapes) -> Results {
     parse::results(text, shapes)
+}
+
+/// Which decoders the text of a `mapping.toml` names, and how it classes their actions. It may have problems, here or elsewhere.
+pub(crate) fn decoders(text: &str) -> Decoders {
+    parse::decoders(text)
 }
 
 impl Mapping {
@@ -142,11 +185,13 @@ impl Mapping {
             peer: false,
             semicolons: false,
             zones: Zones::default(),
+            decoders: Vec::new(),
             routes: RouteTable::default(),
             generic: Generic::new(shapes),
             unmatched: Arc::default(),
             results: Results::new(),
             recording: Recording::default(),
+            symbols: Arc::default(),
         }
     }
 
@@ -156,10 +201,15 @@ impl Mapping {
         self.recording.of(action, attribute)
     }
 
-    /// Notes which attributes are read by any policy, so that others need not be made. Until then, all count as read.
-    pub(crate) fn keep_reads(&mut self, is_read: impl Fn(&str) -> bool) {
+    /// Notes which attributes are read by any policy, so that others need not be made, and the schema's numbers of names. Until then, all
+    /// count as read.
+    pub(crate) fn keep_reads(&mut self, symbols: &Arc<Symbols>, is_read: impl Fn(&str) -> bool) {
+        self.symbols = Arc::clone(symbols);
         self.routes.keep_reads(&is_read);
         self.generic.keep_reads(&is_read);
+        for decoder in &mut self.decoders {
+            decoder.keep_reads(&is_read);
+        }
     }
 
     /// Reads `mapping.toml` and checks it against the schema.
@@ -202,17 +252,41 @@ impl Mapping {
     pub fn map_http<'a>(&'a self, request: &'a HttpRequest<'a>) -> Result<Mapped<'a>, Undecodable> {
         let view = View::of(request, self.semicolons, &self.zones)?;
         if let Some(route) = self.routes.find(&view)? {
-            let requests = vec![route.target.request(&view)?];
-            let read = route.answer.read(&view)?;
-            let origin = Origin::Route(&route.target, view);
-            let (route, on_failure, answer) = (Some(&route.name), route.on_failure, &*route.answer);
-            return Ok(Mapped { requests, route, on_failure, origin, answer, read });
+            return self.map_route(route, view);
         }
         let (action, mapped) = self.generic.http(&view)?;
         let read = self.unmatched.read(&view)?;
         let origin = Origin::Generic(action, view);
         let (on_failure, answer) = (OnFailure::Deny, &*self.unmatched);
-        Ok(Mapped { requests: vec![mapped], route: None, on_failure, origin, answer, read })
+        Ok(Mapped { requests: vec![mapped], route: None, on_failure, origin, answer, read, symbols: &self.symbols })
+    }
+
+    fn map_route<'a>(&'a self, route: &'a Route, view: View<'a>) -> Result<Mapped<'a>, Undecodable> {
+        let mut requests = Vec::with_capacity(1);
+        if let Some(target) = &route.target {
+            requests.push(target.request(&view)?);
+        }
+        let decoded = route.decoding.as_ref().map(|decoding| decoding.decode(&self.decoders, &view)).transpose()?;
+        if let Some(decoded) = &decoded {
+            requests.extend(decoded.requests()?);
+        }
+        let read = route.answer.read(&view)?;
+        let origin = Origin::Route(route.target.as_ref(), decoded, view);
+        let (on_failure, answer) = (route.on_failure, &*route.answer);
+        Ok(Mapped { requests, route: Some(&route.name), on_failure, origin, answer, read, symbols: &self.symbols })
+    }
+
+    /// The actions of what a direct caller is about to do, told by one of the decoders, still without their attributes.
+    ///
+    /// # Errors
+    /// When there is no such decoder, or the payload does not say what it would do.
+    pub fn map_payload<'a>(&'a self, decoder: &str, payload: Payload<'_>) -> Result<Mapped<'a>, Undecodable> {
+        let found = self.decoders.iter().find(|known| known.name == decoder);
+        let decoder = found.ok_or_else(|| Undecodable::new("the mapping has no decoder of this name"))?;
+        let told = Decoded { decoder, calls: decoder.decode(payload)? };
+        let (requests, answer, symbols) = (told.requests()?, AnswerPlan::nothing(), &*self.symbols);
+        let origin = Origin::Payload(told);
+        Ok(Mapped { requests, route: None, on_failure: OnFailure::Deny, origin, answer, read: Vec::new(), symbols })
     }
 
     /// The action of a TCP connection, from Envoy's network filter, still without its attributes.
@@ -225,7 +299,8 @@ impl Mapping {
         // There is no request that an answer could change.
         let answer = AnswerPlan::nothing();
         let on_failure = OnFailure::Deny;
-        Ok(Mapped { requests: vec![mapped], route: None, on_failure, origin, answer, read: Vec::new() })
+        let (requests, symbols) = (vec![mapped], &*self.symbols);
+        Ok(Mapped { requests, route: None, on_failure, origin, answer, read: Vec::new(), symbols })
     }
 
     /// What to change when the request goes on to the upstream.

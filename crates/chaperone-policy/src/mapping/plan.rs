@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Undecodable;
 use super::answer::{Facts, HeaderMutation, Mutations};
-use super::reading::{Reading, RequestField, View};
+use super::reading::{Readable as _, Reading, RequestField, View, ambiguous};
 use super::template::Template;
 
 /// How long a rendered value may be, in bytes.
@@ -138,7 +138,8 @@ impl AnswerPlan {
         let read = |field: &RequestField| match view.read(field) {
             Reading::One(text) => Ok(Some(Box::from(text))),
             Reading::Absent => Ok(None),
-            Reading::Ambiguous => Err(Undecodable::new(format!("`{field}` is there more than once, or is no text"))),
+            Reading::Ambiguous => Err(ambiguous(field)),
+            Reading::Undecodable(undecodable) => Err(undecodable),
         };
         self.fields.iter().map(read).collect()
     }

@@ -82,6 +82,14 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// Every parameter with its value, decoded.
+    pub(super) fn parameters(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        self.raw.split('&').filter(|parameter| !parameter.is_empty()).map(|parameter| {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            (decode(key), decode(value))
+        })
+    }
+
     /// Whether a parameter is there under another spelling of `name`, which a proxy that compares names as they are written does
     /// not take for it, while the upstream does.
     pub(super) fn is_disguised(self, name: &str) -> bool {

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
+use chaperone_decode::document::{Node, Pointer};
 use smol_str::SmolStr;
 
 use super::Undecodable;
+use super::body::Body;
 use super::host::normal_host;
 use super::http::{Connection, Headers, HttpRequest};
 use super::path::Path;
@@ -32,12 +35,40 @@ pub(super) enum Reading<'a> {
     One(Cow<'a, str>),
     /// It is there more than once, or is no text.
     Ambiguous,
+    /// What it is a part of cannot be read.
+    Undecodable(Undecodable),
+}
+
+/// A part of a request with its structure, as far as it has one.
+#[derive(Debug)]
+pub(super) enum Structured<'a> {
+    /// It is not there.
+    Absent,
+    /// A value with a type of its own.
+    Node(Cow<'a, Node>),
+    /// A text, whatever it stands for.
+    Text(Cow<'a, str>),
+}
+
+/// Something that placeholders of the kind `F` can be read from.
+pub(super) trait Readable<F> {
+    /// A part as text.
+    fn read<'v>(&'v self, field: &'v F) -> Reading<'v>;
+
+    /// A part with its structure.
+    ///
+    /// # Errors
+    /// When it cannot be read in one way only.
+    fn structured<'v>(&'v self, field: &'v F) -> Result<Structured<'v>, Undecodable>;
 }
 
 /// A part of a request that a template can name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum RequestField {
-    Path { name: Box<str>, capture: Capture },
+    Path {
+        name: Box<str>,
+        capture: Capture,
+    },
     Query(Box<str>),
     Header(Box<str>),
     Extension(Box<str>),
@@ -47,6 +78,24 @@ pub(super) enum RequestField {
     Peer,
     SourceIp,
     Zone,
+    /// The whole body, as text.
+    BodyText,
+    /// A value in the body.
+    Body(Pointer),
+    /// A value in what the proxy's other filters found out.
+    Metadata(Pointer),
+}
+
+impl RequestField {
+    /// Whether it may hold whatever the client wrote, beyond what a record is for.
+    pub(super) const fn is_raw(&self) -> bool {
+        matches!(self, Self::Header(_) | Self::BodyText | Self::Body(_))
+    }
+
+    /// Whether what it stands for may have a structure of its own.
+    pub(super) const fn is_structured(&self) -> bool {
+        matches!(self, Self::Body(_) | Self::Metadata(_))
+    }
 }
 
 impl fmt::Display for RequestField {
@@ -63,6 +112,9 @@ impl fmt::Display for RequestField {
             Self::Peer => f.write_str("{peer}"),
             Self::SourceIp => f.write_str("{source_ip}"),
             Self::Zone => f.write_str("{zone}"),
+            Self::BodyText => f.write_str("{body}"),
+            Self::Body(pointer) => write!(f, "{{body:{pointer}}}"),
+            Self::Metadata(pointer) => write!(f, "{{metadata:{pointer}}}"),
         }
     }
 }
@@ -77,8 +129,10 @@ pub(super) struct View<'a> {
     pub(super) path: Path<'a>,
     pub(super) query: Query<'a>,
     pub(super) headers: &'a Headers<'a>,
+    pub(super) body: Body<'a>,
     pub(super) connection: &'a Connection<'a>,
     pub(super) zones: &'a Zones,
+    metadata: OnceLock<Result<Node, Undecodable>>,
 }
 
 impl<'a> View<'a> {
@@ -106,11 +160,22 @@ impl<'a> View<'a> {
         };
         let query = Query::parse(query, semicolons).map_err(|error| Undecodable::new(error.to_string()))?;
         let (headers, connection) = (&request.headers, &request.connection);
-        Ok(Self { method: request.method, scheme, host, path, query, headers, connection, zones })
+        let (method, body) = (request.method, Body::of(request));
+        Ok(Self { method, scheme, host, path, query, headers, body, connection, zones, metadata: OnceLock::new() })
     }
 
-    /// Reads one part.
-    pub(super) fn read<'v>(&'v self, field: &RequestField) -> Reading<'v> {
+    /// A value in what the proxy's other filters found out.
+    fn metadata(&self, pointer: &Pointer) -> Result<Option<&Node>, Undecodable> {
+        let Some(metadata) = self.connection.metadata else { return Ok(None) };
+        match self.metadata.get_or_init(|| metadata.read()) {
+            Ok(node) => Ok(node.at(pointer)),
+            Err(undecodable) => Err(undecodable.clone()),
+        }
+    }
+}
+
+impl Readable<RequestField> for View<'_> {
+    fn read<'v>(&'v self, field: &'v RequestField) -> Reading<'v> {
         match field {
             RequestField::Path { capture, .. } => capture.read(&self.path),
             RequestField::Query(name) => self.query.find(name),
@@ -135,7 +200,50 @@ impl<'a> View<'a> {
                 Some(name) => Reading::One(Cow::Borrowed(name)),
                 None => Reading::Absent,
             },
+            RequestField::BodyText => match self.body.text() {
+                Ok(text) => Reading::One(Cow::Borrowed(text)),
+                Err(undecodable) => Reading::Undecodable(undecodable),
+            },
+            RequestField::Body(pointer) => reading(self.body.at(pointer)),
+            RequestField::Metadata(pointer) => reading(self.metadata(pointer)),
         }
+    }
+
+    fn structured<'v>(&'v self, field: &'v RequestField) -> Result<Structured<'v>, Undecodable> {
+        match field {
+            RequestField::Body(pointer) if !self.body.is_form() => Ok(structured(self.body.at(pointer)?)),
+            RequestField::Metadata(pointer) => Ok(structured(self.metadata(pointer)?)),
+            _ => match self.read(field) {
+                Reading::Absent => Ok(Structured::Absent),
+                Reading::One(text) => Ok(Structured::Text(text)),
+                Reading::Ambiguous => Err(ambiguous(field)),
+                Reading::Undecodable(undecodable) => Err(undecodable),
+            },
+        }
+    }
+}
+
+/// The error for a part that is there more than once. It names the placeholder, never a value.
+pub(super) fn ambiguous(field: &impl fmt::Display) -> Undecodable {
+    Undecodable::new(format!("`{field}` is there more than once, or is no text"))
+}
+
+/// A value of a document as a text: what has a structure has none.
+pub(super) fn reading(node: Result<Option<&Node>, Undecodable>) -> Reading<'_> {
+    match node {
+        Ok(None | Some(Node::Null)) => Reading::Absent,
+        Ok(Some(Node::Text(text) | Node::Number(text))) => Reading::One(Cow::Borrowed(text)),
+        Ok(Some(Node::Bool(value))) => Reading::One(Cow::Borrowed(if *value { "true" } else { "false" })),
+        Ok(Some(Node::List(_) | Node::Object(_))) => Reading::Ambiguous,
+        Err(undecodable) => Reading::Undecodable(undecodable),
+    }
+}
+
+/// A value of a document as it is; `null` says that there is none.
+pub(super) fn structured(node: Option<&Node>) -> Structured<'_> {
+    match node {
+        None | Some(Node::Null) => Structured::Absent,
+        Some(node) => Structured::Node(Cow::Borrowed(node)),
     }
 }
 

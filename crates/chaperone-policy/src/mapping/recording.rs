@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::reading::RequestField;
-use super::route::{AttributeSource, Route};
+use super::route::Route;
 use crate::value::EntityRef;
 
 /// In which form an attribute is recorded.
@@ -31,13 +31,8 @@ pub(super) struct Recording {
 impl Recording {
     /// Notes which attributes the routes fill from headers.
     pub(super) fn note_routes(&mut self, routes: &[Route]) {
-        let rules = routes.iter().flat_map(|route| &route.target.attributes);
-        let from_headers = rules.filter(|rule| match &rule.source {
-            AttributeSource::Constant(_) => false,
-            AttributeSource::Text(template, _) => {
-                template.fields().any(|field| matches!(field, RequestField::Header(_)))
-            }
-        });
+        let rules = routes.iter().filter_map(|route| route.target.as_ref()).flat_map(|target| &target.attributes);
+        let from_headers = rules.filter(|rule| rule.source.fields().any(RequestField::is_raw));
         self.from_headers = from_headers.map(|rule| rule.name.clone()).collect();
     }
 

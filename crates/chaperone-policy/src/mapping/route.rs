@@ -3,32 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use smol_str::SmolStr;
-
-use super::Needs;
 use super::Undecodable;
 use super::answer::OnFailure;
-use super::convert::TextType;
-use super::generic::resource;
+use super::decoding::Decoding;
 use super::host::HostPattern;
 use super::path_template::{PathTemplate, Segment};
 use super::plan::AnswerPlan;
 use super::reading::{Reading, RequestField, View};
-use super::template::{Template, Unreadable};
-use crate::compiled::Datum;
-use crate::request::Request;
-use crate::shape::ActionShape;
-use crate::value::EntityRef;
-
-/// How long an attribute's text may be, in bytes.
-const ATTRIBUTE_BYTES_MAX: usize = 16 * 1024;
+use super::target::Target;
 
 /// One route of a mapping.
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) name: Arc<str>,
     pub(super) pattern: Pattern,
-    pub(super) target: Target,
+    /// What its requests do whatever is in them; `None` where only a decoder can tell.
+    pub(super) target: Option<Target<RequestField>>,
+    pub(super) decoding: Option<Decoding>,
     pub(super) on_failure: OnFailure,
     pub(super) answer: Arc<AnswerPlan>,
 }
@@ -52,35 +43,6 @@ pub(super) struct Condition {
     pub(super) name: Box<str>,
     /// `None`: any value.
     pub(super) value: Option<Box<str>>,
-}
-
-/// What a request of a route does.
-#[derive(Debug)]
-pub(super) struct Target {
-    pub(super) action: EntityRef,
-    pub(super) shape: Arc<ActionShape>,
-    pub(super) resource_kind: SmolStr,
-    pub(super) resource_id: Template<RequestField>,
-    pub(super) attributes: Vec<AttributeRule>,
-}
-
-/// How an attribute of the request comes about.
-#[derive(Debug)]
-pub(super) struct AttributeRule {
-    pub(super) name: SmolStr,
-    /// Its place in the action's shape.
-    pub(super) place: usize,
-    pub(super) source: AttributeSource,
-    /// Whether any policy of the bundle reads it.
-    pub(super) is_read: bool,
-    /// Left out when its source is absent.
-    pub(super) optional: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum AttributeSource {
-    Constant(Datum),
-    Text(Template<RequestField>, TextType),
 }
 
 /// Whether a request is as a condition says.
@@ -148,69 +110,10 @@ impl Condition {
     fn query_verdict(&self, view: &View<'_>) -> Verdict {
         match (view.query.find(&self.name), &self.value) {
             (Reading::Absent, _) => Verdict::No,
-            (Reading::Ambiguous, _) => Verdict::Both,
+            (Reading::Ambiguous | Reading::Undecodable(_), _) => Verdict::Both,
             (Reading::One(value), Some(wanted)) if *value != **wanted => Verdict::No,
             (Reading::One(_), _) => Verdict::Yes,
         }
-    }
-}
-
-impl Target {
-    /// What a request of this route does, without attributes.
-    ///
-    /// # Errors
-    /// When a part of the resource's id is absent or repeated, or the id is too long.
-    pub(super) fn request(&self, view: &View<'_>) -> Result<Request, Undecodable> {
-        let id = self.resource_id.render(|field| view.read(field)).map_err(|error| unreadable(&error))?;
-        Ok(Request::of(self.action.clone(), resource(self.resource_kind.clone(), &id)?, &self.shape))
-    }
-
-    /// Puts the attributes that are needed into their places.
-    ///
-    /// # Errors
-    /// When a part of one is absent, repeated, too long, or no value of its type.
-    pub(super) fn read_attributes(
-        &self,
-        view: &View<'_>,
-        needs: Needs,
-        request: &mut Request,
-    ) -> Result<(), Undecodable> {
-        for rule in self.attributes.iter().filter(|rule| rule.is_read || needs == Needs::All) {
-            if let Some(value) = rule.value(view)? {
-                request.set(rule.place, value);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl AttributeRule {
-    fn value(&self, view: &View<'_>) -> Result<Option<Datum>, Undecodable> {
-        let (template, ty) = match &self.source {
-            AttributeSource::Constant(value) => return Ok(Some(value.clone())),
-            AttributeSource::Text(template, ty) => (template, *ty),
-        };
-        let text = match template.render(|field| view.read(field)) {
-            Ok(text) => text,
-            Err(Unreadable::Absent(_)) if self.optional => return Ok(None),
-            Err(error) => return Err(unreadable(&error)),
-        };
-        if text.len() > ATTRIBUTE_BYTES_MAX {
-            let message = format!("the attribute `{}` is longer than {ATTRIBUTE_BYTES_MAX} bytes", self.name);
-            return Err(Undecodable::new(message));
-        }
-        match ty.convert(&text) {
-            Some(value) => Ok(Some(value)),
-            None => Err(Undecodable::new(format!("the attribute `{}` must be {}", self.name, ty.expectation()))),
-        }
-    }
-}
-
-/// The error for a placeholder that cannot be read. It names the placeholder, never a value.
-pub(super) fn unreadable(error: &Unreadable<'_, RequestField>) -> Undecodable {
-    match error {
-        Unreadable::Absent(field) => Undecodable::new(format!("`{field}` is absent")),
-        Unreadable::Ambiguous(field) => Undecodable::new(format!("`{field}` is there more than once, or is no text")),
     }
 }
 
@@ -248,8 +151,8 @@ impl RouteTable {
 
     /// Notes which attributes any policy reads.
     pub(super) fn keep_reads(&mut self, is_read: impl Fn(&str) -> bool) {
-        for rule in self.routes.iter_mut().flat_map(|route| &mut route.target.attributes) {
-            rule.is_read = is_read(&rule.name);
+        for target in self.routes.iter_mut().filter_map(|route| route.target.as_mut()) {
+            target.keep_reads(&is_read);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Undecodable;
 use super::reading::Reading;
 
 /// How many parts a template may have.
@@ -27,11 +28,12 @@ pub(super) struct TemplateError {
     pub(super) message: String,
 }
 
-/// A placeholder that stands for nothing, or for more than one thing.
+/// A placeholder that stands for nothing, for more than one thing, or for a part of what cannot be read.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Unreadable<'t, F> {
     Absent(&'t F),
     Ambiguous(&'t F),
+    Undecodable(Undecodable),
 }
 
 impl<F> Template<F> {
@@ -92,6 +94,22 @@ impl<F> Template<F> {
         }
     }
 
+    /// The placeholder, if there is nothing beside it.
+    pub(super) fn only(&self) -> Option<&F> {
+        match self.parts.as_slice() {
+            [Part::Field(field)] => Some(field),
+            _ => None,
+        }
+    }
+
+    /// As [`Template::only`], taken out.
+    pub(super) fn into_only(self) -> Option<F> {
+        match <[Part<F>; 1]>::try_from(self.parts) {
+            Ok([Part::Field(field)]) => Some(field),
+            Ok([Part::Literal(_)]) | Err(_) => None,
+        }
+    }
+
     /// The literal parts.
     pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -130,6 +148,7 @@ impl<F> Template<F> {
                     Reading::One(value) => value,
                     Reading::Absent => return Err(Unreadable::Absent(field)),
                     Reading::Ambiguous => return Err(Unreadable::Ambiguous(field)),
+                    Reading::Undecodable(undecodable) => return Err(Unreadable::Undecodable(undecodable)),
                 },
             };
             // A template that is one placeholder borrows its value.

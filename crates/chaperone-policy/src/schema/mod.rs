@@ -15,6 +15,7 @@ use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::compiled::{Symbol, Symbols, Uid, UidSet};
 use crate::convert;
+use crate::decoders::Decoders;
 use crate::diagnostics::File;
 use crate::effects::{Level, MemoryLayout};
 use crate::nesting::{self, Language};
@@ -78,19 +79,20 @@ impl Action {
 }
 
 impl CompiledSchema {
-    /// Reads a bundle's schema, combines it with the supplied one and checks both. `memory` is what its policies count and remember.
+    /// Reads a bundle's schema, combines it with the supplied one and checks both. `memory` is what its policies count and remember, and
+    /// `decoders` are those that its mapping names.
     ///
     /// # Errors
     /// With every problem that was found before the first one that hides the others.
-    pub(crate) fn compile(text: &str, memory: MemoryLayout) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn compile(text: &str, decoders: &Decoders, memory: MemoryLayout) -> Result<Self, Vec<Problem>> {
         let file = File { path: PATH, text };
         let own = parse(file)?;
         refuse_own_namespace(file, &own)?;
         // Which types can be principals is known only once the bundle's own part has been resolved, hence two passes.
-        let draft = combine(file, own.clone(), std::iter::empty(), &memory)?;
+        let draft = combine(file, own.clone(), std::iter::empty(), decoders, &memory)?;
         let principals: BTreeSet<String> =
             draft.principals().map(ToString::to_string).filter(|kind| kind != WORKLOAD).collect();
-        let schema = combine(file, own, principals.iter(), &memory)?;
+        let schema = combine(file, own, principals.iter(), decoders, &memory)?;
         if !schema.is_complete() {
             let message = "the schema must define everything itself: `external` declarations are not supported";
             return Err(vec![Problem::of_file(PATH, "schema_type", message)]);
@@ -247,10 +249,11 @@ fn combine<'a>(
     file: File<'_>,
     own: SchemaFragment,
     principals: impl Iterator<Item = &'a String>,
+    decoders: &Decoders,
     memory: &MemoryLayout,
 ) -> Result<Schema, Vec<Problem>> {
     let principals = std::iter::once(WORKLOAD).chain(principals.map(String::as_str)).collect::<Vec<_>>().join(", ");
-    let mut supplied = SUPPLIED.replace(PRINCIPALS, &principals);
+    let mut supplied = SUPPLIED.replace(PRINCIPALS, &principals).replace("$DECODERS$", &decoders.schema(&principals));
     for level in Level::ALL {
         let name = level.as_str().to_uppercase();
         supplied = supplied

@@ -90,6 +90,7 @@ proptest! {
     ) {
         let mapping = greedy();
         let connection = Connection {
+            metadata: None,
             source_address: &address,
             destination_address: &address,
             destination_port: port,
@@ -98,6 +99,7 @@ proptest! {
             context_extensions: vec![(&address, &sni)],
         };
         let request = HttpRequest {
+            body: &[],
             method: &method,
             host: &host,
             scheme: &scheme,
@@ -184,7 +186,8 @@ proptest! {
             let (earlier, later) = (mapping(&route("e", &earlier.0, "x", &earlier.1)), mapping(&route("l", &later.0, "x", &later.1)));
             for (method, host, target, header) in &requests {
                 let headers = header.map(|value: &str| ("x-m", value.as_bytes()));
-                let request = HttpRequest { method, host, headers: Headers::new(headers), ..get(target) };
+                let request = HttpRequest {
+            body: &[], method, host, headers: Headers::new(headers), ..get(target) };
                 let matches = |mapping: &Mapping| {
                     map(mapping, &request).map_or(true, |mapped| mapped.route.is_some())
                 };

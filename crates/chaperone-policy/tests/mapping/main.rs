@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod decoders;
 mod fixture;
 mod laws;
 mod problems;

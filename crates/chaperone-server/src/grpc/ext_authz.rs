@@ -68,10 +68,11 @@ impl ExtAuthz {
         parent: Option<ParentContext>,
         message: &[u8],
     ) -> Result<Bytes, NoDecision> {
-        let attributes = Attributes::read(message).ok().flatten().ok_or(NoDecision::Unreadable)?;
+        let mut attributes = Attributes::read(message).ok().flatten().ok_or(NoDecision::Unreadable)?;
+        let http = attributes.http.take();
         let connection = attributes.connection();
         let evidence = attributes.evidence();
-        Ok(match attributes.http {
+        Ok(match http {
             Some(http) => self.answer_http(&http.into_request(connection), evidence, timeout, parent).await,
             None => self.answer_tcp(&connection, evidence, timeout, parent).await,
         })

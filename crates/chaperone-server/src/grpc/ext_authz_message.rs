@@ -2,6 +2,7 @@
 
 use chaperone_policy::mapping::{Connection, Headers, HttpRequest};
 
+use super::filter_metadata::FilterMetadata;
 use super::wire::{Content, Fields, Malformed, keep_last};
 use crate::presenter::{self, Certificate, Evidence};
 
@@ -41,6 +42,7 @@ pub(super) struct Attributes<'a> {
     pub(super) sni: &'a str,
     /// By name, each once.
     pub(super) context_extensions: Vec<(&'a str, &'a str)>,
+    pub(super) metadata: FilterMetadata<'a>,
 }
 
 /// One end of the connection.
@@ -73,6 +75,10 @@ pub(super) struct Http<'a> {
     pub(super) joined: Vec<(&'a str, &'a [u8])>,
     /// Envoy's raw headers (`encode_raw_headers`), in their order.
     pub(super) listed: Vec<(&'a str, &'a [u8])>,
+    /// As text, in which Envoy replaced what is not UTF-8.
+    pub(super) body: &'a str,
+    /// As it is (`pack_as_bytes`).
+    pub(super) raw_body: &'a [u8],
 }
 
 impl<'a> Attributes<'a> {
@@ -99,7 +105,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// What is known of the connection.
-    pub(super) fn connection(&self) -> Connection<'a> {
+    pub(super) fn connection(&self) -> Connection<'_> {
         let (source_address, _) = self.source.address.socket();
         let (destination_address, destination_port) = self.destination.address.socket();
         Connection {
@@ -109,6 +115,7 @@ impl<'a> Attributes<'a> {
             sni: self.sni,
             peer_spiffe_id: self.spiffe_id().unwrap_or_default(),
             context_extensions: self.context_extensions.clone(),
+            metadata: if self.metadata.is_empty() { None } else { Some(&self.metadata) },
         }
     }
 
@@ -137,7 +144,12 @@ impl<'a> Attributes<'a> {
                 2 => self.destination.merge(fields.message(wire_type)?)?,
                 4 => self.merge_request(fields.message(wire_type)?)?,
                 10 => self.context_extensions.push(fields.text_entry()?),
-                11 | 13 => fields.message(wire_type)?.walk(&METADATA)?,
+                11 => {
+                    let metadata = fields.message(wire_type)?;
+                    metadata.clone().walk(&METADATA)?;
+                    self.metadata.push(metadata);
+                }
+                13 => fields.message(wire_type)?.walk(&METADATA)?,
                 12 => self.merge_tls_session(fields.message(wire_type)?)?,
                 _ => fields.skip(number, wire_type)?,
             }
@@ -227,15 +239,19 @@ impl<'a> Address<'a> {
 
 impl<'a> Http<'a> {
     /// The request, in the mapping's terms.
-    pub(super) fn into_request(self, connection: Connection<'a>) -> HttpRequest<'a> {
-        let Self { method, host, scheme, path, mut joined, listed } = self;
+    pub(super) fn into_request<'r>(self, connection: Connection<'r>) -> HttpRequest<'r>
+    where
+        'a: 'r,
+    {
+        let Self { method, host, scheme, path, mut joined, listed, body, raw_body } = self;
         let headers = if joined.is_empty() {
             listed
         } else {
             joined.extend(listed);
             joined
         };
-        HttpRequest { method, host, scheme, target: path, headers: Headers::new(headers), connection }
+        let body = if raw_body.is_empty() { body.as_bytes() } else { raw_body };
+        HttpRequest { method, host, scheme, target: path, headers: Headers::new(headers), body, connection }
     }
 
     fn merge(&mut self, mut fields: Fields<'a>) -> Result<(), Malformed> {
@@ -249,10 +265,11 @@ impl<'a> Http<'a> {
                 4 => self.path = fields.text(wire_type)?,
                 5 => self.host = fields.text(wire_type)?,
                 6 => self.scheme = fields.text(wire_type)?,
-                // Id, query, fragment, protocol and body.
-                1 | 7 | 8 | 10 | 11 => drop(fields.text(wire_type)?),
+                // Id, query, fragment and protocol.
+                1 | 7 | 8 | 10 => drop(fields.text(wire_type)?),
                 9 => drop(fields.varint(wire_type)?),
-                12 => drop(fields.bytes(wire_type)?),
+                11 => self.body = fields.text(wire_type)?,
+                12 => self.raw_body = fields.bytes(wire_type)?,
                 13 => self.merge_header_map(fields.message(wire_type)?)?,
                 _ => fields.skip(number, wire_type)?,
             }

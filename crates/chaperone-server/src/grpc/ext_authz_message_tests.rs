@@ -15,6 +15,9 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Timestamp, Value};
 
+use chaperone_policy::document::{Node, Object};
+use chaperone_policy::mapping::Metadata as _;
+
 use super::*;
 
 /// What prost reads, in this module's terms.
@@ -29,6 +32,7 @@ fn reference(message: &CheckRequest) -> Option<Attributes<'_>> {
         http: http.map(reference_http),
         sni: attributes.tls_session.as_ref().map_or("", |tls| &tls.sni),
         context_extensions,
+        metadata: FilterMetadata::default(),
     })
 }
 
@@ -46,6 +50,34 @@ fn reference_http(http: &HttpRequest) -> Http<'_> {
         path: &http.path,
         joined,
         listed: listed.collect(),
+        body: &http.body,
+        raw_body: &http.raw_body,
+    }
+}
+
+fn reference_metadata(message: &CheckRequest) -> Node {
+    let metadata = message.attributes.as_ref().and_then(|attributes| attributes.metadata_context.as_ref());
+    let namespaces = metadata.iter().flat_map(|metadata| &metadata.filter_metadata);
+    object(namespaces.map(|(name, fields)| (name, reference_struct(fields))))
+}
+
+fn object<'m>(members: impl Iterator<Item = (&'m String, Node)>) -> Node {
+    let members = members.map(|(name, node)| (name.into(), node)).collect();
+    Node::Object(Object::new(members).expect("a map has each name once"))
+}
+
+fn reference_struct(fields: &Struct) -> Node {
+    object(fields.fields.iter().map(|(name, value)| (name, reference_value(value))))
+}
+
+fn reference_value(value: &Value) -> Node {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Node::Null,
+        Some(Kind::NumberValue(number)) => Node::Number(number.to_string().into()),
+        Some(Kind::StringValue(text)) => Node::Text(text.into()),
+        Some(Kind::BoolValue(value)) => Node::Bool(*value),
+        Some(Kind::StructValue(fields)) => reference_struct(fields),
+        Some(Kind::ListValue(list)) => Node::List(list.values.iter().map(reference_value).collect()),
     }
 }
 
@@ -71,8 +103,13 @@ fn peer(peer: Option<&attribute_context::Peer>) -> Peer<'_> {
 /// Whether both read it; panics when they differ.
 fn agree(bytes: &[u8]) -> bool {
     match (CheckRequest::decode(bytes), Attributes::read(bytes)) {
-        (Ok(message), Ok(attributes)) => {
+        (Ok(message), Ok(mut attributes)) => {
+            let metadata = attributes.as_mut().map(|attributes| std::mem::take(&mut attributes.metadata));
             assert_eq!(attributes, reference(&message));
+            // It may hold numbers that JSON does not have.
+            if let Ok(metadata) = metadata.unwrap_or_default().read() {
+                assert_eq!(metadata, reference_metadata(&message));
+            }
             true
         }
         (Err(_), Err(Malformed)) => false,

@@ -13,6 +13,7 @@ pub mod entities;
 pub mod ext_authz;
 mod ext_authz_answer;
 mod ext_authz_message;
+mod filter_metadata;
 mod last;
 mod memories;
 pub mod policies;

@@ -2,30 +2,78 @@
 
 use std::sync::Arc;
 
+use chaperone_decode::document::Pointer;
 use smol_str::SmolStr;
 
 use super::answer::Captures;
 use super::names::{check_header_name, check_parameter_name};
 use super::reader::{Node, Reader, Span, Table, Text};
 use crate::mapping::convert::TextType;
+use crate::mapping::decoding::OperationField;
+use crate::mapping::node::is_of_documents;
 use crate::mapping::reading::RequestField;
-use crate::mapping::route::{AttributeRule, AttributeSource, Target};
+use crate::mapping::target::{AttributeRule, AttributeSource, Target};
 use crate::mapping::template::Template;
-use crate::shape::{ActionShape, Fields, Shapes, ZONE};
+use crate::shape::{ActionShape, Fields, Shapes, Type, ZONE};
 use crate::value::EntityRef;
 
-/// Reads `action`, `resource` and `attributes` of a route.
-pub(super) fn target(
+/// What placeholders stand for, where a target is read.
+pub(super) trait Placeholder {
+    /// A part of what the target is of.
+    type Field: Zone;
+
+    /// What a name stands for, or why it stands for nothing.
+    fn resolve(&self, name: &str) -> Result<Self::Field, String>;
+
+    /// Whether what it stands for may have a structure of its own.
+    fn is_structured(&self, field: &Self::Field) -> bool;
+}
+
+/// How the network zone is read, where a target says nothing of it.
+pub(super) trait Zone: Sized {
+    /// The placeholder that stands for it; `None` where it is put in otherwise.
+    fn zone() -> Option<Self>;
+}
+
+impl Zone for RequestField {
+    fn zone() -> Option<Self> {
+        Some(Self::Zone)
+    }
+}
+
+impl Zone for OperationField {
+    fn zone() -> Option<Self> {
+        None
+    }
+}
+
+/// The parts of a request, with what the route's path captures.
+pub(super) struct RequestPlaceholders<'c>(pub(super) Captures<'c>);
+
+impl Placeholder for RequestPlaceholders<'_> {
+    type Field = RequestField;
+
+    fn resolve(&self, name: &str) -> Result<RequestField, String> {
+        request_field(name, self.0)
+    }
+
+    fn is_structured(&self, field: &RequestField) -> bool {
+        field.is_structured()
+    }
+}
+
+/// Reads `action`, `resource` and `attributes` of a route or an operation.
+pub(super) fn target<P: Placeholder>(
     reader: &mut Reader<'_>,
     route: &Table<'_, '_>,
     what: &str,
-    captures: Captures<'_>,
+    placeholders: &P,
     shapes: Option<&Shapes>,
-) -> Option<Target> {
+) -> Option<Target<P::Field>> {
     let action = reader.required(route, what, "action").and_then(|node| reader.text(node, "`action`"));
     let action = action.and_then(|text| action_ref(reader, &text).map(|action| (action, text.span)));
     let (kind, id) = match reader.required(route, what, "resource") {
-        Some(node) => resource(reader, node, captures),
+        Some(node) => resource(reader, node, placeholders),
         None => (None, None),
     };
     let shape = match (&action, shapes) {
@@ -35,7 +83,7 @@ pub(super) fn target(
     if let (Some(shape), Some(kind)) = (shape, &kind) {
         check_resource(reader, shape, kind);
     }
-    let attributes = attributes(reader, route, captures, shape.map(|shape| &**shape));
+    let attributes = attributes(reader, route, placeholders, shape.map(|shape| &**shape));
     let ((action, _), shape) = (action?, Arc::clone(shape?));
     Some(Target { action, shape, resource_kind: SmolStr::new(kind?.value), resource_id: id?, attributes })
 }
@@ -76,17 +124,17 @@ pub(super) fn shape<'s>(
 }
 
 /// Reads the type of a resource, and its id.
-fn resource<'n>(
+fn resource<'n, P: Placeholder>(
     reader: &mut Reader<'_>,
     node: &'n Node<'_>,
-    captures: Captures<'_>,
-) -> (Option<Text<'n>>, Option<Template<RequestField>>) {
+    placeholders: &P,
+) -> (Option<Text<'n>>, Option<Template<P::Field>>) {
     let Some(table) = reader.table(node, "`resource`", &["type", "id"]) else {
         return (None, None);
     };
     let kind = reader.required(&table, "`resource`", "type").and_then(|node| reader.text(node, "`type`"));
     let text = reader.required(&table, "`resource`", "id").and_then(|node| reader.text(node, "`id`"));
-    let id = text.as_ref().and_then(|text| request_template(reader, text, captures));
+    let id = text.as_ref().and_then(|text| reader.template(text, |name| placeholders.resolve(name)));
     if let (Some(id), Some(text)) = (&id, &text)
         && id.constant() == Some("")
     {
@@ -103,12 +151,12 @@ fn check_resource(reader: &mut Reader<'_>, shape: &ActionShape, kind: &Text<'_>)
     }
 }
 
-fn attributes(
+fn attributes<P: Placeholder>(
     reader: &mut Reader<'_>,
     route: &Table<'_, '_>,
-    captures: Captures<'_>,
+    placeholders: &P,
     shape: Option<&ActionShape>,
-) -> Vec<AttributeRule> {
+) -> Vec<AttributeRule<P::Field>> {
     let mut rules = Vec::new();
     let mut seen = Vec::new();
     let mut place = route.span().clone();
@@ -117,7 +165,7 @@ fn attributes(
         place = table.span().clone();
         for (name, node) in table.iter() {
             seen.push(name.value);
-            rules.extend(attribute(reader, &name, node, captures, shape));
+            rules.extend(attribute(reader, &name, node, placeholders, shape));
         }
     }
     let declared = shape.into_iter().flat_map(|shape| &shape.attributes);
@@ -132,20 +180,20 @@ fn attributes(
 }
 
 /// The rule for the zone, where the action has room for it and the route says nothing else.
-fn zone(shape: &ActionShape) -> Option<AttributeRule> {
+fn zone<F: Zone>(shape: &ActionShape) -> Option<AttributeRule<F>> {
     let place = shape.zone()?;
-    let template = Template::of(RequestField::Zone);
+    let template = Template::of(F::zone()?);
     let source = AttributeSource::Text(template, TextType::String);
     Some(AttributeRule { name: SmolStr::new_static(ZONE), place, source, is_read: true, optional: true })
 }
 
-fn attribute(
+fn attribute<P: Placeholder>(
     reader: &mut Reader<'_>,
     name: &Text<'_>,
     node: &Node<'_>,
-    captures: Captures<'_>,
+    placeholders: &P,
     shape: Option<&ActionShape>,
-) -> Option<AttributeRule> {
+) -> Option<AttributeRule<P::Field>> {
     let declared = shape.map(|shape| &shape.attributes);
     let (text, optional) = if let toml::de::DeValue::Table(_) = node.get_ref() {
         let what = format!("the attribute `{}`", name.value);
@@ -156,7 +204,7 @@ fn attribute(
     } else {
         (reader.text(node, &format!("the attribute `{}`", name.value)), false)
     };
-    let template = text.as_ref().and_then(|text| request_template(reader, text, captures));
+    let template = text.as_ref().and_then(|text| reader.template(text, |name| placeholders.resolve(name)));
     // Without a schema there is nothing to check against, and nobody will use the rule.
     let Some(field) = declared?.get(name.value) else {
         let message = format!("the action has no attribute `{}`", name.value);
@@ -169,35 +217,46 @@ fn attribute(
         let message = format!("the schema requires the attribute `{}`: it cannot be left out", name.value);
         reader.problem(&name.span, "mapping_attribute", message);
     }
-    let Some(ty) = TextType::of(&field.ty) else {
-        let message = format!("the attribute `{}` is {}, which is not read from text", name.value, field.ty.name());
-        reader.problem(&name.span, "mapping_attribute_type", message);
-        return None;
-    };
-    let (template, text) = (template?, text?);
-    let source = match template.constant().map(|constant| ty.convert(constant)) {
-        None => AttributeSource::Text(template, ty),
-        Some(Some(value)) => AttributeSource::Constant(value),
-        Some(None) => {
-            let message = format!("the attribute `{}` must be {}", name.value, ty.expectation());
-            reader.problem(&text.span, "mapping_attribute_type", message);
-            return None;
-        }
-    };
+    let source = source(reader, name, template?, &text?, &field.ty, placeholders)?;
     let place = shape?.place(name.value)?;
     Some(AttributeRule { name: SmolStr::new(name.value), place, source, is_read: true, optional })
 }
 
-fn request_template(
+/// What an attribute of this type is made of.
+fn source<P: Placeholder>(
     reader: &mut Reader<'_>,
+    name: &Text<'_>,
+    template: Template<P::Field>,
     text: &Text<'_>,
-    captures: Captures<'_>,
-) -> Option<Template<RequestField>> {
-    reader.template(text, |name| request_field(name, captures))
+    ty: &Type,
+    placeholders: &P,
+) -> Option<AttributeSource<P::Field>> {
+    if template.only().is_some_and(|field| placeholders.is_structured(field)) && is_of_documents(ty) {
+        let field = template.into_only()?;
+        return Some(AttributeSource::Value(field, ty.clone()));
+    }
+    let Some(ty) = TextType::of(ty) else {
+        let message = format!("the attribute `{}` is {}, which is not read from text", name.value, ty.name());
+        reader.problem(&name.span, "mapping_attribute_type", message);
+        return None;
+    };
+    match template.constant().map(|constant| ty.convert(constant)) {
+        None => Some(AttributeSource::Text(template, ty)),
+        Some(Some(value)) => Some(AttributeSource::Constant(value)),
+        Some(None) => {
+            let message = format!("the attribute `{}` must be {}", name.value, ty.expectation());
+            reader.problem(&text.span, "mapping_attribute_type", message);
+            None
+        }
+    }
 }
 
 /// What a placeholder stands for.
 pub(super) fn request_field(name: &str, captures: Captures<'_>) -> Result<RequestField, String> {
+    if let Some((family @ ("body" | "metadata"), pointer)) = name.split_once(':') {
+        let pointer = Pointer::parse(pointer).map_err(|error| error.to_string())?;
+        return Ok(if family == "body" { RequestField::Body(pointer) } else { RequestField::Metadata(pointer) });
+    }
     let (family, rest) = name.split_once('.').unwrap_or((name, ""));
     match (family, rest) {
         ("host", "") => Ok(RequestField::Host),
@@ -206,6 +265,7 @@ pub(super) fn request_field(name: &str, captures: Captures<'_>) -> Result<Reques
         ("peer", "") => Ok(RequestField::Peer),
         ("source_ip", "") => Ok(RequestField::SourceIp),
         ("zone", "") => Ok(RequestField::Zone),
+        ("body", "") => Ok(RequestField::BodyText),
         ("path", name) => capture(name, captures),
         ("query", name) => check_parameter_name(name).map(|()| RequestField::Query(name.into())),
         ("header", name) => check_header_name(name).map(|()| RequestField::Header(name.into())),

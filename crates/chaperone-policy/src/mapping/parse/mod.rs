@@ -2,6 +2,7 @@
 
 mod action;
 mod answer;
+mod decoder;
 mod names;
 mod reader;
 mod recording;
@@ -21,6 +22,7 @@ use super::Mapping;
 use super::credential::Source;
 use super::plan::AnswerRules;
 use super::route::{Route, RouteTable};
+use crate::decoders::Decoders;
 use crate::fact::Results;
 use crate::problem::Problem;
 use crate::shape::Shapes;
@@ -57,11 +59,17 @@ pub(super) fn results(text: &str, shapes: &Shapes) -> Results {
     node.map(|node| results::read(&mut Reader::new(text), node, Some(shapes))).unwrap_or_default()
 }
 
+/// Reads which decoders there are, as far as it can be read: what is wrong, [`parse`] says.
+pub(super) fn decoders(text: &str) -> Decoders {
+    let Ok(document) = DeTable::parse(text) else { return Decoders::default() };
+    decoder::named(&mut Reader::new(text), &Table::root(document.get_ref()))
+}
+
 fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
     reader.known_keys(
         root,
         "a mapping",
-        &["session", "principal", "http", "zones", "on_allow", "results", "trail", "route"],
+        &["session", "principal", "http", "zones", "on_allow", "results", "trail", "decoder", "classes", "route"],
     );
     let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
     if let Some(node) = root.get("session") {
@@ -79,6 +87,14 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
     if let Some(node) = root.get("trail") {
         mapping.recording = recording::read(reader, node, shapes);
     }
+    let named = decoder::named(reader, root);
+    match (root.get("decoder"), root.get("classes")) {
+        (Some(node), _) => mapping.decoders = decoder::read(reader, node, &named.classes, shapes),
+        (None, Some(node)) => {
+            reader.problem(&node.span(), "mapping_classes", "[classes] is for decoders, and there is none");
+        }
+        (None, None) => {}
+    }
     let stripped = if mapping.strip { mapping.sources.clone() } else { Vec::new() };
     let base = match root.get("on_allow") {
         Some(node) => answer::rules(reader, node, "[on_allow]", None, &stripped),
@@ -92,7 +108,13 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
         let message = format!("the mapping has {} routes; at most {ROUTES_MAX} are accepted", nodes.len());
         reader.problem(&node.span(), "mapping_limit", message);
     }
-    let context = route::Context { shapes, semicolons: mapping.semicolons, base: &base, stripped: &stripped };
+    let context = route::Context {
+        shapes,
+        semicolons: mapping.semicolons,
+        base: &base,
+        stripped: &stripped,
+        decoders: &mapping.decoders,
+    };
     let drafts: Vec<Draft> =
         nodes.into_iter().take(ROUTES_MAX).filter_map(|node| route::read(reader, node, &context)).collect();
     unique_names(reader, &drafts);

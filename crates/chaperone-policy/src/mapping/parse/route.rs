@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use super::action::target;
-use super::answer;
+use super::action::{RequestPlaceholders, request_field, target};
+use super::answer::{self, Captures};
 use super::names::{header_name, is_header_text, parameter_name};
 use super::reader::{Node, Reader, Span, Table, Text};
 use crate::mapping::answer::OnFailure;
 use crate::mapping::credential::Source;
+use crate::mapping::decoding::{Decoding, NamedDecoder, Settings};
 use crate::mapping::host::HostPattern;
 use crate::mapping::path::SEGMENTS_MAX;
 use crate::mapping::path_template::{PathTemplate, Segment};
 use crate::mapping::plan::{AnswerPlan, AnswerRules};
-use crate::mapping::reading::is_method;
-use crate::mapping::route::{Condition, Pattern, Route, Target};
+use crate::mapping::reading::{RequestField, is_method};
+use crate::mapping::route::{Condition, Pattern, Route};
+use crate::mapping::target::Target;
 use crate::shape::Shapes;
 
 /// How long a route's name may be, in bytes.
@@ -23,7 +25,7 @@ const CONDITIONS_MAX: usize = 32;
 /// How long the text of a condition, a path or a literal segment may be, in bytes.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "name",
     "methods",
     "host",
@@ -33,6 +35,8 @@ const KEYS: [&str; 11] = [
     "action",
     "resource",
     "attributes",
+    "decoder",
+    "input",
     "on_failure",
     "on_allow",
 ];
@@ -43,13 +47,17 @@ pub(super) struct Context<'c> {
     pub(super) semicolons: bool,
     pub(super) base: &'c AnswerRules,
     pub(super) stripped: &'c [Source],
+    pub(super) decoders: &'c [NamedDecoder],
 }
 
 /// A route, as far as it could be read. What is missing has been noted as a problem.
 pub(super) struct Draft {
     pub(super) name: Option<(Arc<str>, Span)>,
     pub(super) pattern: Option<(Pattern, Span)>,
-    target: Option<Target>,
+    target: Option<Target<RequestField>>,
+    decoding: Option<Decoding>,
+    /// Whether what it does could be read.
+    is_whole: bool,
     on_failure: OnFailure,
     answer: Arc<AnswerPlan>,
 }
@@ -65,8 +73,9 @@ impl Draft {
 
     /// The route, if it is whole.
     pub(super) fn finish(self) -> Option<Route> {
-        let ((name, _), (pattern, _), target) = (self.name?, self.pattern?, self.target?);
-        Some(Route { name, pattern, target, on_failure: self.on_failure, answer: self.answer })
+        let Self { name, pattern, target, decoding, is_whole, on_failure, answer } = self;
+        let ((name, _), (pattern, _)) = (name?, pattern?);
+        is_whole.then_some(Route { name, pattern, target, decoding, on_failure, answer })
     }
 }
 
@@ -83,14 +92,64 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, context: &Context<'
         .and_then(|node| reader.text(node, "`path`"))
         .and_then(|text| Some((path(reader, &text, context.semicolons)?, text.span)));
     let captures = path.as_ref().map(|(captures, _)| captures);
-    let target = target(reader, &table, &what, captures, context.shapes);
+    // Where a decoder tells what is done, a route need not say more.
+    let is_plain = ["action", "resource", "attributes"].iter().any(|key| table.get(key).is_some());
+    let has_target = is_plain || table.get("decoder").is_none();
+    let target =
+        if has_target { target(reader, &table, &what, &RequestPlaceholders(captures), context.shapes) } else { None };
+    let decoding = match (table.get("decoder"), table.get("input")) {
+        (Some(node), _) => decoding(reader, node, &table, captures, context),
+        (None, Some(node)) => {
+            reader.problem(&node.span(), "mapping_decoder", "`input` is what a decoder reads: it needs `decoder`");
+            None
+        }
+        (None, None) => None,
+    };
+    let is_whole = target.is_some() == has_target && decoding.is_some() == table.get("decoder").is_some();
     let on_failure = table.get("on_failure").and_then(|node| on_failure(reader, node)).unwrap_or_default();
     let rules = match table.get("on_allow") {
         Some(node) => answer::rules(reader, node, "`on_allow`", captures, context.stripped),
         None => AnswerRules::default(),
     };
     let pattern = pattern(reader, &table, path);
-    Some(Draft { name, pattern, target, on_failure, answer: Arc::new(rules.over(context.base).plan()) })
+    Some(Draft {
+        name,
+        pattern,
+        target,
+        decoding,
+        is_whole,
+        on_failure,
+        answer: Arc::new(rules.over(context.base).plan()),
+    })
+}
+
+fn decoding(
+    reader: &mut Reader<'_>,
+    node: &Node<'_>,
+    table: &Table<'_, '_>,
+    captures: Captures<'_>,
+    context: &Context<'_>,
+) -> Option<Decoding> {
+    let text = reader.text(node, "`decoder`")?;
+    let Some(decoder) = context.decoders.iter().position(|decoder| decoder.name == text.value) else {
+        let names: Vec<_> = context.decoders.iter().map(|decoder| decoder.name.as_str()).collect();
+        let help = if names.is_empty() { "declare it in [decoder]".into() } else { names.join(", ") };
+        reader.problem_with_help(&text.span, "mapping_decoder", format!("there is no decoder `{}`", text.value), help);
+        return None;
+    };
+    let settings = context.decoders.get(decoder).map(|decoder| &decoder.settings);
+    let input = match table.get("input") {
+        None => None,
+        Some(node) if matches!(settings, Some(Settings::Sql(_) | Settings::Shell(_))) => {
+            let text = reader.text(node, "`input`")?;
+            Some(reader.template(&text, |name| request_field(name, captures))?)
+        }
+        Some(node) => {
+            reader.problem(&node.span(), "mapping_decoder", "this decoder reads the whole request, and no `input`");
+            return None;
+        }
+    };
+    Some(Decoding { decoder, input })
 }
 
 fn route_name(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<(Arc<str>, Span)> {

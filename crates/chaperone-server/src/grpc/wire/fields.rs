@@ -16,7 +16,7 @@ impl From<prost::DecodeError> for Malformed {
 }
 
 /// The fields of one message, from the first to the last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::grpc) struct Fields<'a> {
     rest: &'a [u8],
     /// How many messages may still be nested in this one.
@@ -80,6 +80,13 @@ impl<'a> Fields<'a> {
     pub(in crate::grpc) fn varint(&mut self, wire_type: WireType) -> Result<u64, Malformed> {
         require(WireType::Varint, wire_type)?;
         self.number()
+    }
+
+    /// A `double`.
+    pub(in crate::grpc) fn double(&mut self, wire_type: WireType) -> Result<f64, Malformed> {
+        require(WireType::SixtyFourBit, wire_type)?;
+        let bytes = self.take(8)?.try_into().map_err(|_| Malformed)?;
+        Ok(f64::from_le_bytes(bytes))
     }
 
     /// A message.

@@ -1,0 +1,79 @@
+//! gRPC: the message that a call begins with, read by the descriptors of its service.
+
+mod message;
+mod wire;
+
+use prost_reflect::{DescriptorError, DescriptorPool, MessageDescriptor, MethodDescriptor};
+
+use crate::Undecodable;
+use crate::document::{BYTES_MAX, Document, Node};
+
+/// What services there are, with their methods and messages: a `google.protobuf.FileDescriptorSet`.
+#[derive(Clone, Debug)]
+pub struct Descriptors {
+    pool: DescriptorPool,
+}
+
+/// A method of a service.
+#[derive(Clone, Debug)]
+pub struct Method {
+    descriptor: MethodDescriptor,
+}
+
+/// Bytes that are no set of descriptors, or one with a file missing.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct DescriptorsError(#[from] DescriptorError);
+
+impl Descriptors {
+    /// Reads what `protoc --include_imports --descriptor_set_out` writes.
+    ///
+    /// # Errors
+    /// [`DescriptorsError`] if it is not that.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DescriptorsError> {
+        Ok(Self { pool: DescriptorPool::decode(bytes)? })
+    }
+
+    /// The method of a service by their names, such as `mail.v1.Mail` and `Send`.
+    pub fn method(&self, service: &str, method: &str) -> Option<Method> {
+        // One of another spelling is not what the path of a call has.
+        let service = self.pool.get_service_by_name(service).filter(|found| found.full_name() == service)?;
+        let descriptor = service.methods().find(|descriptor| descriptor.name() == method)?;
+        Some(Method { descriptor })
+    }
+}
+
+impl Method {
+    fn input(&self) -> MessageDescriptor {
+        self.descriptor.input()
+    }
+}
+
+/// Reads the body of a call: one message, framed as gRPC does.
+///
+/// A message is an object of its fields by their names in the `.proto` file. A field that cannot be absent has its default where it was not sent,
+/// and a repeated field or a map is then empty. Numbers are numbers, however large; bytes are Base64; an enum is the name of its value; maps are
+/// objects.
+///
+/// # Errors
+/// [`Undecodable`] if the body is not exactly one message, is compressed, or has what the descriptors do not: a field or an enum value that they lack
+/// may mean something to a server that knows more. Also if a field stands twice that can stand once, if a number is larger than its type, and if the
+/// method takes a stream of messages, of which only the first could be seen.
+pub fn decode(method: &Method, body: &[u8]) -> Result<Document, Undecodable> {
+    if method.descriptor.is_client_streaming() {
+        return Err(Undecodable::new("a gRPC method that takes a stream of messages cannot be looked into"));
+    }
+    let Some((&[flag, a, b, c, d], message)) = body.split_first_chunk() else {
+        return Err(Undecodable::new("a gRPC message without its head of five bytes"));
+    };
+    if flag != 0 {
+        return Err(Undecodable::new("a compressed gRPC message"));
+    }
+    if usize::try_from(u32::from_be_bytes([a, b, c, d])) != Ok(message.len()) {
+        return Err(Undecodable::new("the body of a gRPC call is not exactly one message"));
+    }
+    if message.len() > BYTES_MAX {
+        return Err(Undecodable::new(format!("a gRPC message of more than {BYTES_MAX} bytes")));
+    }
+    message::Messages::default().read(&method.input(), message).map(|object| Document { root: Node::Object(object) })
+}
