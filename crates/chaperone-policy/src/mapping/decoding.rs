@@ -124,6 +124,17 @@ pub enum Payload<'a> {
     Message(&'a [u8]),
 }
 
+impl OperationField {
+    /// Whether it may hold whatever the client wrote, beyond what a record is for.
+    pub(super) fn is_raw(&self) -> bool {
+        match self {
+            Self::Arguments(_) => true,
+            Self::Fact(name) => super::recording::RAW_FACTS.contains(&name.as_str()),
+            Self::Action | Self::Object => false,
+        }
+    }
+}
+
 impl fmt::Display for OperationField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

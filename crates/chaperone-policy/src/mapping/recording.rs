@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::decoding::{NamedDecoder, OperationField};
 use super::reading::RequestField;
 use super::route::Route;
 use crate::value::EntityRef;
@@ -24,16 +25,21 @@ pub enum Recorded {
 pub(super) struct Recording {
     /// Attributes that are named, of whatever action.
     pub(super) named: BTreeMap<SmolStr, Recorded>,
-    /// Attributes that some route fills from a header: whoever wants them in records must say so.
-    from_headers: BTreeSet<SmolStr>,
+    /// Attributes that some route or operation fills from a header, a body or a call's arguments: whoever wants them in records must say so.
+    raw: BTreeSet<SmolStr>,
 }
 
+/// Facts of supplied actions that hold what the client wrote word by word, where a password may stand.
+pub(super) const RAW_FACTS: [&str; 5] = ["arguments", "command", "flags", "push_url", "urls"];
+
 impl Recording {
-    /// Notes which attributes the routes fill from headers.
-    pub(super) fn note_routes(&mut self, routes: &[Route]) {
-        let rules = routes.iter().filter_map(|route| route.target.as_ref()).flat_map(|target| &target.attributes);
-        let from_headers = rules.filter(|rule| rule.source.fields().any(RequestField::is_raw));
-        self.from_headers = from_headers.map(|rule| rule.name.clone()).collect();
+    /// Notes which attributes routes and operations fill with what the client wrote word by word.
+    pub(super) fn note(&mut self, routes: &[Route], decoders: &[NamedDecoder]) {
+        let targets = routes.iter().filter_map(|route| route.target.as_ref());
+        let of_routes = targets.flat_map(|target| target.filled_from(RequestField::is_raw));
+        let targets = decoders.iter().flat_map(|decoder| &decoder.rules).map(|rule| &rule.target);
+        let of_operations = targets.flat_map(|target| target.filled_from(OperationField::is_raw));
+        self.raw = of_routes.chain(of_operations).cloned().collect();
     }
 
     /// What becomes of an attribute.
@@ -42,7 +48,9 @@ impl Recording {
             return *named;
         }
         // The whole query of a request that no route matches: nobody has looked at what is in it.
-        let is_raw = attribute == "query" && action.kind == "Chaperone::Action" && action.id == "http";
-        if is_raw || self.from_headers.contains(attribute) { Recorded::Dropped } else { Recorded::Kept }
+        let is_supplied = action.kind == "Chaperone::Action";
+        let is_query = is_supplied && attribute == "query" && action.id == "http";
+        let is_raw = is_supplied && RAW_FACTS.contains(&attribute);
+        if is_query || is_raw || self.raw.contains(attribute) { Recorded::Dropped } else { Recorded::Kept }
     }
 }

@@ -50,6 +50,14 @@ pub(super) enum AttributeSource<F> {
     Value(F, Type),
 }
 
+impl<F> Target<F> {
+    /// The attributes that are made of a part of this kind.
+    pub(super) fn filled_from(&self, is_such: impl Fn(&F) -> bool) -> impl Iterator<Item = &SmolStr> {
+        let rules = self.attributes.iter().filter(move |rule| rule.source.fields().any(&is_such));
+        rules.map(|rule| &rule.name)
+    }
+}
+
 impl<F: Display> Target<F> {
     /// What a request does, without attributes.
     ///

@@ -1,8 +1,8 @@
 //! Bodies, and what decoders tell of them.
 
 use chaperone_policy::document::{Node, Object};
-use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Metadata, Needs, Payload, Undecodable};
-use chaperone_policy::{Bundle, BundleSource, Request, Value};
+use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Metadata, Needs, Payload, Recorded, Undecodable};
+use chaperone_policy::{Bundle, BundleSource, EntityRef, Request, Value};
 
 const SCHEMA: &str = "
     entity Agent; entity Tool; entity Order;
@@ -256,6 +256,29 @@ fn classes_of_the_bundle_move_actions_to_other_groups() {
     let bundle = Bundle::compile(&source).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let found = done(&bundle, &post("/script", &[], "select pg_sleep(9) from orders")).expect("it is decoded");
     assert!(found.iter().any(|found| found.starts_with("Chaperone::Action::\"sql.pg_sleep()\"")), "{found:#?}");
+}
+
+/// What a client wrote word by word may hold a password.
+#[test]
+fn what_comes_of_bodies_is_on_record_only_where_the_mapping_says_so() {
+    let recorded = |mapping: &str, action: &str, attribute: &str| {
+        let bundle = Bundle::compile(&source(mapping)).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        bundle.mapping().recorded(&EntityRef::action(action), attribute)
+    };
+    let shell = format!("{MAPPING}\n[decoder.host]\nshell = {{ host = \"web-1\" }}\n");
+    for (action, attribute, form) in [
+        ("order", "items", Recorded::Dropped),
+        ("order", "who", Recorded::Kept),
+        ("send_email", "to", Recorded::Dropped),
+        ("Chaperone::Action::\"shell.curl\"", "command", Recorded::Dropped),
+        ("Chaperone::Action::\"shell.curl\"", "program", Recorded::Kept),
+        ("Chaperone::Action::\"sql.select\"", "tables_read", Recorded::Kept),
+    ] {
+        assert_eq!(recorded(&shell, action, attribute), form, "{action} {attribute}");
+    }
+    let named = format!("{shell}\n[trail]\nkept = [\"command\"]\nhashed = [\"to\"]\n");
+    assert_eq!(recorded(&named, "Chaperone::Action::\"shell.curl\"", "command"), Recorded::Kept);
+    assert_eq!(recorded(&named, "send_email", "to"), Recorded::Hashed);
 }
 
 #[test]

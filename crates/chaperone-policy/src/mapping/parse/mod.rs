@@ -120,7 +120,7 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
     unique_names(reader, &drafts);
     shadows(reader, &drafts);
     let routes: Vec<Route> = drafts.into_iter().filter_map(Draft::finish).collect();
-    mapping.recording.note_routes(&routes);
+    mapping.recording.note(&routes, &mapping.decoders);
     mapping.routes = RouteTable::new(routes);
     mapping.unmatched = Arc::new(base.plan());
     mapping
