@@ -11,7 +11,7 @@ use chaperone_policy::{
 use chaperone_store::{ApprovalFilter, SavedApproval, Store, StoreError, StoredMemory};
 use chaperone_trail::Acted;
 
-use super::sessions::check_length;
+use super::sessions::{ancestors, check_length};
 use super::{AdminError, CATCH_UP, CONFLICT_RETRIES};
 use crate::clock::Clock;
 use crate::replica::Replica;
@@ -142,23 +142,22 @@ impl Approvals {
             let now = self.clock.now();
             let approval = self.get(id).await?;
             let vote = vote(answerer, now);
-            let (closed, memory, event) = match (closing, approval.state(now)) {
+            let (closed, memory, event, act) = match (closing, approval.state(now)) {
                 (Closing::Cancel, ApprovalState::Cancelled) => return Ok(approval),
                 (Closing::Cancel, ApprovalState::Approved) => {
                     let (withdrawn, memory) = self.withdrawn(&approval, vote).await?;
-                    (withdrawn, Some(memory), ApprovalEvent::Withdrawn)
+                    (withdrawn, Some(memory), ApprovalEvent::Withdrawn, acts::APPROVAL_WITHDRAWN)
                 }
-                (Closing::Cancel, _) => (approval.close(closing, vote)?, None, ApprovalEvent::Cancelled),
-                (Closing::Deny, _) => (approval.close(closing, vote)?, None, ApprovalEvent::Denied),
+                (Closing::Cancel, _) => {
+                    (approval.close(closing, vote)?, None, ApprovalEvent::Cancelled, acts::APPROVAL_CANCELLED)
+                }
+                (Closing::Deny, _) => {
+                    (approval.close(closing, vote)?, None, ApprovalEvent::Denied, acts::APPROVAL_DENIED)
+                }
             };
             match self.store().save_approval(&closed, memory.as_ref(), now).await {
                 Ok(SavedApproval::Done(saved)) => {
                     self.metrics.approvals().became(event);
-                    let act = match event {
-                        ApprovalEvent::Withdrawn => acts::APPROVAL_WITHDRAWN,
-                        ApprovalEvent::Denied => acts::APPROVAL_DENIED,
-                        _ => acts::APPROVAL_CANCELLED,
-                    };
                     return self.told(*saved, act, answerer).await;
                 }
                 Ok(SavedApproval::MemoryConflict(_)) | Err(StoreError::ApprovalConflict { .. }) => {}
@@ -190,17 +189,12 @@ impl Approvals {
             let message = format!("session `{id}` has ended");
             return Err(AdminError::Precondition { code: "session_ended", message });
         }
-        let (mut ancestors, mut next) = (Vec::new(), session.parent);
-        while let Some(above) = next {
-            let ancestor = self.store().session(above).await?.ok_or_else(|| AdminError::no_session(above))?;
-            if ancestor.life(now) != Life::Active {
-                let message = format!("session `{above}` has ended, and session `{id}` with it");
-                return Err(AdminError::Precondition { code: "ancestor_ended", message });
-            }
-            ancestors.push(Requester::from(&ancestor));
-            next = ancestor.parent;
+        let ancestors = ancestors(&**self.store(), &session).await?;
+        if let Some(ended) = ancestors.iter().find(|ancestor| ancestor.life(now) != Life::Active) {
+            let message = format!("session `{}` has ended, and session `{id}` with it", ended.id);
+            return Err(AdminError::Precondition { code: "ancestor_ended", message });
         }
-        Ok(ancestors)
+        Ok(ancestors.iter().map(Requester::from).collect())
     }
 
     /// An approved approval that is withdrawn, and the memory without what it granted.

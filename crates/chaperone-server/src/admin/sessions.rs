@@ -414,14 +414,19 @@ impl Sessions {
 
     /// A session's ancestors, its parent first and its root last.
     pub(super) async fn ancestors(&self, session: &Session) -> Result<Vec<Session>, AdminError> {
-        let (mut ancestors, mut next) = (Vec::new(), session.parent);
-        while let Some(id) = next {
-            let ancestor = self.store().session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
-            next = ancestor.parent;
-            ancestors.push(ancestor);
-        }
-        Ok(ancestors)
+        ancestors(&**self.store(), session).await
     }
+}
+
+/// As the store has them, its parent first and its root last.
+pub(super) async fn ancestors(store: &dyn Store, session: &Session) -> Result<Vec<Session>, AdminError> {
+    let (mut ancestors, mut next) = (Vec::new(), session.parent);
+    while let Some(id) = next {
+        let ancestor = store.session(id).await?.ok_or_else(|| AdminError::no_session(id))?;
+        next = ancestor.parent;
+        ancestors.push(ancestor);
+    }
+    Ok(ancestors)
 }
 
 fn state(session: &Session, ancestors: &[Session], now: Timestamp) -> SessionState {

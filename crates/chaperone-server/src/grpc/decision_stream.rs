@@ -182,7 +182,7 @@ impl Answers {
         {
             match question.map(|message| self.answer(&message?)) {
                 Some(Ok(StreamAnswer::Ready(reply))) => self.write(&reply),
-                Some(Ok(StreamAnswer::Held(held))) => self.held.push_back(held),
+                Some(Ok(StreamAnswer::Held(held))) => self.hold(cx, held),
                 Some(Ok(StreamAnswer::Waiting(answer))) => self.waiting.push(answer),
                 Some(Err(status)) => {
                     self.questions = None;
@@ -195,9 +195,20 @@ impl Answers {
         }
         while let Poll::Ready(Some(decided)) = self.waiting.poll_next_unpin(cx) {
             match decided {
-                Ok(held) => self.held.push_back(held),
+                Ok(held) => self.hold(cx, held),
                 Err(reply) => self.write(&reply),
             }
+        }
+    }
+
+    /// Keeps a decision until its record is safe; one that waits for no record is written while it is at hand.
+    fn hold(&mut self, cx: &mut Context<'_>, (id, mut withheld): HeldAnswer) {
+        if withheld.is_free()
+            && let Poll::Ready(released) = self.pdp.poll_release(cx, &mut withheld)
+        {
+            self.write(&reply(id, released));
+        } else {
+            self.held.push_back((id, withheld));
         }
     }
 
@@ -232,7 +243,7 @@ impl Answers {
             }
         };
         self.held.pop_front();
-        Poll::Ready(Reply::Stream(id, released.map_err(|error| failure(&error.into()))))
+        Poll::Ready(reply(id, released))
     }
 }
 
@@ -278,6 +289,10 @@ async fn decide_later(
         Ok(asked) => Ok((request_id, check.decide_with_store(asked.question()).await)),
         Err(error) => Err(Reply::Stream(request_id, Err(failure(&error.into())))),
     }
+}
+
+fn reply(id: u64, released: Result<Answer, NoDecision>) -> Reply {
+    Reply::Stream(id, released.map_err(|error| failure(&error.into())))
 }
 
 /// One question that cannot be answered does not end the stream for the others.

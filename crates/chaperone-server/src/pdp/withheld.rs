@@ -59,6 +59,11 @@ impl<T> Withheld<T> {
         self.ended
     }
 
+    /// Whether there is nothing that it still waits for.
+    pub const fn is_free(&self) -> bool {
+        self.receipt.is_for_nothing()
+    }
+
     /// When its caller must have been answered.
     pub fn deadline(&self) -> tokio::time::Instant {
         self.deadline

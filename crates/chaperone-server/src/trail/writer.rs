@@ -84,6 +84,11 @@ impl From<NotRecorded> for NoDecision {
 pub struct Receipt(Option<Ticket>);
 
 impl Receipt {
+    /// Whether there is no record to wait for.
+    pub const fn is_for_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// For both: records become safe in their order.
     pub fn and(self, other: Self) -> Self {
         Self(self.0.max(other.0))
