@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::{Act, Alert, CounterKind, Effect, Level, Rule, Source};
-use crate::compiled::{Datum, Question};
+use crate::compiled::{Datum, Looked, Question};
 use crate::decision::{Failure, Outcome};
 use crate::fact::FactType;
 use crate::memory::{Amount, Change, Deferred, MemoryName, Reported, Wait};
@@ -149,7 +149,10 @@ fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> 
 fn attribute<'a>(path: &[SmolStr], question: &Question<'a>, schema: &CompiledSchema) -> Result<&'a Datum, Failure> {
     let (first, rest) = path.split_first().ok_or(Failure::AttributeMissing)?;
     let place = question.action.shape.place(first).ok_or(Failure::AttributeMissing)?;
-    let mut found = question.request.value(place).ok_or(Failure::AttributeMissing)?;
+    let Some(mut found) = question.request.value(place) else {
+        question.trace.look(|| Looked::Attribute(first.clone()));
+        return Err(Failure::AttributeMissing);
+    };
     for name in rest {
         let Datum::Record(record) = found else { return Err(Failure::WrongType) };
         let symbol = schema.symbols().find(name).ok_or(Failure::AttributeMissing)?;

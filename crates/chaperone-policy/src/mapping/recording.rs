@@ -41,6 +41,15 @@ impl Recording {
         self.from_headers = from_headers.map(|rule| rule.name.clone()).collect();
     }
 
+    /// What becomes of an attribute of this name, wherever it may come from.
+    pub(super) fn anywhere(&self, attribute: &str) -> Recorded {
+        match self.named.get(attribute) {
+            Some(named) => *named,
+            None if self.from_headers.contains(attribute) => Recorded::Dropped,
+            None => Recorded::Kept,
+        }
+    }
+
     /// What becomes of an attribute.
     pub(super) fn of(&self, action: &EntityRef, attribute: &str) -> Recorded {
         if let Some(named) = self.named.get(attribute) {

@@ -1,0 +1,68 @@
+//! What one decision looked at, beside what every decision looks at.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use crate::effects::Level;
+use crate::memory::MemoryName;
+use crate::value::EntityRef;
+
+/// Something that was looked for and may not be known to whoever makes a decision again.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Looked {
+    /// An attribute of the request that is not there.
+    Attribute(SmolStr),
+    /// All attributes of the request at once.
+    Attributes,
+    /// An attribute of an entity that is not there.
+    EntityAttribute(EntityRef, SmolStr),
+    /// A remembered set.
+    Set(Level, MemoryName),
+}
+
+/// What one decision looked at: entities beside the principal, its ancestors' principals and the resource; and, where it is asked for,
+/// whatever was missing.
+///
+/// Most decisions look at nothing that is noted here, and then this allocates nothing.
+#[derive(Debug, Default)]
+pub struct Trace {
+    entities: RefCell<SmallVec<[EntityRef; 1]>>,
+    /// Only for decisions that are made again.
+    looked: Option<RefCell<BTreeSet<Looked>>>,
+}
+
+impl Trace {
+    /// One that also notes what was missing.
+    pub fn of_all() -> Self {
+        Self { looked: Some(RefCell::default()), ..Self::default() }
+    }
+
+    /// Notes an entity.
+    pub(crate) fn entity(&self, uid: &EntityRef) {
+        let mut entities = self.entities.borrow_mut();
+        if !entities.contains(uid) {
+            entities.push(uid.clone());
+        }
+    }
+
+    /// Notes what was looked for, where anybody wants to know.
+    #[inline]
+    pub(crate) fn look(&self, what: impl FnOnce() -> Looked) {
+        if let Some(looked) = &self.looked {
+            looked.borrow_mut().insert(what());
+        }
+    }
+
+    /// The entities, in the order in which they were first looked at.
+    pub fn into_entities(self) -> SmallVec<[EntityRef; 1]> {
+        self.entities.into_inner()
+    }
+
+    /// The entities and what was looked for.
+    pub fn into_parts(self) -> (SmallVec<[EntityRef; 1]>, BTreeSet<Looked>) {
+        (self.entities.into_inner(), self.looked.map(RefCell::into_inner).unwrap_or_default())
+    }
+}
