@@ -106,7 +106,16 @@ impl Bundle {
                     mapping.recorded_anywhere(attribute) == Recorded::Kept
                         && mapping.recorded(&unmatched, attribute) == Recorded::Kept
                 });
-                Ok(Self { manifest, schema, schema_digest, policies, remembers_principals, kept_sets, entities, mapping })
+                Ok(Self {
+                    manifest,
+                    schema,
+                    schema_digest,
+                    policies,
+                    remembers_principals,
+                    kept_sets,
+                    entities,
+                    mapping,
+                })
             }
             _ => Err(problems.in_order()),
         }

@@ -49,6 +49,8 @@ fn decision<'a>(principal: &'a EntityRef, action: &'a EntityRef, resource: &'a E
             action: Cow::Borrowed(action),
             resource: Cow::Borrowed(resource),
             attributes: vec![("path".into(), Value::String("/v1/docs/42".into()))],
+            dropped: Vec::new(),
+            hashed: Vec::new(),
         }],
         policies: vec![Policy { id: "read-docs".into(), failure: None }],
         effects: Vec::new(),

@@ -109,16 +109,13 @@ impl<'a> Question<'a> {
 
     /// What is known of an entity.
     pub(super) fn record(&self, uid: &'a Uid) -> Option<&'a EntityRecord> {
-        [self.principal, self.resource]
-            .into_iter()
-            .find(|subject| std::ptr::eq(subject.uid, uid))
-            .map_or_else(
-                || {
-                    self.trace.entity(uid.name());
-                    self.entities.find(uid)
-                },
-                |subject| subject.record,
-            )
+        [self.principal, self.resource].into_iter().find(|subject| std::ptr::eq(subject.uid, uid)).map_or_else(
+            || {
+                self.trace.entity(uid.name());
+                self.entities.find(uid)
+            },
+            |subject| subject.record,
+        )
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Looked {
     Attribute(SmolStr),
     /// All attributes of the request at once.
     Attributes,
+    /// Approvals, which are for all attributes of the request.
+    Grants,
     /// An attribute of an entity that is not there.
     EntityAttribute(EntityRef, SmolStr),
     /// A remembered set.
@@ -57,12 +59,12 @@ impl Trace {
     }
 
     /// The entities, in the order in which they were first looked at.
-    pub fn into_entities(self) -> SmallVec<[EntityRef; 1]> {
-        self.entities.into_inner()
+    pub fn into_entities(self) -> Vec<EntityRef> {
+        self.entities.into_inner().into_vec()
     }
 
     /// The entities and what was looked for.
-    pub fn into_parts(self) -> (SmallVec<[EntityRef; 1]>, BTreeSet<Looked>) {
-        (self.entities.into_inner(), self.looked.map(RefCell::into_inner).unwrap_or_default())
+    pub fn into_parts(self) -> (Vec<EntityRef>, BTreeSet<Looked>) {
+        (self.entities.into_inner().into_vec(), self.looked.map(RefCell::into_inner).unwrap_or_default())
     }
 }

@@ -9,7 +9,6 @@ use super::Entity;
 use crate::compiled::{Datum, Record, Symbol, Symbols, Uid, UidSet, record};
 use crate::convert::{self, ConvertError};
 use crate::recorded::{EntityState, MarkCell, StateMark};
-use crate::value::EntityRef;
 
 /// The attribute that suspends a principal when it is true.
 pub(crate) const SUSPENDED: &str = "suspended";
@@ -57,7 +56,7 @@ impl EntityRecord {
     ///
     /// # Errors
     /// When a value cannot be held.
-    pub(crate) fn as_read(uid: &EntityRef, state: &EntityState, symbols: &Symbols) -> Result<Self, ConvertError> {
+    pub(crate) fn as_read(state: &EntityState, symbols: &Symbols) -> Result<Self, ConvertError> {
         let attributes = record(&state.attributes, symbols)?;
         let tags = state.tags.iter().map(|(name, value)| Ok((name.clone(), Datum::new(value, symbols)?)));
         let suspended = symbols.find(SUSPENDED).and_then(|symbol| attributes.find(symbol));
@@ -67,7 +66,7 @@ impl EntityRecord {
             attributes,
             tags: tags.collect::<Result<_, ConvertError>>()?,
             parents: UidSet::default(),
-            uid: Arc::new(Uid::new(uid.clone())),
+            uid: Arc::new(Uid::new(state.uid().clone())),
             ancestors: Arc::new(ancestors),
             mark: MarkCell::default(),
         })

@@ -15,9 +15,10 @@ use crate::step_up::value;
 use crate::value::{Attributes, EntityRef};
 
 /// What decisions read of an entity, as far as the mapping lets it into records.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntityState {
+    uid: EntityRef,
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub(crate) attributes: Attributes,
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
@@ -39,7 +40,13 @@ pub struct StatedEntity<'a> {
 
 impl EntityState {
     fn of(record: &EntityRecord, symbols: &Symbols, mapping: &Mapping) -> Self {
-        let mut state = Self::default();
+        let mut state = Self {
+            uid: record.uid().name().clone(),
+            attributes: Attributes::new(),
+            tags: Attributes::new(),
+            ancestors: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+        };
         for (name, datum) in record.attributes().iter().map(|(symbol, datum)| (symbols.name(symbol), datum)) {
             match mapping.recorded_anywhere(&name) {
                 // The built-in rule reads it, whatever the mapping says.
@@ -69,6 +76,11 @@ impl EntityState {
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, StateError> {
         serde_json::from_str(text).map_err(|error| StateError::new("entity", error))
+    }
+
+    /// Its identity.
+    pub const fn uid(&self) -> &EntityRef {
+        &self.uid
     }
 
     /// Whether this attribute or tag is not here, though there was one.
@@ -111,11 +123,11 @@ impl Bundle {
     /// When one of them has an attribute or value that its schema does not know.
     pub fn entities_as_read<'a>(
         &self,
-        states: impl IntoIterator<Item = (&'a EntityRef, &'a EntityState)>,
+        states: impl IntoIterator<Item = &'a EntityState>,
     ) -> Result<EntityStore, StateError> {
         let mut store = self.own_entities().clone();
-        for (uid, state) in states {
-            let record = EntityRecord::as_read(uid, state, self.schema().symbols());
+        for state in states {
+            let record = EntityRecord::as_read(state, self.schema().symbols());
             let record = record.map_err(|error| StateError::new("entity of this schema", error))?;
             store.insert_as_read(Arc::new(record));
         }

@@ -64,7 +64,11 @@ impl<'a> MemoryState<'a> {
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let state = Self {
             labels: Cow::Borrowed(memory.labels()),
-            counters: memory.counters().iter().map(|(name, counter)| (Cow::Borrowed(name), Cow::Borrowed(counter))).collect(),
+            counters: memory
+                .counters()
+                .iter()
+                .map(|(name, counter)| (Cow::Borrowed(name), Cow::Borrowed(counter)))
+                .collect(),
             sets: sets.into_iter().map(|(name, set)| (Cow::Borrowed(name), Cow::Borrowed(set))).collect(),
             risk: memory.risk_part(),
             grants: grants.into_iter().map(|(id, grant)| (id, Cow::Borrowed(grant))).collect(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use chaperone_policy::Timestamp;
+use chaperone_policy::{MemoryLimits, Timestamp};
 use chaperone_trail::{
     ChainId, Event, Identity, Record, Sealed, SigningKey, Sink, SinkError, Trail, TrailOptions, TrailThread,
 };
@@ -54,7 +54,8 @@ impl Hand {
         let now = Timestamp::from_micros(1_800_000_000_000_000);
         let (trail, thread) = Trail::start(options, identity, key, chain, Arc::new(move || now)).expect("it starts");
         let redaction_key = RedactionKey::new(&[1; 32]);
-        let options = WriterOptions { is_awaited: true, quota_bytes: u64::MAX, redaction_key };
+        let options =
+            WriterOptions { is_awaited: true, quota_bytes: u64::MAX, redaction_key, limits: MemoryLimits::default() };
         (TrailWriter::new(trail, state, Arc::clone(metrics), options), thread)
     }
 
