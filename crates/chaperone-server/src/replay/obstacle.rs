@@ -31,9 +31,6 @@ pub enum Obstacle {
     /// Nothing says what the bundle of this number was.
     #[error("bundle {0} is not at hand")]
     BundleMissing(u64),
-    /// Another bundle has its number now.
-    #[error("bundle {0} is another one than the one that decided")]
-    BundleReplaced(u64),
     /// The decision hangs on an attribute that the mapping keeps out of records.
     #[error("attribute `{name}` was {how}")]
     AttributeRedacted {
@@ -87,7 +84,6 @@ impl Obstacle {
             Self::StateMissing { .. } => "state_missing",
             Self::StateUnreadable { .. } => "state_unreadable",
             Self::BundleMissing(_) => "bundle_missing",
-            Self::BundleReplaced(_) => "bundle_replaced",
             Self::AttributeRedacted { .. } | Self::EntityAttributeRedacted { .. } => "attribute_redacted",
             Self::SetRedacted { .. } => "set_redacted",
             Self::GrantRedacted => "approval_redacted",

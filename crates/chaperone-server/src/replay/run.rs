@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -39,6 +40,8 @@ struct Shared {
     rules: RwLock<HashMap<String, Rules>>,
     candidate: Option<Rules>,
     filter: RecordFilter,
+    /// Of this chain, and within these places.
+    places: (Option<ChainId>, RangeInclusive<u64>),
 }
 
 /// What came of it.
@@ -85,19 +88,20 @@ struct Head<'a> {
 }
 
 impl Run {
-    /// With so many threads, or as many as there are processors. `filter` says which decisions are made again; those by `candidate`,
+    /// With so many threads, or as many as there are processors. `filter` and `places` say which decisions are made again; those by `candidate`,
     /// where there is one, instead of by their own bundles. States take up to `states_bytes_max` bytes.
     ///
     /// # Errors
     /// When no thread can be had.
     pub fn start(
         filter: RecordFilter,
+        places: (Option<ChainId>, RangeInclusive<u64>),
         candidate: Option<Rules>,
         threads: Option<NonZeroUsize>,
         states_bytes_max: usize,
     ) -> std::io::Result<Self> {
         let states = States::new(states_bytes_max);
-        let shared = Arc::new(Shared { states, rules: RwLock::default(), candidate, filter });
+        let shared = Arc::new(Shared { states, rules: RwLock::default(), candidate, filter, places });
         let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let (jobs, waiting) = sync_channel(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -109,14 +113,17 @@ impl Run {
         Ok(Self { shared, batch: Vec::new(), jobs: Some(jobs), threads, record_count: 0 })
     }
 
-    /// Takes the bytes of the next record. States must come before the decisions that name them.
-    pub fn add(&mut self, record: &[u8]) {
+    /// Takes the bytes of the next record. States must come before the decisions that name them. Tells whether it names a bundle, which is
+    /// then [`wanted`](Self::wanted) if it was not given yet.
+    pub fn add(&mut self, record: &[u8]) -> bool {
         self.record_count += 1;
         let kind = serde_json::from_slice(record).map(|Head { kind }| kind);
         match kind.as_deref() {
             Ok("state") => {
                 if let Ok(Record { chain, seq, event: Event::State(state), .. }) = Record::parse(record) {
+                    let is_bundle = state.of.starts_with("bundle:");
                     self.shared.states.add(chain, seq, state);
+                    return is_bundle;
                 }
             }
             // What cannot be read is counted there.
@@ -128,6 +135,7 @@ impl Run {
             }
             Ok(_) => {}
         }
+        false
     }
 
     /// Bundles that records named and that were not given yet: their numbers and digests.
@@ -194,7 +202,9 @@ impl Shared {
             tally.unreadable_count += 1;
             return;
         };
-        if !self.filter.matches(&record) {
+        let (wanted, places) = &self.places;
+        let is_placed = wanted.is_none_or(|wanted| wanted == record.chain) && places.contains(&record.seq);
+        if !is_placed || !self.filter.matches(&record) {
             return;
         }
         let Record { chain, seq, at, event: Event::Decision(decided), .. } = record else { return };
