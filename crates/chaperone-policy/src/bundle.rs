@@ -206,7 +206,8 @@ impl Bundle {
         step_up::attributes(request, self.schema.symbols()).map(|(name, value)| (name.as_str(), value))
     }
 
-    /// A request as a decision read it: with these attributes, whether or not the schema asks for more.
+    /// A request as a decision read it: with these attributes, whether or not the schema asks for more. Those that are `hidden` were there,
+    /// with values that nobody knows; whoever decides must see that none of them was looked at.
     ///
     /// # Errors
     /// With the name of an attribute whose value the schema does not allow, or that it does not know.
@@ -215,6 +216,7 @@ impl Bundle {
         action: &EntityRef,
         resource: &EntityRef,
         attributes: &[(impl AsRef<str>, Value)],
+        hidden: &[impl AsRef<str>],
     ) -> Result<Request, SmolStr> {
         let Some(shape) = self.shapes().get(action) else {
             return Ok(Request::new(action.clone(), resource.clone()));
@@ -226,6 +228,13 @@ impl Bundle {
             let datum = Datum::new(value, self.schema.symbols()).ok();
             match (field, shape.place(name), datum) {
                 (Some(_), Some(place), Some(datum)) => request.set(place, datum),
+                _ => return Err(name.into()),
+            }
+        }
+        for name in hidden.iter().map(AsRef::as_ref) {
+            let stand_in = shape.attributes.get(name).map(|field| Datum::stand_in(&field.ty, self.schema.symbols()));
+            match (shape.place(name), stand_in) {
+                (Some(place), Some(stand_in)) => request.set(place, stand_in),
                 _ => return Err(name.into()),
             }
         }

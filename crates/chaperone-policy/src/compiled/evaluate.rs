@@ -61,7 +61,7 @@ impl Program {
             Node::Unary(Unary::Not, operand) => !self.test(*operand, frame)?,
             Node::And(parts) => self.find_part(parts, false, frame)?.unwrap_or(true),
             Node::Or(parts) => self.find_part(parts, true, frame)?.unwrap_or(false),
-            Node::HasAttribute(symbol) => frame.attribute(*symbol).is_some(),
+            Node::HasAttribute(symbol) => frame.has_attribute(*symbol),
             Node::Declares(declared) => declares(frame, *declared),
             Node::Relation(Relation::Contains, set, member) if matches!(self.node(*set), Node::Set(_)) => {
                 self.is_member(*set, *member, frame)?

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
 
+use smol_str::SmolStr;
 use typed_arena::Arena;
 
 use super::data::{Datum, Operand};
@@ -88,20 +89,32 @@ impl<'a> Question<'a> {
     pub(super) fn attribute(&self, symbol: Symbol) -> Option<&'a Datum> {
         let place = self.action.place(symbol)?;
         let value = self.request.value(place);
-        if value.is_none() {
-            self.trace.look(|| self.attribute_at(place));
-        }
+        self.trace.look(|| match value {
+            Some(_) => Looked::Attribute(self.request.action.clone(), self.attribute_at(place)),
+            None => Looked::NoAttribute(self.request.action.clone(), self.attribute_at(place)),
+        });
         value
     }
 
+    /// Whether the request has an attribute.
+    #[inline]
+    pub(super) fn has_attribute(&self, symbol: Symbol) -> bool {
+        let Some(place) = self.action.place(symbol) else { return false };
+        let is_there = self.request.value(place).is_some();
+        if !is_there {
+            self.trace.look(|| Looked::NoAttribute(self.request.action.clone(), self.attribute_at(place)));
+        }
+        is_there
+    }
+
     #[cold]
-    fn attribute_at(&self, place: usize) -> Looked {
-        Looked::Attribute(self.action.shape.attributes.keys().nth(place).cloned().unwrap_or_default())
+    fn attribute_at(&self, place: usize) -> SmolStr {
+        self.action.shape.attributes.keys().nth(place).cloned().unwrap_or_default()
     }
 
     /// Every attribute of the request.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (Symbol, &'a Datum)> {
-        self.trace.look(|| Looked::Attributes);
+        self.trace.look(|| Looked::Attributes(self.request.action.clone()));
         let request = self.request;
         let places = self.action.attributes.iter().enumerate();
         places.filter_map(|(place, symbol)| Some((*symbol, request.value(place)?)))

@@ -13,12 +13,14 @@ use crate::value::EntityRef;
 /// Something that was looked for and may not be known to whoever makes a decision again.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Looked {
-    /// An attribute of the request that is not there.
-    Attribute(SmolStr),
-    /// All attributes of the request at once.
-    Attributes,
-    /// Approvals, which are for all attributes of the request.
-    Grants,
+    /// The value of an attribute of a request for this action.
+    Attribute(EntityRef, SmolStr),
+    /// That a request for this action does not have an attribute.
+    NoAttribute(EntityRef, SmolStr),
+    /// All attributes of a request for this action at once.
+    Attributes(EntityRef),
+    /// Approvals, which are for all attributes of a request for this action.
+    Grants(EntityRef),
     /// An attribute of an entity that is not there.
     EntityAttribute(EntityRef, SmolStr),
     /// A remembered set.

@@ -36,7 +36,8 @@ pub(super) fn decide_from_records(
     let states: Vec<_> = texts.iter().map(|text| EntityState::parse(text).expect("a state")).collect();
     let entities = bundle.entities_as_read(&states).expect("entities of this schema");
     let attributes: Vec<(&str, Value)> = bundle.attributes(request).collect();
-    let mut again = bundle.request_as_read(&request.action, &request.resource, &attributes).expect("its attributes");
+    let mut again =
+        bundle.request_as_read(&request.action, &request.resource, &attributes, &[""; 0]).expect("its attributes");
     if request.shape().is_none() {
         again = Request::new(request.action.clone(), request.resource.clone());
     }

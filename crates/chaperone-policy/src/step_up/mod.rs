@@ -64,7 +64,7 @@ pub(crate) fn lift<'a>(
         by_name.entry(name).or_default().push(*policy);
     }
     let (action, resource) = (&question.request.action, &question.request.resource);
-    question.trace.look(|| Looked::Grants);
+    question.trace.look(|| Looked::Grants(question.request.action.clone()));
     let attributes = digest::attributes(question.request, schema.symbols());
     let attributes: Attributes = attributes.map(|(name, value)| (name.clone(), value)).collect();
     let digest = AttributesDigest::of(&attributes);

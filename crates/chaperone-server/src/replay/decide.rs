@@ -156,7 +156,8 @@ impl Question<'_> {
         let requests = decided.actions.iter().map(|asked| {
             let kept: Vec<_> =
                 asked.attributes.iter().filter(|(name, _)| !asked.hashed.contains(name)).cloned().collect();
-            bundle.request_as_read(&asked.action, &asked.resource, &kept)
+            let hidden: Vec<_> = asked.hashed.iter().chain(&asked.dropped).cloned().collect();
+            bundle.request_as_read(&asked.action, &asked.resource, &kept, &hidden)
         });
         let requests = requests.collect::<Result<Vec<Request>, _>>();
         let requests = requests.map_err(|name| Obstacle::Unfit(name.to_string()))?;
@@ -207,22 +208,28 @@ impl Question<'_> {
 
     /// Whether the decision hangs on nothing that is kept out of records.
     fn check_known(&self, again: &Again) -> Result<(), Obstacle> {
-        let actions = &self.decided.actions;
-        let hashed = || actions.iter().flat_map(|asked| asked.hashed.iter().map(|name| (name, "hashed")));
-        let dropped = || actions.iter().flat_map(|asked| asked.dropped.iter().map(|name| (name, "dropped")));
-        let redacted = |name: Option<&str>| {
-            hashed().chain(dropped()).find(|(redacted, _)| name.is_none_or(|name| name == *redacted))
+        // What of the requests for an action is kept out of records: this attribute, or any.
+        let redacted = |action: &EntityRef, name: Option<&str>| {
+            let of_action = self.decided.actions.iter().filter(|asked| *asked.action == *action);
+            let all = of_action.flat_map(|asked| {
+                let hashed = asked.hashed.iter().map(|name| (name, "hashed"));
+                hashed.chain(asked.dropped.iter().map(|name| (name, "dropped")))
+            });
+            all.filter(|(redacted, _)| name.is_none_or(|name| name == *redacted)).min()
         };
         for looked in &again.looked {
             let found = match looked {
-                Looked::Attribute(name) => redacted(Some(name)),
-                Looked::Attributes => redacted(None),
-                Looked::Grants => {
+                Looked::Attribute(action, name) => redacted(action, Some(name)),
+                Looked::NoAttribute(..) => None,
+                Looked::Attributes(action) => redacted(action, None),
+                Looked::Grants(action) => {
                     let chain = again.chain.as_ref();
                     let has_grants = chain.is_some_and(|read| {
                         read.has_dropped_grants || read.chain.memories().any(|memory| memory.grants().next().is_some())
                     });
-                    if has_grants && (redacted(None).is_some() || chain.is_some_and(|read| read.has_dropped_grants)) {
+                    if has_grants
+                        && (redacted(action, None).is_some() || chain.is_some_and(|read| read.has_dropped_grants))
+                    {
                         return Err(Obstacle::GrantRedacted);
                     }
                     None
@@ -252,12 +259,15 @@ impl Question<'_> {
 
     /// What a limit refused, or would refuse, can only be told where all that counts for it is on record.
     fn check_limits(&self, again: &Again) -> Result<(), Obstacle> {
+        let actions = &self.decided.actions;
         let was_full = self.decided.code == Reason::MemoryFull.code();
         let is_full = again.decision.reason == Reason::MemoryFull;
         let is_incomplete = again
             .chain
             .as_ref()
             .is_some_and(|read| read.has_awaited || read.has_dropped_grants || !read.dropped_sets.is_empty());
+        let is_incomplete =
+            is_incomplete || actions.iter().any(|asked| !asked.hashed.is_empty() || !asked.dropped.is_empty());
         let waits = again.decision.outcome == Outcome::Challenge;
         if was_full && !is_full && (is_incomplete || waits) { Err(Obstacle::Full) } else { Ok(()) }
     }
@@ -274,8 +284,8 @@ impl Question<'_> {
             return Ok(());
         }
         let unread = other.looked.iter().find_map(|looked| match looked {
-            Looked::Attribute(name) if !own.bundle().reads(name) => Some(name.to_string()),
-            Looked::Attributes => Some("*".to_owned()),
+            Looked::NoAttribute(_, name) if !own.bundle().reads(name) => Some(name.to_string()),
+            Looked::Attributes(_) => Some("*".to_owned()),
             _ => None,
         });
         unread.map_or(Ok(()), |name| Err(Obstacle::AttributeUnread(name)))
