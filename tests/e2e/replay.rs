@@ -101,7 +101,7 @@ async fn decide(world: &World) -> u64 {
     expect(read(world, "chp_unknown", "10").await, 401);
     expect(world.send(Request::get("/documents/10")).await, 401);
     world.admin.revoke(&child.session.id).await;
-    expect(read(world, &child.handle, "10").await, 401);
+    expect(read(world, &child.handle, "10").await, 403);
     // Asked directly.
     let direct = Direct::to(replica).await;
     assert_eq!(direct.read(&bound.handle).await, "out_of_scope");
