@@ -9,7 +9,6 @@ use crate::decide::{Authority, decide_traced};
 use crate::decision::Decision;
 use crate::effects::Level;
 use crate::entities::EntityStore;
-use crate::memory::Memory;
 use crate::recorded::{EntityState, MemoryState, SessionState};
 use crate::request::{Presenter, Request};
 use crate::scope::Scope;
@@ -61,7 +60,7 @@ fn chain_from_records(bundle: &Bundle, chain: &SessionChain) -> SessionChain {
     let memories = chain.memories().zip(levels).map(|(memory, level)| {
         let text = MemoryState::of(memory, level, bundle).map(|state| state.text());
         let read = text.map(|text| MemoryState::parse(&text).expect("a state").into_memory());
-        Arc::new(read.unwrap_or_else(Memory::default))
+        Arc::new(read.unwrap_or_default())
     });
     SessionChain::new(sessions).and_then(|read| read.with_memories(memories.collect())).expect("a whole chain")
 }

@@ -55,7 +55,7 @@ impl BundleState {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, StateError> {
-        serde_json::from_str(text).map_err(|error| StateError::new("bundle", error))
+        serde_json::from_str(text).map_err(|error| StateError::new("bundle", &error))
     }
 
     /// SHA-256 of the bundle's files, in hexadecimal.

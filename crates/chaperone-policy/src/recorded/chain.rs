@@ -37,7 +37,7 @@ impl ChainState {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, StateError> {
-        serde_json::from_str(text).map_err(|error| StateError::new("chain", error))
+        serde_json::from_str(text).map_err(|error| StateError::new("chain", &error))
     }
 
     /// The session's first, its root's last.

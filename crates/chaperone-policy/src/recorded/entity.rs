@@ -75,7 +75,7 @@ impl EntityState {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, StateError> {
-        serde_json::from_str(text).map_err(|error| StateError::new("entity", error))
+        serde_json::from_str(text).map_err(|error| StateError::new("entity", &error))
     }
 
     /// Its identity.
@@ -128,7 +128,7 @@ impl Bundle {
         let mut store = self.own_entities().clone();
         for state in states {
             let record = EntityRecord::as_read(state, self.schema().symbols());
-            let record = record.map_err(|error| StateError::new("entity of this schema", error))?;
+            let record = record.map_err(|error| StateError::new("entity of this schema", &error))?;
             store.insert_as_read(Arc::new(record));
         }
         Ok(store)

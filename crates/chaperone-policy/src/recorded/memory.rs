@@ -89,7 +89,7 @@ impl<'a> MemoryState<'a> {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<MemoryState<'static>, StateError> {
-        serde_json::from_str(text).map_err(|error| StateError::new("memory", error))
+        serde_json::from_str(text).map_err(|error| StateError::new("memory", &error))
     }
 
     /// Sets that are not here, though there were any.

@@ -28,7 +28,7 @@ pub struct StateError {
 }
 
 impl StateError {
-    fn new(what: &'static str, error: impl ToString) -> Self {
+    fn new(what: &'static str, error: &impl ToString) -> Self {
         Self { what, message: error.to_string() }
     }
 }

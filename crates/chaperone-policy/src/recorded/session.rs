@@ -114,7 +114,7 @@ impl<'a> SessionState<'a> {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &'a str) -> Result<Self, StateError> {
-        serde_json::from_str(text).map_err(|error| StateError::new("session", error))
+        serde_json::from_str(text).map_err(|error| StateError::new("session", &error))
     }
 
     /// The Cedar text of its scope; `None` when it is unrestricted.

@@ -29,8 +29,11 @@ struct Held {
     order: VecDeque<Digest>,
     bytes: usize,
     /// Of each chain and bundle: from which place on which state is meant.
-    bundles: HashMap<(ChainId, u64), Vec<(u64, Arc<BundleState>)>>,
+    bundles: HashMap<(ChainId, u64), Vec<PlacedBundle>>,
 }
+
+/// A bundle's state, and its place in the chain.
+type PlacedBundle = (u64, Arc<BundleState>);
 
 #[derive(Debug)]
 struct HeldState {

@@ -225,7 +225,9 @@ impl World {
 
 fn run(records: &[Sealed], rules: &[Rules], candidate: Option<Rules>) -> Tally {
     let mut run = Run::start(RecordFilter::default(), (None, 0..=u64::MAX), candidate, None, 1 << 30).expect("threads");
-    rules.iter().for_each(|rules| run.add_rules(rules.clone()));
+    for rules in rules {
+        run.add_rules(rules.clone());
+    }
     for record in records {
         run.add(&record.bytes);
     }

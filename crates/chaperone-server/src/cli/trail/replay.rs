@@ -76,10 +76,11 @@ impl ReplayArgs {
         if !filter.kinds.is_empty() {
             return Err(Failure::Input("--kind does not go with replay: decisions are made again".to_owned()));
         }
-        let link = match self.file.is_some() || self.journal.is_some() {
-            false => Some(self.admin.connect().await?),
+        let link = if self.file.is_some() || self.journal.is_some() {
             // Only for bundles, which may not be needed.
-            true => self.admin.connect().await.ok(),
+            self.admin.connect().await.ok()
+        } else {
+            Some(self.admin.connect().await?)
         };
         let mut bundles = Bundles::new(link.as_ref());
         let candidate = match &self.bundle {

@@ -34,7 +34,7 @@ pub enum Source<'a> {
         /// For what goes wrong.
         link: &'a Link,
         /// The parts that come.
-        parts: Streaming<TrailServiceExportResponse>,
+        parts: Box<Streaming<TrailServiceExportResponse>>,
         /// The beginning of a record whose end is in the next part.
         rest: Vec<u8>,
     },
@@ -98,7 +98,7 @@ impl<'a> Source<'a> {
         let format = TrailFormat::JsonLines.into();
         let request = TrailServiceExportRequest { what: Some(What::Stretch(stretch)), format };
         let mut trail = link.trail_without_deadline();
-        let parts = link.answer(trail.export(request)).await?;
+        let parts = Box::new(link.answer(trail.export(request)).await?);
         Ok(Self::Server { link, parts, rest: Vec::new() })
     }
 
