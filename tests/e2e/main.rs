@@ -34,6 +34,7 @@ mod outcomes;
 mod paths;
 mod planes_tls;
 mod presenters;
+mod replay;
 mod replicas;
 mod runtimes;
 mod secrets;

@@ -1,9 +1,11 @@
 //! Bundles, compiled: what one replica decides with.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use smol_str::SmolStr;
 
 use crate::compiled::Datum;
 use crate::decide::Authority;
@@ -13,7 +15,8 @@ use crate::effects::{Level, MemoryLayout};
 use crate::entities::{Entity, EntityError, EntityStore};
 use crate::entity_text;
 use crate::manifest::{self, Manifest};
-use crate::mapping::{self, Mapping, Needs};
+use crate::mapping::{self, Mapping, Needs, Recorded};
+use crate::memory::MemoryName;
 use crate::policy_set::{ParsedPolicy, PolicySet, UnsupportedPolicy};
 use crate::policy_text::PolicyFiles;
 use crate::problem::Problem;
@@ -36,6 +39,8 @@ pub struct Bundle {
     schema_digest: [u8; 32],
     policies: PolicySet,
     remembers_principals: bool,
+    /// What its policies remember in the open: sets of which no value is kept out of records.
+    kept_sets: BTreeSet<(Level, MemoryName)>,
     entities: EntityStore,
     mapping: Mapping,
 }
@@ -96,7 +101,22 @@ impl Bundle {
                 mapping.keep_reads(schema.symbols(), |attribute| policies.read(attribute, schema.symbols()));
                 let schema_digest = digest(source, schema.memory());
                 let remembers_principals = policies.remembers(Level::Principal);
-                Ok(Self { manifest, schema, schema_digest, policies, remembers_principals, entities, mapping })
+                let kept_sets = policies.kept_sets(|attribute| {
+                    // The one attribute of which more hangs on the action than on the name.
+                    let unmatched = EntityRef::new("Chaperone::Action", "http");
+                    mapping.recorded_anywhere(attribute) == Recorded::Kept
+                        && mapping.recorded(&unmatched, attribute) == Recorded::Kept
+                });
+                Ok(Self {
+                    manifest,
+                    schema,
+                    schema_digest,
+                    policies,
+                    remembers_principals,
+                    kept_sets,
+                    entities,
+                    mapping,
+                })
             }
             _ => Err(problems.in_order()),
         }
@@ -185,6 +205,58 @@ impl Bundle {
     /// are equal to policies share.
     pub fn attributes<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = (&'a str, Value)> + use<'a> {
         step_up::attributes(request, self.schema.symbols()).map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// A request as a decision read it: with these attributes, whether or not the schema asks for more. Those that are `hidden` were there,
+    /// with values that nobody knows; whoever decides must see that none of them was looked at.
+    ///
+    /// # Errors
+    /// With the name of an attribute whose value the schema does not allow, or that it does not know.
+    pub fn request_as_read(
+        &self,
+        action: &EntityRef,
+        resource: &EntityRef,
+        attributes: &[(impl AsRef<str>, Value)],
+        hidden: &[impl AsRef<str>],
+    ) -> Result<Request, SmolStr> {
+        let Some(shape) = self.shapes().get(action) else {
+            return Ok(Request::new(action.clone(), resource.clone()));
+        };
+        let mut request = Request::of(action.clone(), resource.clone(), shape);
+        for (name, value) in attributes {
+            let name = name.as_ref();
+            let field = shape.attributes.get(name).filter(|field| field.ty.check(value, &name).is_ok());
+            let datum = Datum::new(value, self.schema.symbols()).ok();
+            match (field, shape.place(name), datum) {
+                (Some(_), Some(place), Some(datum)) => request.set(place, datum),
+                _ => return Err(name.into()),
+            }
+        }
+        for name in hidden.iter().map(AsRef::as_ref) {
+            let stand_in = shape.attributes.get(name).map(|field| Datum::stand_in(&field.ty, self.schema.symbols()));
+            match (shape.place(name), stand_in) {
+                (Some(place), Some(stand_in)) => request.set(place, stand_in),
+                _ => return Err(name.into()),
+            }
+        }
+        Ok(request)
+    }
+
+    /// Whether records keep what is in a remembered set: no value of it comes from what the mapping hashes or drops, or from a report.
+    pub fn keeps_set(&self, level: Level, name: &MemoryName) -> bool {
+        self.kept_sets.contains(&(level, name.clone()))
+    }
+
+    /// Whether records keep every attribute of this action's requests.
+    pub fn keeps_attributes(&self, action: &EntityRef) -> bool {
+        self.shapes().get(action).is_some_and(|shape| {
+            shape.attributes.keys().all(|name| self.mapping.recorded(action, name) == Recorded::Kept)
+        })
+    }
+
+    /// Whether a policy reads this attribute of requests, or takes something from it.
+    pub fn reads(&self, attribute: &str) -> bool {
+        self.policies.read(attribute, self.schema.symbols())
     }
 
     /// Whether its policies change what is remembered of principals.

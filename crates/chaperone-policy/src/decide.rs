@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::bundle::Bundle;
-use crate::compiled::{Question, Subject, Uid};
+use crate::compiled::{Question, Subject, Trace, Uid};
 use crate::decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 use crate::effects::{self, Effect, Observes};
 use crate::entities::{EntityRecord, EntityStore};
@@ -73,7 +73,20 @@ pub fn decide(
     presenter: &Presenter,
     now: Timestamp,
 ) -> Decision {
-    decide_with(Evaluator::Compiled, bundle, entities, request, authority, presenter, now)
+    decide_traced(bundle, entities, request, authority, presenter, now, &Trace::default())
+}
+
+/// As [`decide`], noting what it looked at.
+pub fn decide_traced(
+    bundle: &Bundle,
+    entities: &EntityStore,
+    request: &Request,
+    authority: Authority<'_>,
+    presenter: &Presenter,
+    now: Timestamp,
+    trace: &Trace,
+) -> Decision {
+    decide_with(Evaluator::Compiled, bundle, entities, request, authority, presenter, now, trace)
 }
 
 /// As [`decide`], by Cedar's own authorizer: the reference, which the compiled policies must agree with, at a hundred times the cost.
@@ -85,9 +98,10 @@ pub fn decide_by_cedar(
     presenter: &Presenter,
     now: Timestamp,
 ) -> Decision {
-    decide_with(Evaluator::Cedar, bundle, entities, request, authority, presenter, now)
+    decide_with(Evaluator::Cedar, bundle, entities, request, authority, presenter, now, &Trace::default())
 }
 
+#[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
 fn decide_with(
     evaluator: Evaluator,
     bundle: &Bundle,
@@ -96,6 +110,7 @@ fn decide_with(
     authority: Authority<'_>,
     presenter: &Presenter,
     now: Timestamp,
+    trace: &Trace,
 ) -> Decision {
     if let Some(denial) = ended(authority, now) {
         return denial;
@@ -135,7 +150,7 @@ fn decide_with(
     let resource = Subject::new(&resource, entities);
     let chain = authority.chain();
     let risk_decay_per_hour = bundle.manifest().risk.decay_per_hour;
-    let question = Question { principal, action, resource, request, chain, now, risk_decay_per_hour, entities };
+    let question = Question { principal, action, resource, request, chain, now, risk_decay_per_hour, entities, trace };
     if let Some(denial) = out_of_scope(evaluator, bundle, &question) {
         return denial;
     }

@@ -29,6 +29,7 @@ mod policy_text;
 mod problem;
 mod reason;
 mod recall;
+pub mod recorded;
 mod reference;
 mod remember;
 mod report;
@@ -51,7 +52,8 @@ pub use approval::{
     Terms, USES_MAX, Verdict, Vote,
 };
 pub use bundle::{Bundle, RequestError};
-pub use decide::{Authority, decide, decide_by_cedar};
+pub use compiled::{Looked, Trace};
+pub use decide::{Authority, decide, decide_by_cedar, decide_traced};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 pub use effects::{Alert, Effect, Level, Severity};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};

@@ -1,5 +1,6 @@
 //! Policies, compiled: found by their scopes, then evaluated one by one.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use cedar_policy_core::ast::{Effect, Policy as CorePolicy};
@@ -11,7 +12,8 @@ use crate::compiled::{
     Candidates, Compiler, Condition, Frame, Index, Program, Question, Reads, Scratch, Symbols, UnsupportedExpression,
 };
 use crate::decision::Failure;
-use crate::effects::{Annotations, Level};
+use crate::effects::{Annotations, Level, Rule};
+use crate::memory::MemoryName;
 use crate::reason::ReasonTemplate;
 use crate::reference::Reference;
 use crate::schema::CompiledSchema;
@@ -135,6 +137,16 @@ impl PolicySet {
     pub(crate) fn read(&self, attribute: &str, symbols: &Symbols) -> bool {
         symbols.find(attribute).is_some_and(|symbol| self.reads().contains(symbol))
             || self.policies.iter().any(|policy| policy.annotations.read(attribute))
+    }
+
+    /// The sets that they remember, of which every value comes from the request's principal or resource, or from an attribute that is
+    /// kept in records.
+    pub(crate) fn kept_sets(&self, is_kept: impl Fn(&str) -> bool) -> BTreeSet<(Level, MemoryName)> {
+        let rules = || self.policies.iter().flat_map(|policy| &policy.annotations.rules);
+        let sets = || rules().filter_map(Rule::remembered);
+        let withheld = sets().filter(|(.., source)| !source.is_kept(&is_kept));
+        let withheld: BTreeSet<_> = withheld.map(|(level, name, _)| (level, name.clone())).collect();
+        sets().map(|(level, name, _)| (level, name.clone())).filter(|set| !withheld.contains(set)).collect()
     }
 
     /// The names of the step-ups that they ask for.

@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use chaperone_policy::{
-    Authority, Decision, DecisionId, EntityRef, Presenter, Request, SessionChain, Timestamp, decide, decide_by_cedar,
+    Authority, Decision, DecisionId, EntityRef, Presenter, Request, SessionChain, Timestamp, Trace, decide_by_cedar,
+    decide_traced,
 };
 
 use crate::config::{DecisionsConfig, EvaluatorMode};
@@ -67,7 +68,11 @@ impl Evaluator {
         })
     }
 
-    /// Decides, as [`decide`] does.
+    /// Decides, as [`decide_traced`] does.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "as many as the function that it stands for, and which decision it is"
+    )]
     pub fn decide(
         &self,
         id: DecisionId,
@@ -76,12 +81,15 @@ impl Evaluator {
         authority: Authority<'_>,
         presenter: &Presenter,
         now: Timestamp,
+        trace: &Trace,
     ) -> Decision {
         let Snapshot { bundle, entities, .. } = &**snapshot;
         if matches!(self, Self::Cedar) {
+            // Only the compiled policies tell what they look at.
+            decide_traced(bundle, entities, request, authority, presenter, now, trace);
             return decide_by_cedar(bundle, entities, request, authority, presenter, now);
         }
-        let decision = decide(bundle, entities, request, authority, presenter, now);
+        let decision = decide_traced(bundle, entities, request, authority, presenter, now, trace);
         if let Self::Verify(verifier) = self
             && verifier.takes(id)
         {
@@ -163,6 +171,7 @@ fn summary(decision: &Decision) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use chaperone_policy::recorded::MarkCell;
     use chaperone_policy::{Attributes, Bundle, BundleNumber, BundleSource, Outcome, Reason};
 
     use super::*;
@@ -178,7 +187,8 @@ mod tests {
         let files: BTreeMap<_, _> = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
         let bundle = Bundle::compile(&BundleSource { files }).expect("valid");
         let entities = bundle.own_entities().clone();
-        Arc::new(Snapshot { number: BundleNumber::new(1), bundle: Arc::new(bundle), entities })
+        let (number, mark) = (BundleNumber::new(1), MarkCell::default());
+        Arc::new(Snapshot { number, digest: "".into(), bundle: Arc::new(bundle), entities, mark })
     }
 
     fn id(random: u32) -> DecisionId {
@@ -193,7 +203,7 @@ mod tests {
         let (snapshot, peer) = (snapshot(), EntityRef::new("Chaperone::Workload", "spiffe://x/y"));
         let request = request(&snapshot, document);
         let presenter = Presenter::default();
-        evaluator.decide(id(7), &snapshot, &request, Authority::Principal(&peer), &presenter, NOW)
+        evaluator.decide(id(7), &snapshot, &request, Authority::Principal(&peer), &presenter, NOW, &Trace::default())
     }
 
     fn verifier(ratio: f64, samples: usize) -> (Verifier, Receiver<Sample>, Arc<Metrics>) {

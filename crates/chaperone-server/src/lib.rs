@@ -16,6 +16,7 @@ pub mod no_decision;
 pub mod pdp;
 pub mod presenter;
 pub mod recorder;
+pub mod replay;
 pub mod replica;
 #[cfg(test)]
 mod session_model;

@@ -24,7 +24,7 @@ pub use self::challenge::Challenged;
 use self::committer::{Committer, Job, Origin, Queue};
 pub use self::judge::Judge;
 use self::judge::{Judgement, guarded};
-pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question};
+pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question, Read};
 pub use self::report::ReportFailure;
 pub use self::withheld::Withheld;
 use crate::clock::{Clock, Moment, decision_id};
@@ -36,7 +36,7 @@ use crate::telemetry::ParentContext;
 use crate::trail::{NotRecorded, Receipt};
 
 /// The entity type of a peer that acts for itself.
-const WORKLOAD: &str = "Chaperone::Workload";
+pub(crate) const WORKLOAD: &str = "Chaperone::Workload";
 
 /// How many decisions of a batch are made before others get their turn.
 const BATCH_TURN: usize = 32;
@@ -343,7 +343,7 @@ impl Check<'_> {
         let subject = Subject {
             protocol: self.protocol,
             requests,
-            bundle: &self.snapshot.bundle,
+            snapshot: &self.snapshot,
             presenter: evidence.presenter(binding),
             parent: self.parent.as_ref(),
             began_at: self.began.at,
@@ -470,7 +470,7 @@ impl Check<'_> {
             Subjects::Session(cached) => match read(Authority::Session(cached.sessions()))? {
                 Ok(requests) => {
                     let presenter = evidence.presenter(&cached.sessions().session().binding);
-                    judge.session(id, &self.snapshot, &cached.recalled().chain, &presenter, requests, at)?
+                    judge.session(id, &self.snapshot, &cached.recalled(), &presenter, requests, at)?
                 }
                 Err(undecodable) => denied(undecodable),
             },
@@ -519,7 +519,8 @@ impl Check<'_> {
                 drop(told.heard());
                 continue;
             }
-            let mut judged = Judged { id: judged.id, judgement: judgement.decision.clone().into(), at };
+            let judgement = Judgement { read: judgement.read.clone(), ..judgement.decision.clone().into() };
+            let mut judged = Judged { id: judged.id, judgement, at };
             challenge = self.challenge(&mut judged, &cached).await?.into();
             drop(told.heard());
             return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
@@ -528,7 +529,7 @@ impl Check<'_> {
     }
 
     fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
-        let Judged { id, judgement: Judgement { decision, .. }, at } = judged;
+        let Judged { id, judgement: Judgement { decision, read, .. }, at } = judged;
         let (principal, session, delegation, ancestors) = match subjects {
             Subjects::Nobody(_) => (None, None, None, Box::default()),
             Subjects::Peer(principal) => (Some(principal.clone()), None, None, Box::default()),
@@ -543,7 +544,7 @@ impl Check<'_> {
             }
         };
         let bundle = self.snapshot.number;
-        Answer { id, decision, challenge, principal, session, delegation, ancestors, bundle, at }
+        Answer { id, decision, challenge, principal, session, delegation, ancestors, bundle, at, read }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chaperone_policy::{
-    Bundle, Decision, DecisionId, Outcome, OutcomeReport, Presenter, Request, SessionId, Settlement, Timestamp,
+    Decision, DecisionId, Outcome, OutcomeReport, Presenter, Request, SessionId, Settlement, Timestamp,
 };
 use chaperone_store::StoreError;
 use tokio::sync::broadcast;
@@ -13,6 +13,7 @@ use crate::alerts::{self, Alerts, Webhook};
 use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol, ReportFailure};
+use crate::replica::Snapshot;
 use crate::telemetry::{ApprovalEvent, DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
 use crate::trail::{NotRecorded, Receipt, TrailWriter};
 
@@ -64,8 +65,8 @@ pub struct Subject<'a> {
     pub protocol: Protocol,
     /// What was asked for; empty when that could not be read.
     pub requests: &'a [Request],
-    /// By whose schema it was asked.
-    pub bundle: &'a Bundle,
+    /// The policies and entities of that moment.
+    pub snapshot: &'a Snapshot,
     /// Who presented the session.
     pub presenter: Presenter<'a>,
     /// The caller's span.

@@ -28,7 +28,7 @@ fn id(n: u128) -> Uuid {
     Uuid::from_u128(0x0199_5c1e_7a00_7000_8000_0000_0000_0000 | n)
 }
 
-/// A decision as most are: one action, in a session of a task, with a policy and two states.
+/// A decision as most are: one action, in a session of a task, with a policy and the state of its session.
 fn decision<'a>(principal: &'a EntityRef, action: &'a EntityRef, resource: &'a EntityRef) -> Event<'a> {
     Event::Decision(Box::new(Decided {
         id: DecisionId::new(id(1)),
@@ -49,12 +49,14 @@ fn decision<'a>(principal: &'a EntityRef, action: &'a EntityRef, resource: &'a E
             action: Cow::Borrowed(action),
             resource: Cow::Borrowed(resource),
             attributes: vec![("path".into(), Value::String("/v1/docs/42".into()))],
+            dropped: Vec::new(),
+            hashed: Vec::new(),
         }],
         policies: vec![Policy { id: "read-docs".into(), failure: None }],
         effects: Vec::new(),
         step_ups: Vec::new(),
         bundle: BundleNumber::new(17),
-        states: vec![StateRef { of: "session:01995c1e-7a00".into(), digest: Some(Digest::ZERO) }],
+        states: vec![StateRef { of: "chain:01995c1e-7a00-7000-8000-000000000002".into(), digest: Some(Digest::ZERO) }],
         stale: false,
         began_at: Timestamp::from_micros(1_790_000_000_000_000),
         elapsed_us: 41,
@@ -71,19 +73,30 @@ fn writing(criterion: &mut Criterion) {
     let mut body = Vec::new();
     encode_body(&mut body, at, &event).unwrap();
 
+    let mut stateless = decision(&principal, &action, &resource);
+    if let Event::Decision(decided) = &mut stateless {
+        decided.states.clear();
+    }
+    let mut stateless_body = Vec::new();
+    encode_body(&mut stateless_body, at, &stateless).unwrap();
+
     let mut group = criterion.benchmark_group("writing");
-    group.throughput(Throughput::Bytes(body.len() as u64));
-    group.bench_function("encode", |bencher| {
-        let mut out = Vec::with_capacity(2 * body.len());
-        bencher.iter(|| {
-            out.clear();
-            encode_body(&mut out, at, black_box(&event)).unwrap();
+    for (name, event, body) in [("encode, no state", &stateless, &stateless_body), ("encode", &event, &body)] {
+        group.bench_function(name, |bencher| {
+            let mut out = Vec::with_capacity(2 * body.len());
+            bencher.iter(|| {
+                out.clear();
+                encode_body(&mut out, at, black_box(event)).unwrap();
+            });
         });
-    });
-    group.bench_function("seal", |bencher| {
-        let mut chainer = Chainer::new(ChainId::new(id(3)), Head::default());
-        bencher.iter(|| chainer.seal(black_box(&body)).len());
-    });
+    }
+    for (name, body) in [("seal, no state", &stateless_body), ("seal", &body)] {
+        group.bench_function(name, |bencher| {
+            let mut chainer = Chainer::new(ChainId::new(id(3)), Head::default());
+            bencher.iter(|| chainer.seal(black_box(body)).len());
+        });
+    }
+    group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("digest", |bencher| bencher.iter(|| Digest::of(black_box(&body))));
     let identity = || Identity { replica: "bench".into(), version: "0".into() };
     let key = || SigningKey::from_pkcs8(&pkcs8()).unwrap();

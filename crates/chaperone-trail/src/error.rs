@@ -13,6 +13,9 @@ pub enum AppendError {
     /// The journal has reached its quota. It goes on when records were shipped or dropped.
     #[error("the journal has reached its quota")]
     QuotaReached,
+    /// Writing failed after something was written that this record relies on. The caller writes that again, and then this.
+    #[error("what the record relies on may not be in the trail")]
+    Interrupted,
     /// Writing failed, and has not been possible since.
     #[error("the trail cannot be written")]
     Failing,

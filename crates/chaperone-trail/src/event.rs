@@ -186,6 +186,12 @@ pub struct Asked<'a> {
     /// The attributes of the request, in the order of their names, as far as they are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(Text<'a>, Value)>,
+    /// The names of attributes that were there and are not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Text<'a>>,
+    /// The names of attributes of which a keyed hash stands in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hashed: Vec<Text<'a>>,
 }
 
 /// A policy that determined an outcome.

@@ -1,5 +1,6 @@
 //! What waits to be written.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub(crate) struct Queue {
     space: Arc<Space>,
     inner: Mutex<Inner>,
     wake: Condvar,
+    /// How often what was taken may not have become durable. Changed under the lock.
+    generation: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -61,11 +64,16 @@ pub(crate) enum Wake {
 
 impl Queue {
     pub fn new(len_max: usize, bytes_max: usize, space: Arc<Space>) -> Self {
-        Self { len_max, bytes_max, space, inner: Mutex::default(), wake: Condvar::new() }
+        Self { len_max, bytes_max, space, inner: Mutex::default(), wake: Condvar::new(), generation: AtomicU64::new(0) }
     }
 
-    /// Queues a body.
-    pub fn push(&self, at: Timestamp, body: &[u8]) -> Result<Ticket, AppendError> {
+    /// How often what was taken may not have become durable.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Queues a body; where `generation` is given, only behind all that was queued in it.
+    pub fn push(&self, at: Timestamp, body: &[u8], generation: Option<u64>) -> Result<Ticket, AppendError> {
         if body.len() as u64 + OVERHEAD_BYTES > RECORD_BYTES_MAX as u64 {
             return Err(AppendError::TooLarge);
         }
@@ -75,6 +83,9 @@ impl Queue {
         }
         if inner.failing {
             return Err(AppendError::Failing);
+        }
+        if generation.is_some_and(|generation| generation != self.generation()) {
+            return Err(AppendError::Interrupted);
         }
         let batch = &inner.waiting;
         // A record that is longer than the queue is taken when nothing else waits.
@@ -139,6 +150,7 @@ impl Queue {
     pub fn fail(&self) -> Ticket {
         let mut inner = self.inner();
         inner.failing = true;
+        self.generation.fetch_add(1, Ordering::AcqRel);
         self.space.remove(inner.waiting.reserved_bytes());
         inner.waiting.clear();
         Ticket(inner.last)

@@ -154,10 +154,28 @@ impl Trail {
     /// # Errors
     /// [`AppendError`]: the record is not in the trail.
     pub fn append(&self, at: Timestamp, event: &Event<'_>) -> Result<Ticket, AppendError> {
+        self.append_in(at, event, None)
+    }
+
+    /// Tells one time without failures of writing from another: what was appended in one is either all in the chain, in its order, or
+    /// somebody was told that it is not.
+    pub fn generation(&self) -> u64 {
+        self.shared.queue.generation()
+    }
+
+    /// As [`append`](Self::append), for a record that relies on others that were appended in this [`generation`](Self::generation).
+    ///
+    /// # Errors
+    /// [`AppendError`]; [`AppendError::Interrupted`] where those may not be in the trail.
+    pub fn append_after(&self, at: Timestamp, event: &Event<'_>, generation: u64) -> Result<Ticket, AppendError> {
+        self.append_in(at, event, Some(generation))
+    }
+
+    fn append_in(&self, at: Timestamp, event: &Event<'_>, generation: Option<u64>) -> Result<Ticket, AppendError> {
         BODY.with_borrow_mut(|buffer| {
             buffer.clear();
             body::encode(buffer, at, event).map_err(|_| AppendError::Unencodable)?;
-            let ticket = self.shared.queue.push(at, buffer);
+            let ticket = self.shared.queue.push(at, buffer, generation);
             if buffer.capacity() > BODY_BYTES_KEPT {
                 *buffer = Vec::new();
             }

@@ -12,7 +12,8 @@ use super::set::Set;
 use super::symbol::Symbols;
 use super::uid::Uid;
 use crate::convert::ConvertError;
-use crate::value::{Attributes, Value};
+use crate::shape::Type;
+use crate::value::{Attributes, EntityRef, Value};
 
 /// A value that is kept: an attribute's, or a constant of a policy.
 #[derive(Clone, Debug)]
@@ -79,6 +80,28 @@ impl Datum {
                 Self::Duration(extension::parse_duration(text).ok_or_else(|| refuse("duration", text))?)
             }
         })
+    }
+
+    /// Any value of a type, in the place of one that nobody knows.
+    pub(crate) fn stand_in(ty: &Type, symbols: &Symbols) -> Self {
+        match ty {
+            Type::Bool => Self::Bool(false),
+            Type::Long => Self::Long(0),
+            Type::String => Self::String(SmolStr::default()),
+            Type::Entity(kind) => Self::Entity(Arc::new(Uid::new(EntityRef::new(kind.clone(), "")))),
+            Type::Set(_) => Self::Set(Arc::default()),
+            // Schemas nest as deeply as their text's limit lets them.
+            Type::Record(fields) => {
+                let required = fields.iter().filter(|(_, field)| field.required);
+                let fields = required
+                    .filter_map(|(name, field)| Some((symbols.find(name)?, Self::stand_in(&field.ty, symbols))));
+                Self::Record(Arc::new(fields.collect()))
+            }
+            Type::Ip => Self::ip("0.0.0.0").unwrap_or(Self::Bool(false)),
+            Type::Decimal => Self::Decimal(0),
+            Type::Datetime => Self::Datetime(0),
+            Type::Duration => Self::Duration(0),
+        }
     }
 
     /// An address or a range of them.

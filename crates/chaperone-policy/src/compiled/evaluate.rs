@@ -15,9 +15,11 @@ use super::program::{Declared, Node, NodeId, Part, Program, State};
 use super::record::Record;
 use super::set::Set;
 use super::symbol::Symbol;
+use super::trace::Looked;
 use super::uid::Uid;
 use crate::decision::Failure;
 use crate::effects::{CounterKind, Level};
+use crate::entities::EntityRecord;
 use crate::memory::{Amount, MemoryName};
 use crate::recall::Recalled;
 use crate::session::SessionFacts;
@@ -59,7 +61,7 @@ impl Program {
             Node::Unary(Unary::Not, operand) => !self.test(*operand, frame)?,
             Node::And(parts) => self.find_part(parts, false, frame)?.unwrap_or(true),
             Node::Or(parts) => self.find_part(parts, true, frame)?.unwrap_or(false),
-            Node::HasAttribute(symbol) => frame.attribute(*symbol).is_some(),
+            Node::HasAttribute(symbol) => frame.has_attribute(*symbol),
             Node::Declares(declared) => declares(frame, *declared),
             Node::Relation(Relation::Contains, set, member) if matches!(self.node(*set), Node::Set(_)) => {
                 self.is_member(*set, *member, frame)?
@@ -76,18 +78,20 @@ impl Program {
                 *subject.uid == **group || subject.record.is_some_and(|record| record.is_in(group))
             }
             Node::SubjectHasField(role, symbol) => {
-                let record = frame.subject(*role).record;
-                record.is_some_and(|record| record.attribute(*symbol).is_some())
+                let subject = frame.subject(*role);
+                subject.record.is_some_and(|record| self.has_attribute(record, *symbol, frame))
             }
             Node::In(member, groups) => self.is_in(*member, *groups, frame)?,
             Node::HasField(of, symbol) => match self.evaluate(*of, frame)? {
                 Operand::Record(record) => record.find(*symbol).is_some(),
-                Operand::Entity(uid) => frame.record(uid).is_some_and(|record| record.attribute(*symbol).is_some()),
+                Operand::Entity(uid) => {
+                    frame.record(uid).is_some_and(|record| self.has_attribute(record, *symbol, frame))
+                }
                 _ => return Err(Failure::WrongType),
             },
             Node::HasTag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
                 (Operand::Entity(uid), Operand::String(name)) => {
-                    frame.record(uid).is_some_and(|record| record.tag(name).is_some())
+                    frame.record(uid).is_some_and(|record| find_tag(record, name, frame).is_some())
                 }
                 _ => return Err(Failure::WrongType),
             },
@@ -145,13 +149,19 @@ impl Program {
             Node::Principal => Ok(Operand::Entity(frame.principal.uid)),
             Node::Resource => Ok(Operand::Entity(frame.resource.uid)),
             // These are read where they are there.
-            Node::SubjectField(role, _) if frame.subject(*role).record.is_none() => Err(Failure::EntityUnknown),
-            Node::Attribute(_) | Node::State(_) | Node::SubjectField(..) => Err(Failure::AttributeMissing),
+            Node::SubjectField(role, symbol) => match frame.subject(*role).record {
+                Some(record) => {
+                    self.has_attribute(record, *symbol, frame);
+                    Err(Failure::AttributeMissing)
+                }
+                None => Err(Failure::EntityUnknown),
+            },
+            Node::Attribute(_) | Node::State(_) => Err(Failure::AttributeMissing),
             Node::Field(of, symbol) => self.field(*of, *symbol, frame),
             Node::Tag(of, name) => match (self.evaluate(*of, frame)?, self.evaluate(*name, frame)?) {
                 (Operand::Entity(uid), Operand::String(name)) => {
                     let record = frame.record(uid).ok_or(Failure::EntityUnknown)?;
-                    record.tag(name).map(Datum::as_operand).ok_or(Failure::AttributeMissing)
+                    find_tag(record, name, frame).map(Datum::as_operand).ok_or(Failure::AttributeMissing)
                 }
                 _ => Err(Failure::WrongType),
             },
@@ -202,10 +212,28 @@ impl Program {
     fn field<'a>(&'a self, of: NodeId, symbol: Symbol, frame: &Frame<'a>) -> Evaluated<'a> {
         let found = match self.evaluate(of, frame)? {
             Operand::Record(record) => record.find(symbol),
-            Operand::Entity(uid) => frame.record(uid).ok_or(Failure::EntityUnknown)?.attribute(symbol),
+            Operand::Entity(uid) => {
+                let record = frame.record(uid).ok_or(Failure::EntityUnknown)?;
+                let found = record.attribute(symbol);
+                if found.is_none() {
+                    self.has_attribute(record, symbol, frame);
+                }
+                found
+            }
             _ => return Err(Failure::WrongType),
         };
         found.map(Datum::as_operand).ok_or(Failure::AttributeMissing)
+    }
+
+    /// Whether an entity has an attribute; where it does not, that is noted.
+    #[inline]
+    fn has_attribute(&self, record: &EntityRecord, symbol: Symbol, frame: &Frame<'_>) -> bool {
+        let is_there = record.attribute(symbol).is_some();
+        if !is_there {
+            let looked = || Looked::EntityAttribute(record.uid().name().clone(), self.symbols.name(symbol));
+            frame.trace.look(looked);
+        }
+        is_there
     }
 
     /// Whether a set that is written out has this member.
@@ -335,6 +363,15 @@ fn any_group<'a, 'g>(
     Ok(found)
 }
 
+/// A tag's value; where there is none, that is noted.
+fn find_tag<'a>(record: &'a EntityRecord, name: &str, frame: &Frame<'_>) -> Option<&'a Datum> {
+    let tag = record.tag(name);
+    if tag.is_none() {
+        frame.trace.look(|| Looked::EntityAttribute(record.uid().name().clone(), name.into()));
+    }
+    tag
+}
+
 fn declares(frame: &Frame<'_>, declared: Declared) -> bool {
     match declared {
         Declared::Session => frame.action.reads_session,
@@ -365,6 +402,7 @@ fn remembered<'a>(frame: &Frame<'a>, level: Level, name: &MemoryName) -> Evaluat
         return Err(Failure::AttributeMissing);
     }
     let Some(chain) = frame.chain else { return Ok(Operand::Set(&NOTHING)) };
+    frame.trace.look(|| Looked::Set(level, name.clone()));
     Ok(match chain.recall().set(level, name, frame.now) {
         Recalled::Nothing => Operand::Set(&NOTHING),
         Recalled::All(set) => Operand::Set(set),

@@ -3,11 +3,13 @@
 use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
 
+use smol_str::SmolStr;
 use typed_arena::Arena;
 
 use super::data::{Datum, Operand};
 use super::program::{NodeId, Role};
 use super::symbol::Symbol;
+use super::trace::{Looked, Trace};
 use super::uid::Uid;
 use crate::decision::Failure;
 use crate::entities::{EntityRecord, EntityStore};
@@ -31,6 +33,8 @@ pub(crate) struct Question<'a> {
     /// How many points of risk an hour takes away.
     pub(crate) risk_decay_per_hour: u32,
     pub(crate) entities: &'a EntityStore,
+    /// Where it is noted what was looked at.
+    pub(crate) trace: &'a Trace,
 }
 
 /// A question, with room for what one program makes of it. Another program needs another: what is remembered has the numbers of its own
@@ -83,11 +87,34 @@ impl<'a> Question<'a> {
     /// An attribute of the request.
     #[inline]
     pub(super) fn attribute(&self, symbol: Symbol) -> Option<&'a Datum> {
-        self.request.value(self.action.place(symbol)?)
+        let place = self.action.place(symbol)?;
+        let value = self.request.value(place);
+        self.trace.look(|| match value {
+            Some(_) => Looked::Attribute(self.request.action.clone(), self.attribute_at(place)),
+            None => Looked::NoAttribute(self.request.action.clone(), self.attribute_at(place)),
+        });
+        value
+    }
+
+    /// Whether the request has an attribute.
+    #[inline]
+    pub(super) fn has_attribute(&self, symbol: Symbol) -> bool {
+        let Some(place) = self.action.place(symbol) else { return false };
+        let is_there = self.request.value(place).is_some();
+        if !is_there {
+            self.trace.look(|| Looked::NoAttribute(self.request.action.clone(), self.attribute_at(place)));
+        }
+        is_there
+    }
+
+    #[cold]
+    fn attribute_at(&self, place: usize) -> SmolStr {
+        self.action.shape.attributes.keys().nth(place).cloned().unwrap_or_default()
     }
 
     /// Every attribute of the request.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (Symbol, &'a Datum)> {
+        self.trace.look(|| Looked::Attributes(self.request.action.clone()));
         let request = self.request;
         let places = self.action.attributes.iter().enumerate();
         places.filter_map(|(place, symbol)| Some((*symbol, request.value(place)?)))
@@ -95,10 +122,13 @@ impl<'a> Question<'a> {
 
     /// What is known of an entity.
     pub(super) fn record(&self, uid: &'a Uid) -> Option<&'a EntityRecord> {
-        [self.principal, self.resource]
-            .into_iter()
-            .find(|subject| std::ptr::eq(subject.uid, uid))
-            .map_or_else(|| self.entities.find(uid), |subject| subject.record)
+        [self.principal, self.resource].into_iter().find(|subject| std::ptr::eq(subject.uid, uid)).map_or_else(
+            || {
+                self.trace.entity(uid.name());
+                self.entities.find(uid)
+            },
+            |subject| subject.record,
+        )
     }
 }
 

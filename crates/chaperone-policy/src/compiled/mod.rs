@@ -14,6 +14,7 @@ mod program;
 mod record;
 mod set;
 mod symbol;
+mod trace;
 mod uid;
 
 pub(crate) use compile::{Compiler, Condition, UnsupportedExpression};
@@ -24,4 +25,5 @@ pub(crate) use program::{Program, Reads};
 pub(crate) use record::Record;
 pub(crate) use set::Set;
 pub(crate) use symbol::{Symbol, Symbols};
+pub use trace::{Looked, Trace};
 pub(crate) use uid::{Uid, UidHasher, UidMap, UidSet};

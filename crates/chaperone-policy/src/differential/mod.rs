@@ -17,6 +17,8 @@ mod expression;
 mod memories;
 mod paths;
 mod policies;
+#[cfg(test)]
+mod recorded;
 mod reproduction;
 mod run;
 mod sample;

@@ -79,6 +79,14 @@ fn plan(cases: u64, evaluate: Evaluate) -> Plan {
     Plan { cases, seed: 1, threads: std::thread::available_parallelism().map_or(1, usize::from), evaluate }
 }
 
+/// Whatever a decision reads is in the texts that records have of it, and means the same there.
+#[test]
+fn decision_from_its_records_is_the_same() {
+    let report =
+        run(plan(CASES / 10, recorded::decide_from_records), &|_| ()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(report.cases, CASES / 10);
+}
+
 #[test]
 fn compiled_policies_decide_as_cedar_does() {
     let report = run(plan(CASES, decide), &|_| {}).unwrap_or_else(|difference| panic!("{difference}"));

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::{Act, Alert, CounterKind, Effect, Level, Rule, Source};
-use crate::compiled::{Datum, Question};
+use crate::compiled::{Datum, Looked, Question};
 use crate::decision::{Failure, Outcome};
 use crate::fact::FactType;
 use crate::memory::{Amount, Change, Deferred, MemoryName, Reported, Wait};
@@ -123,7 +123,13 @@ fn value(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> R
         Source::Principal => Value::Entity(question.principal.uid.name().clone()),
         Source::Resource => Value::Entity(question.resource.uid.name().clone()),
         Source::Whole(number) => Value::Long(*number),
-        Source::Attribute(path) => plain(attribute(path, question, schema)?).ok_or(Failure::WrongType)?,
+        Source::Attribute(path) => {
+            // Which value it is decides nothing here, but for one within a record.
+            if path.len() > 1 {
+                look(path, question);
+            }
+            plain(attribute(path, question, schema)?).ok_or(Failure::WrongType)?
+        }
         // `parse` lets only what waits speak of it.
         Source::Result(_) => return Err(Failure::WrongType),
     })
@@ -132,7 +138,7 @@ fn value(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> R
 fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> Result<Amount, Failure> {
     let amount = match source {
         Source::Whole(number) => Amount::Whole(*number),
-        Source::Attribute(path) => match attribute(path, question, schema)? {
+        Source::Attribute(path) => match attribute(path, question, schema).inspect(|_| look(path, question))? {
             Datum::Long(number) => Amount::Whole(*number),
             Datum::Decimal(ten_thousandths) => Amount::Decimal(*ten_thousandths),
             _ => return Err(Failure::WrongType),
@@ -146,10 +152,18 @@ fn amount(source: &Source, question: &Question<'_>, schema: &CompiledSchema) -> 
     }
 }
 
+fn look(path: &[SmolStr], question: &Question<'_>) {
+    let name = || path.first().cloned().unwrap_or_default();
+    question.trace.look(|| Looked::Attribute(question.request.action.clone(), name()));
+}
+
 fn attribute<'a>(path: &[SmolStr], question: &Question<'a>, schema: &CompiledSchema) -> Result<&'a Datum, Failure> {
     let (first, rest) = path.split_first().ok_or(Failure::AttributeMissing)?;
     let place = question.action.shape.place(first).ok_or(Failure::AttributeMissing)?;
-    let mut found = question.request.value(place).ok_or(Failure::AttributeMissing)?;
+    let Some(mut found) = question.request.value(place) else {
+        question.trace.look(|| Looked::NoAttribute(question.request.action.clone(), first.clone()));
+        return Err(Failure::AttributeMissing);
+    };
     for name in rest {
         let Datum::Record(record) = found else { return Err(Failure::WrongType) };
         let symbol = schema.symbols().find(name).ok_or(Failure::AttributeMissing)?;

@@ -157,3 +157,24 @@ pub(crate) enum Source {
     /// `result.…`: a fact that the report tells.
     Result(SmolStr),
 }
+
+impl Rule {
+    /// The set that it remembers something in, and from where.
+    pub(crate) fn remembered(&self) -> Option<(Level, &MemoryName, &Source)> {
+        match &self.act {
+            Act::Remember(level, set, source) => Some((*level, set, source)),
+            Act::Label(..) | Act::Count(..) | Act::Risk(_) | Act::Revoke(_) | Act::Alert(..) => None,
+        }
+    }
+}
+
+impl Source {
+    /// Whether records keep what comes from here, where they keep attributes of which `is_kept` says so.
+    pub(crate) fn is_kept(&self, is_kept: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Whole(_) | Self::Principal | Self::Resource => true,
+            Self::Attribute(path) => path.first().is_some_and(|name| is_kept(name)),
+            Self::Result(_) => false,
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod record;
 use std::sync::Arc;
 
 pub use self::changes::EntityChanges;
-pub(crate) use self::record::EntityRecord;
+pub(crate) use self::record::{EntityRecord, SUSPENDED};
 use crate::compiled::{Uid, UidMap};
 use crate::hierarchy::Groups;
 use crate::schema::CompiledSchema;
@@ -74,6 +74,16 @@ impl EntityStore {
     /// Whether an entity is known and in this group, near or far.
     pub fn is_in(&self, uid: &EntityRef, group: &EntityRef) -> bool {
         self.find(&Uid::new(uid.clone())).is_some_and(|record| record.is_in(&Uid::new(group.clone())))
+    }
+
+    /// Whether it is `other`, unchanged: what differs may be equal all the same.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.records.ptr_eq(&other.records)
+    }
+
+    /// Puts an entity whose groups are known, near and far. Those that are in it stay where they are.
+    pub(crate) fn insert_as_read(&mut self, record: Arc<EntityRecord>) {
+        self.records.insert(Arc::clone(record.shared_uid()), record);
     }
 
     /// An entity by its identity.

@@ -8,9 +8,10 @@ use smol_str::SmolStr;
 use super::Entity;
 use crate::compiled::{Datum, Record, Symbol, Symbols, Uid, UidSet, record};
 use crate::convert::{self, ConvertError};
+use crate::recorded::{EntityState, MarkCell, StateMark};
 
 /// The attribute that suspends a principal when it is true.
-const SUSPENDED: &str = "suspended";
+pub(crate) const SUSPENDED: &str = "suspended";
 
 /// One entity, in compiled form.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +24,8 @@ pub(crate) struct EntityRecord {
     /// Shared by those with the same single parent.
     ancestors: Arc<UidSet>,
     suspended: bool,
+    /// Of its state, where that was ever recorded.
+    mark: MarkCell,
 }
 
 impl EntityRecord {
@@ -45,7 +48,33 @@ impl EntityRecord {
             parents: entity.parents.iter().map(|parent| uid(Uid::new(parent.clone()))).collect(),
             uid: uid(Uid::new(entity.uid.clone())),
             ancestors: Arc::default(),
+            mark: MarkCell::default(),
         })
+    }
+
+    /// From what a decision read of an entity.
+    ///
+    /// # Errors
+    /// When a value cannot be held.
+    pub(crate) fn as_read(state: &EntityState, symbols: &Symbols) -> Result<Self, ConvertError> {
+        let attributes = record(&state.attributes, symbols)?;
+        let tags = state.tags.iter().map(|(name, value)| Ok((name.clone(), Datum::new(value, symbols)?)));
+        let suspended = symbols.find(SUSPENDED).and_then(|symbol| attributes.find(symbol));
+        let ancestors: UidSet = state.ancestors.iter().map(|group| Arc::new(Uid::new(group.clone()))).collect();
+        Ok(Self {
+            suspended: matches!(suspended, Some(Datum::Bool(true))),
+            attributes,
+            tags: tags.collect::<Result<_, ConvertError>>()?,
+            parents: UidSet::default(),
+            uid: Arc::new(Uid::new(state.uid().clone())),
+            ancestors: Arc::new(ancestors),
+            mark: MarkCell::default(),
+        })
+    }
+
+    /// The mark of its state, of which `state` makes the text.
+    pub(crate) fn mark(&self, state: impl FnOnce() -> String) -> &StateMark {
+        self.mark.get(state)
     }
 
     /// An action of the schema, which has no attributes.
@@ -59,6 +88,7 @@ impl EntityRecord {
             parents: ancestors.clone(),
             ancestors: Arc::new(ancestors),
             suspended: false,
+            mark: MarkCell::default(),
         }
     }
 
@@ -111,6 +141,7 @@ impl EntityRecord {
     /// Takes the groups that it is in from those who know the hierarchy.
     pub(crate) fn set_ancestors(&mut self, ancestors: Arc<UidSet>) {
         self.ancestors = ancestors;
+        self.mark = MarkCell::default();
     }
 
     /// Whether it says `suspended`.

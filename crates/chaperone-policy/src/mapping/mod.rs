@@ -201,6 +201,11 @@ impl Mapping {
         self.recording.of(action, attribute)
     }
 
+    /// What becomes in records of an attribute of this name, wherever it may come from.
+    pub fn recorded_anywhere(&self, attribute: &str) -> Recorded {
+        self.recording.anywhere(attribute)
+    }
+
     /// Notes which attributes are read by any policy, so that others need not be made, and the schema's numbers of names. Until then, all
     /// count as read.
     pub(crate) fn keep_reads(&mut self, symbols: &Arc<Symbols>, is_read: impl Fn(&str) -> bool) {

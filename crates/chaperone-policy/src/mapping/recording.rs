@@ -42,6 +42,15 @@ impl Recording {
         self.raw = of_routes.chain(of_operations).cloned().collect();
     }
 
+    /// What becomes of an attribute of this name, wherever it may come from.
+    pub(super) fn anywhere(&self, attribute: &str) -> Recorded {
+        match self.named.get(attribute) {
+            Some(named) => *named,
+            None if self.raw.contains(attribute) || RAW_FACTS.contains(&attribute) => Recorded::Dropped,
+            None => Recorded::Kept,
+        }
+    }
+
     /// What becomes of an attribute.
     pub(super) fn of(&self, action: &EntityRef, attribute: &str) -> Recorded {
         if let Some(named) = self.named.get(attribute) {

@@ -49,7 +49,7 @@ pub use self::grant::ApprovalGrant;
 pub use self::key::{MemoryKey, ParseMemoryKeyError};
 pub use self::limits::{CLOCK_SKEW_MAX, MemoryLimits};
 pub use self::name::{MemoryName, ParseMemoryNameError, WINDOW_MAX, WINDOW_MIN, is_name};
-use self::risk::Risk;
+pub(crate) use self::risk::Risk;
 pub use self::set::{LimitReached, RememberedSet};
 pub use self::signal::{SIGNAL_ID_BYTES_MAX, SIGNAL_WINDOW, SIGNALS_MAX};
 use crate::ids::ApprovalId;
@@ -116,6 +116,27 @@ impl Memory {
     /// The counters' names, with how much counts at `now`.
     pub fn counts(&self, now: Timestamp) -> impl Iterator<Item = (&MemoryName, Amount)> {
         self.counters.iter().map(move |(name, counter)| (name, counter.total(name.window(), now)))
+    }
+
+    /// The counters, by name.
+    pub(crate) const fn counters(&self) -> &BTreeMap<MemoryName, Counter> {
+        &self.counters
+    }
+
+    /// The risk as it was last moved.
+    pub(crate) const fn risk_part(&self) -> Option<Risk> {
+        self.risk
+    }
+
+    /// Of what decisions read, and nothing else.
+    pub(crate) fn of_parts(
+        labels: BTreeSet<SmolStr>,
+        counters: BTreeMap<MemoryName, Counter>,
+        sets: BTreeMap<MemoryName, RememberedSet>,
+        risk: Option<Risk>,
+        grants: BTreeMap<ApprovalId, ApprovalGrant>,
+    ) -> Self {
+        Self { labels, counters, sets, risk, grants, ..Self::default() }
     }
 
     /// The set of this name; `None` when nothing was ever remembered under it, or nothing that was is there any more.

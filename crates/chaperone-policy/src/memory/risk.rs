@@ -12,7 +12,7 @@ const POINTS_MAX: u64 = 100;
 /// A risk between 0 and 100 points, and when it was that. It decays by so many points an hour as the caller says.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Risk {
+pub(crate) struct Risk {
     /// In points, each cut into as many parts as an hour has microseconds: so decay needs no rounding, however often it is applied.
     parts: u64,
     /// When.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bundle::Bundle;
-use crate::compiled::{Question, Subject, Uid};
+use crate::compiled::{Question, Subject, Trace, Uid};
 use crate::diagnostics::File;
 use crate::entities::Entity;
 use crate::policy_text;
@@ -175,6 +175,7 @@ proptest! {
             chain: None,
             now: Timestamp::from_micros(0),
             entities: &store,
+            trace: &Trace::default(),
         };
         let ours = set.evaluate(&question);
         let theirs = set.evaluate_by_cedar(BUNDLE.schema(), &question);

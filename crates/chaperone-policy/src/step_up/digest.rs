@@ -97,7 +97,7 @@ pub(crate) fn attributes<'a>(
 }
 
 /// A value in canonical form.
-fn value(datum: &Datum, symbols: &Symbols) -> Value {
+pub(crate) fn value(datum: &Datum, symbols: &Symbols) -> Value {
     match datum {
         Datum::Bool(value) => Value::Bool(*value),
         Datum::Long(value) => Value::Long(*value),

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-pub(crate) use self::digest::attributes;
 pub use self::digest::{AttributesDigest, ParseDigestError};
+pub(crate) use self::digest::{attributes, value};
 pub use self::settings::{APPROVERS_MAX, StepUpSettings};
-use crate::compiled::Question;
+use crate::compiled::{Looked, Question};
 use crate::effects::{Effect, Level};
 use crate::ids::ApprovalId;
 use crate::memory::Change;
@@ -64,6 +64,7 @@ pub(crate) fn lift<'a>(
         by_name.entry(name).or_default().push(*policy);
     }
     let (action, resource) = (&question.request.action, &question.request.resource);
+    question.trace.look(|| Looked::Grants(question.request.action.clone()));
     let attributes = digest::attributes(question.request, schema.symbols());
     let attributes: Attributes = attributes.map(|(name, value)| (name.clone(), value)).collect();
     let digest = AttributesDigest::of(&attributes);

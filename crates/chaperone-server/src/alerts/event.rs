@@ -124,6 +124,7 @@ pub(super) mod tests {
             ancestors: Box::default(),
             bundle: BundleNumber::new(7),
             at: Timestamp::from_micros(1_800_000_000_500_000),
+            read: crate::pdp::Read::default(),
         }
     }
 

@@ -266,6 +266,7 @@ mod tests {
                     ancestors: Box::default(),
                     bundle: BundleNumber::new(bundle),
                     at: Timestamp::from_micros(at),
+                    read: crate::pdp::Read::default(),
                 }
             },
         )

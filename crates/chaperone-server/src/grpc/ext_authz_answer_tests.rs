@@ -22,6 +22,7 @@ fn answer(decision: Decision) -> Answer {
         ancestors: Box::default(),
         bundle: BundleNumber::new(3),
         at: Timestamp::from_micros(0),
+        read: crate::pdp::Read::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use self::cursor::Question;
-pub use self::message::proof;
+pub use self::message::{filter, proof};
 use self::stream::{Steps, stream};
 use super::convert::{self, invalid};
 use super::watch::Watch;

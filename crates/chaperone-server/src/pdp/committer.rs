@@ -174,7 +174,7 @@ impl Committer {
         let Job { id, snapshot, cached, presenter, requests, .. } = &waiting.job;
         let at = self.clock.now();
         let before = round.memories(cached);
-        let Some(chain) = cached.sessions().with_memories(before.clone()) else {
+        let Some(chain) = cached.recalled_with(before.clone()).map(Arc::new) else {
             return answer(waiting.reply, Err(NoDecision::Internal));
         };
         let judgement = match self.judge.session(*id, snapshot, &chain, presenter, requests, at) {
@@ -339,12 +339,13 @@ impl Drop for Told {
             ancestors: sessions.collect(),
             bundle: job.snapshot.number,
             at: *at,
+            read: judgement.read.clone(),
         };
         let Origin { protocol, parent, began, is_stale } = &job.origin;
         let subject = Subject {
             protocol: *protocol,
             requests: &job.requests,
-            bundle: &job.snapshot.bundle,
+            snapshot: &job.snapshot,
             presenter: job.presenter.clone(),
             parent: parent.as_ref(),
             began_at: began.at,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use chaperone_policy::{
     Authority, Decision, DecisionId, Effect, EntityRef, MemoryLimits, Occasion, Outcome, Presenter, Reason, Request,
-    SessionChain, Timestamp, remember,
+    SessionChain, Timestamp, Trace, remember,
 };
 
+use super::question::Read;
 use super::token_reuse;
 use crate::config::OnTokenReuse;
 use crate::evaluator::Evaluator;
 use crate::no_decision::NoDecision;
-use crate::replica::Snapshot;
+use crate::replica::{RecalledChain, Snapshot};
 
 /// What decisions are made with, whatever they are about.
 #[derive(Debug)]
@@ -27,10 +28,12 @@ pub struct Judge {
 
 /// A decision, with what it would leave behind.
 #[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) decision: Decision,
+pub(crate) struct Judgement {
+    pub(crate) decision: Decision,
     /// The session as the next decision must see it; `None` when nothing of it changes.
     pub(super) after: Option<SessionChain>,
+    /// What it was made on.
+    pub(super) read: Read,
 }
 
 impl Judgement {
@@ -44,7 +47,7 @@ impl Judgement {
 
 impl From<Decision> for Judgement {
     fn from(decision: Decision) -> Self {
-        Self { decision, after: None }
+        Self { decision, after: None, read: Read::default() }
     }
 }
 
@@ -57,15 +60,35 @@ impl Judge {
         &self,
         id: DecisionId,
         snapshot: &Arc<Snapshot>,
-        chain: &SessionChain,
+        recalled: &Arc<RecalledChain>,
         presenter: &Presenter<'_>,
         requests: &[Request],
         now: Timestamp,
     ) -> Result<Judgement, NoDecision> {
+        guarded(|| {
+            let trace = Trace::default();
+            let judgement = self.session_traced(id, snapshot, &recalled.chain, presenter, requests, now, &trace);
+            Judgement { read: Read { chain: Some(Arc::clone(recalled)), entities: trace.into_entities() }, ..judgement }
+        })
+    }
+
+    /// As [`session`](Self::session), on a chain, noting what is looked at.
+    #[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
+    pub(crate) fn session_traced(
+        &self,
+        id: DecisionId,
+        snapshot: &Arc<Snapshot>,
+        chain: &SessionChain,
+        presenter: &Presenter<'_>,
+        requests: &[Request],
+        now: Timestamp,
+        trace: &Trace,
+    ) -> Judgement {
         let decay = snapshot.bundle.manifest().risk.decay_per_hour;
         let occasion = Occasion { decision: id, results: None, now, limits: &self.limits, risk_decay_per_hour: decay };
         let decide = |request: &Request, chain: &SessionChain| {
-            let mut decision = self.evaluator.decide(id, snapshot, request, Authority::Session(chain), presenter, now);
+            let authority = Authority::Session(chain);
+            let mut decision = self.evaluator.decide(id, snapshot, request, authority, presenter, now, trace);
             if decision.reason == Reason::BindingMismatch {
                 decision.effects = token_reuse::effects(self.on_token_reuse);
             }
@@ -74,35 +97,33 @@ impl Judge {
             }
             let results = snapshot.bundle.mapping().results(&request.action);
             let (decision, after) = remember(decision, chain, &Occasion { results, ..occasion });
-            Judgement { decision, after }
+            Judgement { after, ..Judgement::from(decision) }
         };
-        guarded(|| {
-            if let [request] = requests {
-                return decide(request, chain);
-            }
-            let (mut allowed, mut refused, mut after) = (None, None, None);
-            for request in requests {
-                let judged = decide(request, after.as_ref().unwrap_or(chain));
-                match judged.decision.outcome {
-                    Outcome::Allow => {
-                        allowed = Some(joined(allowed, judged.decision));
-                        after = judged.after.or(after);
-                    }
-                    // Others are still asked: one of them may be denied, and all that need an approval are named at once.
-                    Outcome::Challenge => refused = Some(joined(refused, judged.decision)),
-                    Outcome::Deny => {
-                        refused = Some(judged.decision);
-                        break;
-                    }
+        if let [request] = requests {
+            return decide(request, chain);
+        }
+        let (mut allowed, mut refused, mut after) = (None, None, None);
+        for request in requests {
+            let judged = decide(request, after.as_ref().unwrap_or(chain));
+            match judged.decision.outcome {
+                Outcome::Allow => {
+                    allowed = Some(joined(allowed, judged.decision));
+                    after = judged.after.or(after);
+                }
+                // Others are still asked: one of them may be denied, and all that need an approval are named at once.
+                Outcome::Challenge => refused = Some(joined(refused, judged.decision)),
+                Outcome::Deny => {
+                    refused = Some(judged.decision);
+                    break;
                 }
             }
-            if let Some(decision) = refused {
-                // What the others would have left behind does not happen; what the denial or the challenge does, does.
-                let (decision, after) = remember(decision, chain, &occasion);
-                return Judgement { decision, after };
-            }
-            Judgement { decision: allowed.unwrap_or_else(nothing_asked), after }
-        })
+        }
+        if let Some(decision) = refused {
+            // What the others would have left behind does not happen; what the denial or the challenge does, does.
+            let (decision, after) = remember(decision, chain, &occasion);
+            return Judgement { after, ..Judgement::from(decision) };
+        }
+        Judgement { after, ..Judgement::from(allowed.unwrap_or_else(nothing_asked)) }
     }
 
     /// Decides what a peer asks for that acts for itself: all of it, or none.
@@ -118,9 +139,29 @@ impl Judge {
         requests: &[Request],
         now: Timestamp,
     ) -> Result<Judgement, NoDecision> {
+        guarded(|| {
+            let trace = Trace::default();
+            let decision = self.peer_traced(id, snapshot, principal, presenter, requests, now, &trace);
+            let read = Read { chain: None, entities: trace.into_entities() };
+            Judgement { read, ..Judgement::from(decision) }
+        })
+    }
+
+    /// As [`peer`](Self::peer), noting what is looked at.
+    #[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
+    pub(crate) fn peer_traced(
+        &self,
+        id: DecisionId,
+        snapshot: &Arc<Snapshot>,
+        principal: &EntityRef,
+        presenter: &Presenter<'_>,
+        requests: &[Request],
+        now: Timestamp,
+        trace: &Trace,
+    ) -> Decision {
         let authority = Authority::Principal(principal);
-        let decide = |request: &Request| self.evaluator.decide(id, snapshot, request, authority, presenter, now);
-        guarded(|| combine(requests.iter().map(decide)).into())
+        let decide = |request: &Request| self.evaluator.decide(id, snapshot, request, authority, presenter, now, trace);
+        combine(requests.iter().map(decide))
     }
 }
 

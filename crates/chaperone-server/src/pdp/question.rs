@@ -10,6 +10,7 @@ use chaperone_policy::{
 
 use super::challenge::Challenged;
 use crate::presenter::Evidence;
+use crate::replica::RecalledChain;
 
 /// Over which door a check came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -146,6 +147,17 @@ pub struct Answer {
     pub bundle: BundleNumber,
     /// When.
     pub at: Timestamp,
+    /// What it was made on.
+    pub read: Read,
+}
+
+/// What a decision was made on, for its record.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// The session with its ancestors and what was remembered of them.
+    pub chain: Option<Arc<RecalledChain>>,
+    /// Entities beside the principals and the resources.
+    pub entities: Vec<EntityRef>,
 }
 
 impl Answer {

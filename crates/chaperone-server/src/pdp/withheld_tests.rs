@@ -162,7 +162,16 @@ async fn record_tells_what_was_decided_and_why() {
     world.check("export", Some(50), None).await.expect("a decision");
     world.check("read", Some(1_000), None).await.expect("a decision");
     let events = world.hand.events();
-    let [Event::Decision(allowed), Event::Decision(denied)] = &events[events.len() - 2..] else { panic!("{events:?}") };
+    let decisions: Vec<_> = events.iter().filter(|event| matches!(event, Event::Decision(_))).collect();
+    let [Event::Decision(allowed), Event::Decision(denied)] = decisions[..] else { panic!("{events:?}") };
+    // Each names the state of its session that stands before it, and what it counted is another.
+    for decided in [allowed, denied] {
+        let place = events.iter().position(|event| *event == Event::Decision(decided.clone())).expect("it is there");
+        let named = &decided.states[0];
+        let is_named = |event: &Event<'_>| matches!(event, Event::State(state) if Some(state.digest) == named.digest);
+        assert!(named.of.starts_with("chain:") && events[..place].iter().any(is_named), "{events:?}");
+    }
+    assert_ne!(allowed.states, denied.states);
     let session = allowed.session.as_ref().expect("a session");
     assert_eq!((&*session.owner, &*session.task), ("team", "task"));
     assert_eq!(allowed.principal.as_deref(), Some(&EntityRef::new("Agent", "one")));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaperone_policy::recorded::MarkCell;
 use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, MemoryKey};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
@@ -232,7 +233,7 @@ impl Follower {
     }
 
     async fn change_entities(&self, current: &Snapshot, changed: BTreeSet<EntityRef>) -> Result<Policies, StoreError> {
-        let Snapshot { number, bundle, entities } = current;
+        let Snapshot { number, digest, bundle, entities, mark: _ } = current;
         let store = &**self.replica.store();
         let count = changed.len();
         let entities = match apply_changed_entities(store, bundle, entities, changed).await {
@@ -248,7 +249,7 @@ impl Follower {
             }
             Err(error) => Err(error),
         };
-        self.with_entities(*number, Arc::clone(bundle), entities)
+        self.with_entities((*number, Arc::clone(digest)), Arc::clone(bundle), entities)
     }
 
     async fn load_bundle(&self) -> Result<Policies, StoreError> {
@@ -264,7 +265,7 @@ impl Follower {
             Err(error) => return Ok(self.unusable(info.number, &format!("compiling it failed: {error}"))),
         };
         let entities = load_entities(store, &bundle).await;
-        let policies = self.with_entities(info.number, bundle, entities)?;
+        let policies = self.with_entities((info.number, info.digest.into()), bundle, entities)?;
         if let Policies::Active(snapshot) = &policies {
             tracing::info!(bundle.number = snapshot.number.get(), "bundle is active");
             self.metrics.bundle_reloaded(true);
@@ -276,12 +277,15 @@ impl Follower {
     /// they forbid would be allowed.
     fn with_entities(
         &self,
-        number: BundleNumber,
+        (number, digest): (BundleNumber, Arc<str>),
         bundle: Arc<Bundle>,
         entities: Result<EntityStore, EntityLoadError>,
     ) -> Result<Policies, StoreError> {
         match entities {
-            Ok(entities) => Ok(Policies::Active(Arc::new(Snapshot { number, bundle, entities }))),
+            Ok(entities) => {
+                let mark = MarkCell::default();
+                Ok(Policies::Active(Arc::new(Snapshot { number, digest, bundle, entities, mark })))
+            }
             Err(EntityLoadError::Store(error)) => Err(error),
             Err(error @ (EntityLoadError::Refused(_) | EntityLoadError::Failed(_))) => {
                 Ok(self.unusable(number, &error.to_string()))

@@ -5,6 +5,7 @@ mod entities;
 mod follower;
 mod freshness;
 mod memories;
+mod recalled;
 mod reports;
 mod sessions;
 mod upkeep;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chaperone_policy::recorded::MarkCell;
 use chaperone_policy::{ApprovalId, Bundle, BundleNumber, EntityStore, HandleHash, SessionChain, SessionId};
 use chaperone_store::{Cursor, Store, StoreError, StoredMemory};
 use tokio::runtime::Handle;
@@ -24,8 +26,9 @@ pub use follower::Follower;
 pub use follower::FollowerTimes;
 pub use freshness::{Age, Freshness, StalenessLimits};
 pub use memories::{MemoryCell, MemoryTable, Versioned};
+pub use recalled::{RecalledChain, SessionMarks};
 pub use reports::changed;
-pub use sessions::{CachedChain, LoadedChain, RecalledChain, SessionCache};
+pub use sessions::{CachedChain, LoadedChain, SessionCache};
 
 /// How many session changes a slow watcher may fall behind.
 const WATCH_BACKLOG: usize = 4096;
@@ -35,10 +38,14 @@ const WATCH_BACKLOG: usize = 4096;
 pub struct Snapshot {
     /// The bundle's number.
     pub number: BundleNumber,
+    /// SHA-256 of its files, in hexadecimal.
+    pub digest: Arc<str>,
     /// The bundle.
     pub bundle: Arc<Bundle>,
     /// Its entities, with the stored ones before them.
     pub entities: EntityStore,
+    /// Of what the trail says of the bundle.
+    pub mark: MarkCell,
 }
 
 /// What there is to decide with.

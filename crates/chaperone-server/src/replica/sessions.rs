@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::{ArcSwap, Guard};
-use chaperone_policy::{HandleHash, Life, Session, SessionChain, SessionId, Timestamp};
+use chaperone_policy::{HandleHash, Life, Memory, Session, SessionChain, SessionId, Timestamp};
 
 use super::memories::MemoryCell;
+use super::recalled::{RecalledChain, SessionMarks};
 
 /// How many changed sessions are told apart. After so many, all are forgotten at once, and loads under way are not kept.
 const CHANGES_MAX: usize = 8192;
@@ -84,6 +85,8 @@ pub struct CachedChain {
     cells: Box<[Arc<MemoryCell>]>,
     /// The sessions with what is remembered, as it was when it was last looked at.
     recalled: ArcSwap<RecalledChain>,
+    /// Which states of the sessions stand in the trail.
+    marks: SessionMarks,
     handle: HandleHash,
     /// Where the index has it. Only whoever holds the index reads and writes it.
     place: AtomicUsize,
@@ -109,15 +112,6 @@ impl From<SessionChain> for LoadedChain {
     }
 }
 
-/// A chain with what is remembered of it.
-#[derive(Debug)]
-pub struct RecalledChain {
-    /// The chain.
-    pub chain: SessionChain,
-    /// What tells these memories from later ones.
-    marks: Box<[u64]>,
-}
-
 /// Taken before a load begins.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadTicket(u64);
@@ -125,8 +119,9 @@ pub struct LoadTicket(u64);
 impl CachedChain {
     fn new(handle: HandleHash, LoadedChain { sessions, cells }: LoadedChain) -> Self {
         let (used_at, stored_use) = (AtomicI64::new(0), AtomicI64::new(0));
-        let recalled = ArcSwap::from_pointee(recall(&sessions, &cells));
-        Self { sessions, cells, recalled, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
+        let marks = SessionMarks::default();
+        let recalled = ArcSwap::from_pointee(recall(&sessions, &cells, &marks));
+        Self { sessions, cells, recalled, marks, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
     }
 
     /// The sessions with what is remembered of them now.
@@ -136,8 +131,13 @@ impl CachedChain {
             return recalled;
         }
         // Two that do this at once may store in either order; whoever finds the older one makes it again.
-        self.recalled.store(Arc::new(recall(&self.sessions, &self.cells)));
+        self.recalled.store(Arc::new(recall(&self.sessions, &self.cells, &self.marks)));
         self.recalled.load()
+    }
+
+    /// The sessions with these memories. `None` when they are not as many as the chain has keys.
+    pub fn recalled_with(&self, memories: Vec<Arc<Memory>>) -> Option<RecalledChain> {
+        Some(RecalledChain::new(self.sessions.with_memories(memories)?, self.marks.clone()))
     }
 
     /// The hash of its handle.
@@ -337,12 +337,12 @@ impl SessionCache {
 }
 
 /// A cell of which nothing is known counts as empty; whoever loads a chain fills its cells before.
-fn recall(sessions: &SessionChain, cells: &[Arc<MemoryCell>]) -> RecalledChain {
+fn recall(sessions: &SessionChain, cells: &[Arc<MemoryCell>], session_marks: &SessionMarks) -> RecalledChain {
     // The marks first: what is published in between is then found to be missing.
     let marks = cells.iter().map(|cell| cell.mark()).collect();
     let memories = cells.iter().map(|cell| cell.latest().unwrap_or_default().memory).collect();
     let chain = sessions.with_memories(memories).unwrap_or_else(|| sessions.clone());
-    RecalledChain { chain, marks }
+    RecalledChain::new(chain, session_marks.clone()).marked(marks)
 }
 
 impl Shard {

@@ -4,7 +4,7 @@ use std::borrow::{Borrow, Cow};
 
 use chaperone_policy::{Change, Deferred, Effect, Presenter, Session, Wait};
 use chaperone_trail::{
-    AppliedEffect, Decided, Delegation, Digest, Event, Policy, Presented, SessionFacts, StepUpAsked, Trace,
+    AppliedEffect, Decided, Delegation, Digest, Event, Policy, Presented, SessionFacts, StateRef, StepUpAsked, Trace,
 };
 
 use super::redaction::{self, RedactionKey};
@@ -14,11 +14,17 @@ use crate::recorder::Subject;
 use crate::telemetry::ParentContext;
 
 /// What is recorded of a decision. It borrows nearly everything: most of it is written to the journal's buffer and nowhere else.
-pub(super) fn decided<'a>(answer: &'a Answer, subject: &'a Subject<'_>, key: &RedactionKey) -> Event<'a> {
+pub(super) fn decided<'a>(
+    answer: &'a Answer,
+    subject: &'a Subject<'_>,
+    states: Vec<StateRef<'a>>,
+    key: &RedactionKey,
+) -> Event<'a> {
     let decision = &answer.decision;
     let mut redacted = Vec::new();
     let requests = subject.requests.iter();
-    let actions = requests.map(|request| redaction::asked(request, subject.bundle, key, &mut redacted)).collect();
+    let actions =
+        requests.map(|request| redaction::asked(request, &subject.snapshot.bundle, key, &mut redacted)).collect();
     Event::Decision(Box::new(Decided {
         id: answer.id,
         protocol: subject.protocol.as_str().into(),
@@ -44,7 +50,7 @@ pub(super) fn decided<'a>(answer: &'a Answer, subject: &'a Subject<'_>, key: &Re
             .map(|challenged| StepUpAsked { name: challenged.step_up.as_str().into(), approval: challenged.approval })
             .collect(),
         bundle: answer.bundle,
-        states: Vec::new(),
+        states,
         stale: subject.is_stale,
         began_at: subject.began_at,
         elapsed_us: u64::try_from(subject.elapsed.as_micros()).unwrap_or(u64::MAX),

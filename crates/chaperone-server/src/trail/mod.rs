@@ -6,6 +6,7 @@ mod observer;
 mod redaction;
 mod retention;
 mod shipper;
+mod states;
 mod store_sink;
 #[cfg(test)]
 pub mod testing;

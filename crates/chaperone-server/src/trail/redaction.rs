@@ -107,24 +107,29 @@ pub(super) fn asked<'a>(
     key: &RedactionKey,
     redacted: &mut Vec<(Value, String)>,
 ) -> Asked<'a> {
-    let attributes =
-        bundle.attributes(request).filter_map(|(name, value)| match bundle.mapping().recorded(&request.action, name) {
-            Recorded::Kept => Some((name.into(), value)),
+    let mut asked = Asked {
+        action: std::borrow::Cow::Borrowed(&request.action),
+        resource: std::borrow::Cow::Borrowed(&request.resource),
+        attributes: Vec::new(),
+        dropped: Vec::new(),
+        hashed: Vec::new(),
+    };
+    for (name, value) in bundle.attributes(request) {
+        match bundle.mapping().recorded(&request.action, name) {
+            Recorded::Kept => asked.attributes.push((name.into(), value)),
             Recorded::Hashed => {
                 let hash = key.hash(&value);
                 redacted.push((value, hash.clone()));
-                Some((name.into(), Value::String(hash.into())))
+                asked.attributes.push((name.into(), Value::String(hash.into())));
+                asked.hashed.push(name.into());
             }
             Recorded::Dropped => {
                 redacted.push((value, DROPPED.to_owned()));
-                None
+                asked.dropped.push(name.into());
             }
-        });
-    Asked {
-        action: std::borrow::Cow::Borrowed(&request.action),
-        resource: std::borrow::Cow::Borrowed(&request.resource),
-        attributes: attributes.collect(),
+        }
     }
+    asked
 }
 
 /// An effect as it is recorded: what it remembers may be an attribute that is not recorded as it is, or a part of one.

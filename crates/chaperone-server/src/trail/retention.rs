@@ -14,6 +14,8 @@ use crate::telemetry::Metrics;
 const INTERVAL: Duration = Duration::from_mins(10);
 /// How soon after a failure.
 const RETRY: Duration = Duration::from_secs(10);
+/// How long before a decision what it read may have been written.
+const STATES: Duration = Duration::from_hours(24);
 /// How many days have a place of their own in the store before they come: the longest time that this may fail unseen.
 const DAYS_AHEAD: u16 = 2;
 
@@ -64,7 +66,9 @@ impl Retention {
             Kept::Journal(segments) => {
                 let Some(keep) = self.keep else { return Ok(()) };
                 let segments = segments.clone();
-                let removed = tokio::task::spawn_blocking(move || segments.retain(now.minus(keep))).await??;
+                // What the oldest decisions read was written within the day before them.
+                let before = now.minus(keep).minus(STATES);
+                let removed = tokio::task::spawn_blocking(move || segments.retain(before)).await??;
                 if removed > 0 {
                     tracing::info!(files = removed, "old records were dropped");
                 }

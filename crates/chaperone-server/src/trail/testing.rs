@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use chaperone_policy::Timestamp;
+use chaperone_policy::{MemoryLimits, Timestamp};
 use chaperone_trail::{
     ChainId, Event, Identity, Record, Sealed, SigningKey, Sink, SinkError, Trail, TrailOptions, TrailThread,
 };
@@ -33,11 +33,12 @@ struct State {
     /// Batches that came so far, whatever became of them.
     offered: usize,
     records: Vec<Record>,
+    sealed: Vec<Sealed>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { disk: Disk::Works, offered: 0, records: Vec::new() }
+        Self { disk: Disk::Works, offered: 0, records: Vec::new(), sealed: Vec::new() }
     }
 }
 
@@ -54,7 +55,8 @@ impl Hand {
         let now = Timestamp::from_micros(1_800_000_000_000_000);
         let (trail, thread) = Trail::start(options, identity, key, chain, Arc::new(move || now)).expect("it starts");
         let redaction_key = RedactionKey::new(&[1; 32]);
-        let options = WriterOptions { is_awaited: true, quota_bytes: u64::MAX, redaction_key };
+        let options =
+            WriterOptions { is_awaited: true, quota_bytes: u64::MAX, redaction_key, limits: MemoryLimits::default() };
         (TrailWriter::new(trail, state, Arc::clone(metrics), options), thread)
     }
 
@@ -76,6 +78,11 @@ impl Hand {
         self.0.0.lock().expect("nobody panics").offered
     }
 
+    /// The records, as far as they are written.
+    pub fn records(&self) -> Vec<Sealed> {
+        self.0.0.lock().expect("nobody panics").sealed.clone()
+    }
+
     /// What happened, as far as it is written.
     pub fn events(&self) -> Vec<Event<'static>> {
         self.0.0.lock().expect("nobody panics").records.iter().map(|record| record.event.clone()).collect()
@@ -93,6 +100,7 @@ impl Sink for Hand {
         if state.disk == Disk::Fails {
             return Err("the disk fails".into());
         }
+        state.sealed.extend_from_slice(batch);
         state.records.extend(batch.iter().map(|sealed| Record::parse(&sealed.bytes).expect("a record")));
         Ok(())
     }

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chaperone_policy::{DecisionId, Timestamp};
-use chaperone_trail::{AppendError, Event, Ticket, Trail};
+use chaperone_policy::recorded::BundleState;
+use chaperone_policy::{DecisionId, MemoryLimits, Timestamp};
+use chaperone_trail::{AppendError, Event, EventKind, State, Ticket, Trail};
 
 use super::decided;
 use super::observer::WriterState;
 use super::redaction::RedactionKey;
+use super::states::{self, KnownStates};
 use crate::no_decision::NoDecision;
 use crate::pdp::Answer;
 use crate::recorder::{Refused, Subject};
@@ -31,6 +33,7 @@ struct Chain {
     options: WriterOptions,
     /// Whether the last record found no room within the quota.
     is_over_quota: AtomicBool,
+    states: KnownStates,
 }
 
 /// How records are written.
@@ -42,6 +45,8 @@ pub struct WriterOptions {
     pub quota_bytes: u64,
     /// For attributes that are recorded as a hash.
     pub redaction_key: RedactionKey,
+    /// How much is remembered at most: decisions hang on it.
+    pub limits: MemoryLimits,
 }
 
 /// How much room there must be for records to be begun again, in bytes.
@@ -61,7 +66,7 @@ pub enum NotRecorded {
 impl From<AppendError> for NotRecorded {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::QueueFull => Self::Full,
+            AppendError::QueueFull | AppendError::Interrupted => Self::Full,
             AppendError::QuotaReached
             | AppendError::Failing
             | AppendError::Stopped
@@ -104,7 +109,7 @@ impl TrailWriter {
     /// To this chain.
     pub fn new(trail: Trail, state: WriterState, metrics: Arc<Metrics>, options: WriterOptions) -> Self {
         let is_over_quota = AtomicBool::new(false);
-        Self(Some(Arc::new(Chain { trail, state, metrics, options, is_over_quota })))
+        Self(Some(Arc::new(Chain { trail, state, metrics, options, is_over_quota, states: KnownStates::default() })))
     }
 
     /// Whether no records are made.
@@ -123,7 +128,13 @@ impl TrailWriter {
     /// When there is no record of it.
     pub fn decided(&self, answer: &Answer, subject: &Subject<'_>) -> Result<Receipt, NotRecorded> {
         let Some(chain) = &self.0 else { return Ok(Receipt::default()) };
-        chain.append(answer.at, &decided::decided(answer, subject, &chain.options.redaction_key))
+        let generation = chain.trail.generation();
+        let write = |state: State<'_>| chain.append_after(answer.at, &Event::State(state), generation).map(drop);
+        let stretch = states::stretch(generation, answer.at);
+        let bundle = || BundleState::new(&subject.snapshot.digest, &chain.options.limits).text();
+        let states = chain.states.put(answer, subject, stretch, bundle, write)?;
+        let event = decided::decided(answer, subject, states, &chain.options.redaction_key);
+        chain.append_after(answer.at, &event, generation)
     }
 
     /// Appends that there was no decision. Nobody waits for that, and where there is no record of it, that is counted.
@@ -206,7 +217,16 @@ impl TrailWriter {
 
 impl Chain {
     fn append(&self, at: Timestamp, event: &Event<'_>) -> Result<Receipt, NotRecorded> {
-        let ticket = self.trail.append(at, event).inspect_err(|error| {
+        self.appended(event.kind(), self.trail.append(at, event))
+    }
+
+    /// As [`append`](Self::append), behind what was appended in this generation of the trail.
+    fn append_after(&self, at: Timestamp, event: &Event<'_>, generation: u64) -> Result<Receipt, NotRecorded> {
+        self.appended(event.kind(), self.trail.append_after(at, event, generation))
+    }
+
+    fn appended(&self, kind: EventKind, ticket: Result<Ticket, AppendError>) -> Result<Receipt, NotRecorded> {
+        let ticket = ticket.inspect_err(|error| {
             if *error == AppendError::QuotaReached && !self.is_over_quota.swap(true, Ordering::Relaxed) {
                 self.metrics.trail().failed("write");
                 tracing::error!(
@@ -215,7 +235,7 @@ impl Chain {
                 );
             }
         })?;
-        self.metrics.trail().appended(event.kind());
+        self.metrics.trail().appended(kind);
         Ok(Receipt(self.options.is_awaited.then_some(ticket)))
     }
 

@@ -118,7 +118,8 @@ pub(super) async fn open(
         (None, None) => None,
     };
     let is_awaited = trail.ack != TrailAck::Enqueued;
-    let options = WriterOptions { is_awaited, quota_bytes: trail.quota_bytes, redaction_key };
+    let options =
+        WriterOptions { is_awaited, quota_bytes: trail.quota_bytes, redaction_key, limits: config.memory.limits() };
     let writer = TrailWriter::new(chain, state, Arc::clone(metrics), options);
     let tasks = Tasks { thread, shipper, stop_shipper, retention, _temporary: temporary };
     Ok(OpenTrail { writer, records, tasks: Some(tasks) })

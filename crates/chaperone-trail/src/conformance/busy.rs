@@ -49,6 +49,8 @@ pub fn decision(number: u64, at: Timestamp) -> Event<'static> {
             action: Cow::Owned(EntityRef::new("Acme::Action", "invoice.read")),
             resource: Cow::Owned(EntityRef::new("Acme::Invoice", format!("{}", dice.below(1_000_000)))),
             attributes: vec![("method".into(), Value::String("GET".into()))],
+            dropped: Vec::new(),
+            hashed: Vec::new(),
         }],
         policies: vec![Policy { id: "workers-read-invoices".into(), failure: None }],
         effects: Vec::new(),

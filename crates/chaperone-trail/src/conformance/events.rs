@@ -130,5 +130,7 @@ fn asked(dice: &mut Dice) -> Asked<'static> {
         action: Cow::Owned(EntityRef::action(dice.one_of(&["read", "write", "export"]))),
         resource: Cow::Owned(EntityRef::new("Document", dice.one_of(&["1", "2", "it's {1,\"2\"}", "NULL", ""]))),
         attributes: Vec::new(),
+        dropped: Vec::new(),
+        hashed: Vec::new(),
     }
 }

@@ -75,10 +75,14 @@ fn trace() -> impl Strategy<Value = Option<Trace<'static>>> {
 }
 
 fn asked() -> impl Strategy<Value = Asked<'static>> {
-    (entity(), entity(), vec((any::<String>(), value()), 0..3)).prop_map(|(action, resource, attributes)| Asked {
+    let names = || vec(any::<String>(), 0..2);
+    let parts = (entity(), entity(), vec((any::<String>(), value()), 0..3), names(), names());
+    parts.prop_map(|(action, resource, attributes, dropped, hashed)| Asked {
         action: std::borrow::Cow::Owned(action),
         resource: std::borrow::Cow::Owned(resource),
         attributes: attributes.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        dropped: dropped.into_iter().map(Into::into).collect(),
+        hashed: hashed.into_iter().map(Into::into).collect(),
     })
 }
 

@@ -59,6 +59,7 @@ fn outage(break_disk: impl Fn(&FaultyDisk), mend: impl Fn(&FaultyDisk)) {
             write(&trail, n).unwrap();
             acknowledged.push(n);
         }
+        let before = trail.generation();
         break_disk(&disk);
         let mut n = round * 10 + 5;
         // Room may be left for some.
@@ -72,7 +73,11 @@ fn outage(break_disk: impl Fn(&FaultyDisk), mend: impl Fn(&FaultyDisk)) {
         assert!(trail.status().failing);
         mend(&disk);
         assert_eq!(next(&told), Told::Recovered);
+        assert_eq!(trail.append_after(at(0), &note(98), before), Err(AppendError::Interrupted));
     }
+    let ticket = trail.append_after(at(0), &note(97), trail.generation()).unwrap();
+    durable(&trail, ticket).unwrap();
+    acknowledged.push(97);
     write(&trail, 99).unwrap();
     acknowledged.push(99);
     thread.stop().unwrap();

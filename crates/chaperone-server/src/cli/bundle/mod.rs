@@ -3,6 +3,7 @@
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
 mod validate;
+pub(crate) use validate::read as read_to_send;
 mod view;
 
 use std::path::PathBuf;

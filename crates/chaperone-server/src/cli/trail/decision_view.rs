@@ -72,6 +72,9 @@ fn add_decision(facts: &mut Table, decided: &Decided<'_>) {
             let value = serde_json::to_string(value).unwrap_or_default();
             facts.fact("attribute", format!("{name} = {value}"));
         }
+        for name in &asked.dropped {
+            facts.fact("attribute", format!("{name} (dropped)"));
+        }
     }
     if let Some(session) = &decided.session {
         facts.fact("session", session.id.to_string());

@@ -46,7 +46,7 @@ pub struct FilterOptions {
     /// This decision, and what follows from it
     #[arg(long, value_name = "ID", value_parser = decision_id)]
     decision: Option<String>,
-    /// Of this kind; can be repeated
+    /// Of this kind; can be repeated. States are left out of what is listed unless they are asked for
     #[arg(long = "kind", value_enum, value_name = "KIND")]
     kinds: Vec<KindOption>,
 }
@@ -102,7 +102,29 @@ impl TimeOptions {
     }
 }
 
+/// Everything that happened, without what was read.
+const EVENTS: [TrailKind; 6] = [
+    TrailKind::Started,
+    TrailKind::Checkpoint,
+    TrailKind::Stopped,
+    TrailKind::Decision,
+    TrailKind::NoDecision,
+    TrailKind::Act,
+];
+
 impl FilterOptions {
+    /// The filter that the API takes, for people: states are there only for who asks for them.
+    ///
+    /// # Errors
+    /// As [`into_filter`](Self::into_filter).
+    pub fn into_filter_of_events(self) -> Result<TrailFilter, Failure> {
+        let mut filter = self.into_filter()?;
+        if filter.kinds.is_empty() {
+            filter.kinds = EVENTS.map(Into::into).to_vec();
+        }
+        Ok(filter)
+    }
+
     /// The filter that the API takes.
     ///
     /// # Errors

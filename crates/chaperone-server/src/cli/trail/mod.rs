@@ -1,4 +1,4 @@
-//! `chaperone trail`: query, tail, show, export and verify.
+//! `chaperone trail`: query, tail, show, export, verify and replay.
 
 mod decision_view;
 mod entry;
@@ -6,6 +6,7 @@ mod export;
 mod filter;
 mod progress;
 mod query;
+mod replay;
 mod stretch;
 mod verify;
 mod view;
@@ -15,6 +16,7 @@ use clap::Subcommand;
 pub use self::entry::Entry;
 use self::export::ExportArgs;
 use self::query::{QueryArgs, ShowArgs, TailArgs};
+use self::replay::ReplayArgs;
 use self::verify::VerifyArgs;
 pub use self::view::action;
 use super::failure::{Failure, Verdict};
@@ -36,6 +38,9 @@ pub enum TrailCommand {
     /// Prove that nothing was changed, left out or put elsewhere, or name the first bad record
     #[command(after_help = verify::HELP)]
     Verify(VerifyArgs),
+    /// Make decisions again from their records, and report every difference
+    #[command(after_help = replay::HELP)]
+    Replay(ReplayArgs),
 }
 
 impl TrailCommand {
@@ -50,6 +55,7 @@ impl TrailCommand {
             Self::Show(args) => args.run().await?,
             Self::Export(args) => args.run().await?,
             Self::Verify(args) => return args.run().await,
+            Self::Replay(args) => return args.run().await,
         }
         Ok(Verdict::Yes)
     }

@@ -76,7 +76,7 @@ impl QueryArgs {
     /// # Errors
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
-        let filter = self.filter.into_filter()?;
+        let filter = self.filter.into_filter_of_events()?;
         let order = if self.oldest_first { TrailOrder::Oldest } else { TrailOrder::Newest };
         let limit = if self.all { u32::MAX } else { self.limit };
         let link = self.admin.connect().await?;
@@ -94,7 +94,7 @@ impl TailArgs {
     /// # Errors
     /// As they come, and when the server ends the stream: records after that would be missed in silence.
     pub async fn run(self) -> Result<(), Failure> {
-        let request = TrailServiceTailRequest { filter: Some(self.filter.into_filter()?) };
+        let request = TrailServiceTailRequest { filter: Some(self.filter.into_filter_of_events()?) };
         let link = self.admin.connect().await?;
         let mut trail = link.trail_without_deadline();
         let records = link.answer(trail.tail(request)).await?;

@@ -15,7 +15,7 @@ use crate::grpc::convert::{self, invalid};
 ///
 /// # Errors
 /// [`AdminError::Invalid`] with the field.
-pub(super) fn filter(filter: api::TrailFilter) -> Result<RecordFilter, AdminError> {
+pub fn filter(filter: api::TrailFilter) -> Result<RecordFilter, AdminError> {
     let kinds = filter.kinds().map(kind).collect::<Result<_, _>>()?;
     let outcome = match api::TrailOutcome::try_from(filter.outcome) {
         Ok(api::TrailOutcome::Unspecified) => None,

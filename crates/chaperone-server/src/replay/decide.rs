@@ -1,0 +1,320 @@
+//! One decision, made again.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use chaperone_policy::mapping::Needs;
+use chaperone_policy::recorded::{BundleState, EntityState};
+use chaperone_policy::{Authority, Decision, EntityRef, Looked, Outcome, Presenter, Reason, Request, Timestamp, Trace};
+use chaperone_trail::{Decided, Policy};
+
+use super::obstacle::Obstacle;
+use super::rules::Rules;
+use super::states::{Flaw, ReadChain, States};
+use crate::config::OnTokenReuse;
+use crate::evaluator::Evaluator;
+use crate::pdp::{Judge, WORKLOAD};
+
+/// What became of a decision that was made again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Replayed {
+    /// The same.
+    Same,
+    /// Something else.
+    Differs(Box<Difference>),
+    /// It cannot be made again from what is on record.
+    Not(Obstacle),
+}
+
+/// How a decision differs from its record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Difference {
+    /// It is another decision.
+    Decision {
+        /// What is on record.
+        recorded: Verdict,
+        /// What came of it.
+        replayed: Verdict,
+    },
+    /// A state that it was made on was changed since.
+    State {
+        /// Whose.
+        of: String,
+    },
+}
+
+/// What is compared of a decision.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// `allow`, `deny` or `challenge`.
+    pub outcome: String,
+    /// The reason's code.
+    pub code: String,
+    /// The policies that determined it, each with how it failed.
+    pub policies: Vec<(String, Option<String>)>,
+}
+
+/// What a decision was about, as its record has it.
+enum Subject {
+    Session(Arc<ReadChain>),
+    Peer(EntityRef),
+    Nobody(Reason),
+}
+
+/// What is needed to decide again, whichever bundle does.
+struct Question<'a> {
+    decided: &'a Decided<'a>,
+    at: Timestamp,
+    entities: Vec<Arc<EntityState>>,
+    judge: Judge,
+    states: &'a States,
+}
+
+/// A decision that was made again, and what it looked at.
+struct Again {
+    decision: Decision,
+    entities: Vec<EntityRef>,
+    looked: BTreeSet<Looked>,
+    chain: Option<Arc<ReadChain>>,
+    needs: Needs,
+}
+
+/// Makes a decision again, by the bundle that made it or by a candidate, and compares it with its record.
+///
+/// Pure: equal arguments give equal results. Where it hangs on something that is not on record, that is said, and nothing is guessed.
+/// `context` is the state of the bundle that the record names, `own` is that bundle.
+pub fn replay(
+    decided: &Decided<'_>,
+    at: Timestamp,
+    states: &States,
+    context: &BundleState,
+    own: &Rules,
+    candidate: Option<&Rules>,
+) -> Replayed {
+    let work = || try_replay(decided, at, states, context, own, candidate);
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(again)) => compare(decided, &again),
+        Ok(Err(Flaw::Changed(of))) => Replayed::Differs(Box::new(Difference::State { of })),
+        Ok(Err(Flaw::Obstacle(obstacle))) => Replayed::Not(obstacle),
+        Err(_) => Replayed::Not(Obstacle::Defect),
+    }
+}
+
+impl From<Obstacle> for Flaw {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Obstacle(obstacle)
+    }
+}
+
+fn try_replay(
+    decided: &Decided<'_>,
+    at: Timestamp,
+    states: &States,
+    context: &BundleState,
+    own: &Rules,
+    candidate: Option<&Rules>,
+) -> Result<Again, Flaw> {
+    if decided.code == Reason::Undecodable.code() {
+        return Err(Obstacle::Undecodable.into());
+    }
+    let mut entities = Vec::new();
+    for read in decided.states.iter().filter(|read| read.of.starts_with("entity:")) {
+        let digest = read.digest.ok_or(Obstacle::NoState)?;
+        entities.push(states.entity(&read.of, digest)?);
+    }
+    let limits = context.limits();
+    let judge = Judge { evaluator: Evaluator::Compiled, limits, on_token_reuse: OnTokenReuse::Deny };
+    let question = Question { decided, at, entities, judge, states };
+    let again = question.decide(own)?;
+    let Some(candidate) = candidate else {
+        question.check_known(&again)?;
+        return Ok(again);
+    };
+    let other = question.decide(candidate)?;
+    question.check_known(&other)?;
+    question.check_read(&again, &other, own)?;
+    Ok(other)
+}
+
+impl Question<'_> {
+    /// Decides by one bundle.
+    fn decide(&self, rules: &Rules) -> Result<Again, Flaw> {
+        let decided = self.decided;
+        let bundle = rules.bundle();
+        let subject = self.subject(rules)?;
+        let nothing = |decision| Again {
+            decision,
+            entities: Vec::new(),
+            looked: BTreeSet::new(),
+            chain: None,
+            needs: Needs::Policies,
+        };
+        if let Subject::Nobody(reason) = subject {
+            return Ok(nothing(Decision::deny(reason)));
+        }
+        let requests = decided.actions.iter().map(|asked| {
+            let kept: Vec<_> =
+                asked.attributes.iter().filter(|(name, _)| !asked.hashed.contains(name)).cloned().collect();
+            let hidden: Vec<_> = asked.hashed.iter().chain(&asked.dropped).cloned().collect();
+            bundle.request_as_read(&asked.action, &asked.resource, &kept, &hidden)
+        });
+        let requests = requests.collect::<Result<Vec<Request>, _>>();
+        let requests = requests.map_err(|name| Obstacle::Unfit(name.to_string()))?;
+        let snapshot = rules.with_entities(&self.entities)?;
+        let (trace, id) = (Trace::of_all(), decided.id);
+        let presenter = Presenter {
+            spiffe_id: decided.presenter.spiffe_id.as_deref().map(Into::into),
+            certificate_sha256: decided.presenter.certificate_sha256.map(|digest| *digest.as_bytes()),
+            address: decided.presenter.address,
+        };
+        let (decision, chain, needs) = match subject {
+            Subject::Session(read) => {
+                let (chain, at) = (&read.chain, self.at);
+                let needs = bundle.needs(Authority::Session(chain));
+                let judgement = self.judge.session_traced(id, &snapshot, chain, &presenter, &requests, at, &trace);
+                (judgement.decision, Some(read), needs)
+            }
+            Subject::Peer(principal) => {
+                let needs = bundle.needs(Authority::Principal(&principal));
+                let at = self.at;
+                let decision = self.judge.peer_traced(id, &snapshot, &principal, &presenter, &requests, at, &trace);
+                (decision, None, needs)
+            }
+            Subject::Nobody(reason) => (Decision::deny(reason), None, Needs::Policies),
+        };
+        let (entities, looked) = trace.into_parts();
+        Ok(Again { decision, entities, looked, chain, needs })
+    }
+
+    /// On whose authority, as the record has it.
+    fn subject(&self, rules: &Rules) -> Result<Subject, Flaw> {
+        let decided = self.decided;
+        if decided.session.is_some() {
+            let read = decided.states.iter().find(|read| read.of.starts_with("chain:")).ok_or(Obstacle::NoState)?;
+            let digest = read.digest.ok_or(Obstacle::NoState)?;
+            return Ok(Subject::Session(self.states.chain(&read.of, digest)?));
+        }
+        // What was presented as a session and is none stays so, whatever the policies.
+        if decided.code == Reason::SessionUnknown.code() {
+            return Ok(Subject::Nobody(Reason::SessionUnknown));
+        }
+        let peer = decided.presenter.spiffe_id.as_deref().filter(|_| rules.bundle().mapping().allows_peer());
+        Ok(match peer {
+            Some(id) => Subject::Peer(EntityRef::new(WORKLOAD, id)),
+            None => Subject::Nobody(Reason::Unauthenticated),
+        })
+    }
+
+    /// Whether the decision hangs on nothing that is kept out of records.
+    fn check_known(&self, again: &Again) -> Result<(), Obstacle> {
+        // What of the requests for an action is kept out of records: this attribute, or any.
+        let redacted = |action: &EntityRef, name: Option<&str>| {
+            let of_action = self.decided.actions.iter().filter(|asked| *asked.action == *action);
+            let all = of_action.flat_map(|asked| {
+                let hashed = asked.hashed.iter().map(|name| (name, "hashed"));
+                hashed.chain(asked.dropped.iter().map(|name| (name, "dropped")))
+            });
+            all.filter(|(redacted, _)| name.is_none_or(|name| name == *redacted)).min()
+        };
+        for looked in &again.looked {
+            let found = match looked {
+                Looked::Attribute(action, name) => redacted(action, Some(name)),
+                Looked::NoAttribute(..) => None,
+                Looked::Attributes(action) => redacted(action, None),
+                Looked::Grants(action) => {
+                    let chain = again.chain.as_ref();
+                    let has_grants = chain.is_some_and(|read| {
+                        read.has_dropped_grants || read.chain.memories().any(|memory| memory.grants().next().is_some())
+                    });
+                    if has_grants
+                        && (redacted(action, None).is_some() || chain.is_some_and(|read| read.has_dropped_grants))
+                    {
+                        return Err(Obstacle::GrantRedacted);
+                    }
+                    None
+                }
+                Looked::EntityAttribute(uid, name) => {
+                    let state = self.entities.iter().find(|state| state.uid() == uid);
+                    if state.is_some_and(|state| state.is_dropped(name)) {
+                        let (uid, name) = (uid.clone(), name.to_string());
+                        return Err(Obstacle::EntityAttributeRedacted { uid, name });
+                    }
+                    None
+                }
+                Looked::Set(level, name) => {
+                    let set = (*level, name.clone());
+                    if again.chain.as_ref().is_some_and(|read| read.dropped_sets.contains(&set)) {
+                        return Err(Obstacle::SetRedacted { level: *level, name: name.clone() });
+                    }
+                    None
+                }
+            };
+            if let Some((name, how)) = found {
+                return Err(Obstacle::AttributeRedacted { name: name.to_string(), how });
+            }
+        }
+        self.check_limits(again)
+    }
+
+    /// What a limit refused, or would refuse, can only be told where all that counts for it is on record.
+    fn check_limits(&self, again: &Again) -> Result<(), Obstacle> {
+        let actions = &self.decided.actions;
+        let was_full = self.decided.code == Reason::MemoryFull.code();
+        let is_full = again.decision.reason == Reason::MemoryFull;
+        let is_incomplete = again
+            .chain
+            .as_ref()
+            .is_some_and(|read| read.has_awaited || read.has_dropped_grants || !read.dropped_sets.is_empty());
+        let is_incomplete =
+            is_incomplete || actions.iter().any(|asked| !asked.hashed.is_empty() || !asked.dropped.is_empty());
+        let waits = again.decision.outcome == Outcome::Challenge;
+        if was_full && !is_full && (is_incomplete || waits) { Err(Obstacle::Full) } else { Ok(()) }
+    }
+
+    /// Whether a candidate looked at nothing that the decision did not look at: that is not on record.
+    fn check_read(&self, own_way: &Again, other: &Again, own: &Rules) -> Result<(), Obstacle> {
+        let recorded = |uid: &EntityRef| self.entities.iter().any(|state| state.uid() == uid);
+        let unread = other.entities.iter().find(|uid| !own_way.entities.contains(uid) && !recorded(uid));
+        if let Some(uid) = unread {
+            return Err(Obstacle::EntityUnread(uid.clone()));
+        }
+        // Who asks directly tells all attributes; of what Envoy asks, only those were made that were needed.
+        if self.decided.protocol != "ext_authz" || own_way.needs == Needs::All {
+            return Ok(());
+        }
+        let unread = other.looked.iter().find_map(|looked| match looked {
+            Looked::NoAttribute(_, name) if !own.bundle().reads(name) => Some(name.to_string()),
+            Looked::Attributes(_) => Some("*".to_owned()),
+            _ => None,
+        });
+        unread.map_or(Ok(()), |name| Err(Obstacle::AttributeUnread(name)))
+    }
+}
+
+fn compare(decided: &Decided<'_>, again: &Again) -> Replayed {
+    let decision = &again.decision;
+    let recorded = Verdict {
+        outcome: decided.outcome.to_string(),
+        code: decided.code.to_string(),
+        policies: decided
+            .policies
+            .iter()
+            .map(|Policy { id, failure }| (id.to_string(), failure.as_ref().map(ToString::to_string)))
+            .collect(),
+    };
+    let replayed = Verdict {
+        outcome: decision.outcome.as_str().to_owned(),
+        code: decision.reason.code().to_owned(),
+        policies: decision
+            .policies
+            .iter()
+            .map(|policy| (policy.id.to_string(), policy.failure.map(|failure| failure.to_string())))
+            .collect(),
+    };
+    if recorded == replayed {
+        Replayed::Same
+    } else {
+        Replayed::Differs(Box::new(Difference::Decision { recorded, replayed }))
+    }
+}

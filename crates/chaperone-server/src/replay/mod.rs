@@ -1,0 +1,17 @@
+//! Decisions made again, from their records and what these say was read.
+//!
+//! [`decide::replay`] is the pure function; [`Run`] does it for many records on many threads, in whatever order.
+
+mod decide;
+mod obstacle;
+mod rules;
+mod run;
+mod states;
+#[cfg(test)]
+mod tests;
+
+pub use self::decide::{Difference, Replayed, Verdict, replay};
+pub use self::obstacle::Obstacle;
+pub use self::rules::Rules;
+pub use self::run::{Different, Run, Tally};
+pub use self::states::States;

@@ -1,0 +1,256 @@
+//! Many decisions, made again on many threads.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use chaperone_policy::{DecisionId, Timestamp};
+use chaperone_trail::{ChainId, Event, Record, RecordFilter};
+use serde::Deserialize;
+
+use super::decide::{Difference, Replayed, replay};
+use super::obstacle::Obstacle;
+use super::rules::Rules;
+use super::states::States;
+
+/// How many records go to a thread at once.
+const BATCH: usize = 256;
+/// How many batches wait for a thread.
+const WAITING: usize = 16;
+/// How many differences are told one by one.
+const DIFFERENT_MAX: usize = 10_000;
+
+/// Decisions made again on many threads. States and bundles come before the records that rely on them.
+#[derive(Debug)]
+pub struct Run {
+    shared: Arc<Shared>,
+    batch: Vec<Vec<u8>>,
+    jobs: Option<SyncSender<Vec<Vec<u8>>>>,
+    threads: Vec<JoinHandle<Tally>>,
+    record_count: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    states: States,
+    /// By their digest.
+    rules: RwLock<HashMap<String, Rules>>,
+    candidate: Option<Rules>,
+    filter: RecordFilter,
+    /// Of this chain, and within these places.
+    places: (Option<ChainId>, RangeInclusive<u64>),
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Records that were read.
+    pub record_count: u64,
+    /// Decisions among them that were asked for.
+    pub decision_count: u64,
+    /// Those that came out as they are on record.
+    pub same_count: u64,
+    /// Those that did not.
+    pub different_count: u64,
+    /// The first of them, in the order of their chains and places.
+    pub different: Vec<Different>,
+    /// Those that cannot be made again: how many for each code, and one of them.
+    pub obstacles: BTreeMap<&'static str, (u64, DecisionId, Obstacle)>,
+    /// Lines that are no records.
+    pub unreadable_count: u64,
+}
+
+/// A decision that comes out otherwise than it is on record.
+#[derive(Clone, Debug)]
+pub struct Different {
+    /// Where its record stands.
+    pub chain: ChainId,
+    /// The place there.
+    pub seq: u64,
+    /// Its id.
+    pub id: DecisionId,
+    /// When it was made.
+    pub at: Timestamp,
+    /// What was asked first.
+    pub asked: String,
+    /// How it differs.
+    pub difference: Difference,
+}
+
+/// What is read of a record to tell what it is.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    kind: std::borrow::Cow<'a, str>,
+}
+
+impl Run {
+    /// With so many threads, or as many as there are processors. `filter` and `places` say which decisions are made again; those by `candidate`,
+    /// where there is one, instead of by their own bundles. States take up to `states_bytes_max` bytes.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(
+        filter: RecordFilter,
+        places: (Option<ChainId>, RangeInclusive<u64>),
+        candidate: Option<Rules>,
+        threads: Option<NonZeroUsize>,
+        states_bytes_max: usize,
+    ) -> std::io::Result<Self> {
+        let states = States::new(states_bytes_max);
+        let shared = Arc::new(Shared { states, rules: RwLock::default(), candidate, filter, places });
+        let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let (jobs, waiting) = sync_channel(WAITING);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let work = |number| {
+            let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting));
+            std::thread::Builder::new().name(format!("replay-{number}")).spawn(move || shared.work(&waiting))
+        };
+        let threads = (0..threads).map(work).collect::<Result<_, _>>()?;
+        Ok(Self { shared, batch: Vec::new(), jobs: Some(jobs), threads, record_count: 0 })
+    }
+
+    /// Takes the bytes of the next record. States must come before the decisions that name them. Tells whether it names a bundle, which is
+    /// then [`wanted`](Self::wanted) if it was not given yet.
+    pub fn add(&mut self, record: &[u8]) -> bool {
+        self.record_count += 1;
+        let kind = serde_json::from_slice(record).map(|Head { kind }| kind);
+        match kind.as_deref() {
+            Ok("state") => {
+                if let Ok(Record { chain, seq, event: Event::State(state), .. }) = Record::parse(record) {
+                    let is_bundle = state.of.starts_with("bundle:");
+                    self.shared.states.add(chain, seq, state);
+                    return is_bundle;
+                }
+            }
+            // What cannot be read is counted there.
+            Ok("decision") | Err(_) => {
+                self.batch.push(record.to_vec());
+                if self.batch.len() >= BATCH {
+                    self.hand_over();
+                }
+            }
+            Ok(_) => {}
+        }
+        false
+    }
+
+    /// Bundles that records named and that were not given yet: their numbers and digests.
+    pub fn wanted(&self) -> Vec<(u64, String)> {
+        let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let known: HashSet<&str> = rules.keys().map(String::as_str).collect();
+        let named = self.shared.states.bundles();
+        named.into_iter().filter(|(_, digest)| !known.contains(digest.as_str())).collect()
+    }
+
+    /// Gives a bundle. Decisions that came before may have missed it.
+    pub fn add_rules(&self, rules: Rules) {
+        let mut known = self.shared.rules.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(rules.digest().to_owned(), rules);
+    }
+
+    /// How many records came so far.
+    pub const fn record_count(&self) -> u64 {
+        self.record_count
+    }
+
+    /// What came of all of it, when the last is done.
+    pub fn finish(mut self) -> Tally {
+        self.hand_over();
+        // The threads end with it.
+        self.jobs = None;
+        let mut whole = Tally::default();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; what it had is not counted as replayed.
+            if let Ok(part) = thread.join() {
+                whole.merge(part);
+            }
+        }
+        whole.record_count = self.record_count;
+        whole.different.sort_by_key(|different| (different.chain, different.seq));
+        whole.different.truncate(DIFFERENT_MAX);
+        whole
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(jobs) = &self.jobs
+            && !self.batch.is_empty()
+        {
+            // The threads end after this.
+            let _ = jobs.send(std::mem::take(&mut self.batch));
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self, waiting: &Mutex<Receiver<Vec<Vec<u8>>>>) -> Tally {
+        let mut tally = Tally::default();
+        loop {
+            let batch = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(batch) = batch else { return tally };
+            for record in batch {
+                self.replay(&record, &mut tally);
+            }
+        }
+    }
+
+    fn replay(&self, bytes: &[u8], tally: &mut Tally) {
+        let Ok(record) = Record::parse(bytes) else {
+            tally.unreadable_count += 1;
+            return;
+        };
+        let (wanted, places) = &self.places;
+        let is_placed = wanted.is_none_or(|wanted| wanted == record.chain) && places.contains(&record.seq);
+        if !is_placed || !self.filter.matches(&record) {
+            return;
+        }
+        let Record { chain, seq, at, event: Event::Decision(decided), .. } = record else { return };
+        tally.decision_count += 1;
+        let number = decided.bundle.get();
+        let Some(context) = self.states.bundle(chain, seq, number) else {
+            return tally.note(decided.id, Obstacle::NoState);
+        };
+        let own = self.rules.read().unwrap_or_else(PoisonError::into_inner).get(context.digest()).cloned();
+        let Some(own) = own else { return tally.note(decided.id, Obstacle::BundleMissing(number)) };
+        match replay(&decided, at, &self.states, &context, &own, self.candidate.as_ref()) {
+            Replayed::Same => tally.same_count += 1,
+            Replayed::Not(obstacle) => tally.note(decided.id, obstacle),
+            Replayed::Differs(difference) => {
+                tally.different_count += 1;
+                if tally.different.len() < DIFFERENT_MAX {
+                    let asked = decided.actions.first();
+                    let asked = asked.map(|asked| format!("{} on {}", asked.action, asked.resource));
+                    let (id, asked, difference) = (decided.id, asked.unwrap_or_default(), *difference);
+                    tally.different.push(Different { chain, seq, id, at, asked, difference });
+                }
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// How many decisions cannot be made again.
+    pub fn obstacle_count(&self) -> u64 {
+        self.obstacles.values().map(|(count, ..)| count).sum()
+    }
+
+    fn note(&mut self, id: DecisionId, obstacle: Obstacle) {
+        let (count, ..) = self.obstacles.entry(obstacle.code()).or_insert((0, id, obstacle));
+        *count += 1;
+    }
+
+    fn merge(&mut self, part: Self) {
+        self.decision_count += part.decision_count;
+        self.same_count += part.same_count;
+        self.different_count += part.different_count;
+        self.different.extend(part.different);
+        self.unreadable_count += part.unreadable_count;
+        for (code, (count, id, obstacle)) in part.obstacles {
+            let (sum, ..) = self.obstacles.entry(code).or_insert((0, id, obstacle));
+            *sum += count;
+        }
+    }
+}
