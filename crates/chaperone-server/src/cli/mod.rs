@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn check_asks_for_an_action_or_for_what_a_decoder_reads() {
+        let check = |arguments: &[&str]| parses(&[&["check"], arguments].concat());
+        let action = ["--action", "read", "--resource", "Document::a"];
+        assert_eq!(check(&action), Ok(()));
+        assert_eq!(check(&["--decoder", "crm", "--text", "select 1"]), Ok(()));
+        assert_eq!(check(&["--decoder", "mail", "--message", "-"]), Ok(()));
+        assert_eq!(check(&["--decoder", "shell", "--", "rm", "-rf", "/"]), Ok(()));
+        assert!(check(&[]).is_err() && check(&["--action", "read"]).is_err());
+        assert!(check(&["--decoder", "crm"]).is_err() && check(&["--text", "select 1"]).is_err());
+        assert!(check(&["--decoder", "crm", "--text", "a", "--message", "b"]).is_err());
+        assert!(check(&[&action[..], &["--decoder", "crm", "--text", "a"]].concat()).is_err());
+        assert!(check(&[&action[..], &["--", "rm"]].concat()).is_err());
+        assert!(check(&["--decoder", "crm", "--text", "a", "--attr", "b=c"]).is_err());
+    }
+
+    #[test]
     fn client_certificate_needs_its_key() {
         let check = ["check", "--action", "read", "--resource", "Document::a", "--client-cert", "c.pem"];
         assert!(parses(&check).is_err());
