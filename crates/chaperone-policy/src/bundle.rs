@@ -187,6 +187,11 @@ impl Bundle {
         step_up::attributes(request, self.schema.symbols()).map(|(name, value)| (name.as_str(), value))
     }
 
+    /// Whether any of its policies reads an attribute of this name, of whatever action.
+    pub fn reads(&self, attribute: &str) -> bool {
+        self.policies.read(attribute, self.schema.symbols())
+    }
+
     /// Whether its policies change what is remembered of principals.
     pub const fn remembers_principals(&self) -> bool {
         self.remembers_principals

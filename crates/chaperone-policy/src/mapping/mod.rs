@@ -5,6 +5,7 @@ mod body;
 mod convert;
 mod credential;
 mod decoding;
+mod explain;
 mod generic;
 mod host;
 mod http;
@@ -23,7 +24,9 @@ mod template;
 
 pub use answer::{Facts, HeaderMutation, Mutations, OnFailure};
 pub use decoding::{Caller, Payload};
+pub use explain::{ActionExplained, AttributeExplained, DecoderNamed, Explanation, SessionFound, explain};
 pub use http::{Connection, Headers, HttpRequest, Metadata};
+pub use plan::PlannedChange;
 pub use recording::Recorded;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ pub struct PayloadOptions {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["action", "resource", "attributes", "attrs_json"], requires = "content")]
     decoder: Option<String>,
     /// A script, or a command line that a shell will read
-    #[arg(long, value_name = "TEXT", group = "content", requires = "decoder")]
+    #[arg(long, value_name = "TEXT", group = "content", requires = "decoder", allow_hyphen_values = true)]
     text: Option<String>,
     /// File with a message in JSON, or - for standard input
     #[arg(long, value_name = "FILE", group = "content", requires = "decoder")]

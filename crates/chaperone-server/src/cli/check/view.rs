@@ -208,7 +208,7 @@ fn given(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use chaperone_api::chaperone::v1::{DeterminingPolicy, EntityRef};
+    use chaperone_api::chaperone::v1::{ActionRequest, DeterminingPolicy, EntityRef};
 
     use super::*;
 
