@@ -32,6 +32,7 @@ mod mtls;
 mod outage;
 mod outcomes;
 mod paths;
+mod payloads;
 mod planes_tls;
 mod presenters;
 mod replay;

@@ -13,7 +13,7 @@ fn tools_become_actions_and_operations() {
     assert_eq!(schema, include_str!("mcp/import/schema.cedarschema"));
     assert_eq!(mapping, include_str!("mcp/import/mapping.toml"));
     let expected = [
-        "tool send_email: argument `/attachments` is left out: only lists of texts have a type in a mapping",
+        "tool send_email: argument `/attachments` is left out: only lists of texts or whole numbers are taken",
         "tool send_email: argument `/score` is left out: Cedar has no fractions",
         "tool search: argument `/a{b}` is left out: its name cannot be written in a mapping",
         "tool search: argument `/either` is left out: its schema names no single type",
@@ -50,6 +50,24 @@ fn principals_are_those_that_are_named() {
     for principal in ["", "A]", "A::", "a b", "in", "Ä"] {
         assert!(import(tools, "", &[principal]).is_err(), "{principal}");
     }
+}
+
+#[test]
+fn no_action_has_the_id_of_one_that_chaperone_supplies() {
+    let tools = r#"[{"name":"http"},{"name":"mcp.ping"},{"name":"tcp"},{"name":"tool.tcp"},{"name":"shell"},{"name":"shells"}]"#;
+    let Imported { schema, mapping, warnings } = import(tools.as_bytes(), "", PRINCIPALS).unwrap();
+    let actions: Vec<_> =
+        schema.lines().filter_map(|line| line.strip_prefix("action ")?.split(" in ").next()).collect();
+    assert_eq!(actions, [r#""tool.http""#, r#""tool.mcp.ping""#, r#""tool.tcp""#, r#""tool.shell""#, r#""shells""#]);
+    assert!(mapping.contains("tool = \"http\" }\naction = \"tool.http\"\n"));
+    assert!(warnings.iter().any(|warning| warning.starts_with("tool tcp: it is left out")), "{warnings:#?}");
+}
+
+#[test]
+fn argument_never_passes_for_the_network_zone() {
+    let tools = br#"[{"name":"a","inputSchema":{"properties":{"zone":{"type":"string"},"ids":{"type":"array","items":{"type":"integer"}}}}}]"#;
+    let Imported { schema, mapping, .. } = import(tools, "", PRINCIPALS).unwrap();
+    assert!(schema.contains("ids?: Set<Long>") && !schema.contains("zone") && !mapping.contains("zone"));
 }
 
 #[test]
@@ -91,9 +109,11 @@ fn assert_one_tool(text: &str, imported: &Imported) {
     assert_eq!(count(&imported.schema, "entity "), 1, "{text:?}");
     assert_eq!(count(&imported.schema, "principal: "), 2, "{text:?}");
     let mapping: toml::Table = toml::from_str(&imported.mapping).unwrap();
-    let operation = &mapping["route"][0]["operation"][0];
+    let operation = &mapping["decoder"]["mail"]["operation"][0];
     assert_eq!(operation["when"]["tool"].as_str(), Some(text));
-    assert_eq!(operation["action"].as_str(), Some(text));
+    let qualified = format!("Action::\"{text}\"");
+    let action = if text.contains("::") { qualified.as_str() } else { text };
+    assert_eq!(operation["action"].as_str(), Some(action));
     let pointer = text.replace('~', "~0").replace('/', "~1");
     assert_eq!(operation["attributes"][text].as_str(), Some(format!("{{arguments:/{pointer}}}").as_str()));
     assert_eq!(mapping["route"].as_array().unwrap().len(), 1);
@@ -101,23 +121,15 @@ fn assert_one_tool(text: &str, imported: &Imported) {
 
 #[test]
 fn servers_write_nothing_but_strings_and_comments() {
-    for text in [
-        "\"]; permit(principal,action,resource);//",
-        "a\" in []; action \"b",
-        "a\\",
-        "a\\\"",
-        "[[route]]",
-        "\"\"\"",
-        "'''",
-        "#",
-        "a~/b",
-        "a\u{202e}b",
-        "a\u{2028}b",
-        "\u{feff}a",
-        "日本",
-    ] {
+    for text in ["[[route]]", "'''", "A::Action::b", "#", "a~/b", "a\u{202e}b", "a\u{2028}b", "\u{feff}a", "日本"] {
         let imported = import(tool_of(text).as_bytes(), "mail", PRINCIPALS).unwrap();
         assert_one_tool(text, &imported);
+    }
+    // A mapping cannot name their actions.
+    for text in ["\"]; permit(principal,action,resource);//", "a\" in []; action \"b", "a\\", "a\\\"", "\"\"\""] {
+        let imported = import(tool_of(text).as_bytes(), "mail", PRINCIPALS).unwrap();
+        assert!(!imported.schema.contains("action \"") && !imported.mapping.contains(".operation]]"), "{text}");
+        assert_eq!(imported.warnings.len(), 1);
     }
     let tools =
         r#"[{"name":"a","description":"b\r\naction \"c\";\u2028action d;\u0000","inputSchema":{},"annotations":{}}]"#;
@@ -127,7 +139,7 @@ fn servers_write_nothing_but_strings_and_comments() {
 
 proptest! {
     #[test]
-    fn any_text_stays_a_text(text in "[^{}\\p{Cc}\\s]([^{}\\p{Cc}]{0,12}[^{}\\p{Cc}\\s])?") {
+    fn any_text_stays_a_text(text in "[^{}\"\\\\\\p{Cc}\\s]([^{}\"\\\\\\p{Cc}]{0,12}[^{}\"\\\\\\p{Cc}\\s])?") {
         assert_one_tool(&text, &import(tool_of(&text).as_bytes(), "mail", PRINCIPALS).unwrap());
     }
 

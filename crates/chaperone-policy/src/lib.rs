@@ -45,6 +45,7 @@ mod value;
 mod zone;
 
 pub use chaperone_decode::document;
+pub use chaperone_decode::mcp::{Imported as ImportedTools, import as import_tools};
 
 pub use actor::{Actor, ActorMismatch, Delegation};
 pub use approval::{

@@ -56,7 +56,7 @@ fn prefix(level: Level) -> String {
 }
 
 /// As Cedar writes it.
-fn value_text(value: &Value) -> String {
+pub fn value_text(value: &Value) -> String {
     let list = |values: &[Value]| values.iter().map(value_text).collect::<Vec<_>>().join(", ");
     match value {
         Value::Bool(truth) => truth.to_string(),

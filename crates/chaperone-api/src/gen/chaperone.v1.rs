@@ -141,6 +141,39 @@ pub struct ActionRequest {
     #[prost(map = "string, message", tag = "3")]
     pub attributes: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
 }
+/// The arguments of a command.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Arguments {
+    /// The program, and then what it is called with.
+    #[prost(string, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Something that the caller is about to do, in its own language. The bundle's mapping says which actions that is: all of them must be allowed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Payload {
+    /// The decoder that reads it, as the mapping names it.
+    #[prost(string, tag = "1")]
+    pub decoder: ::prost::alloc::string::String,
+    /// What is to be read. Which of these a decoder takes is the decoder's; another is denied as `undecodable`.
+    #[prost(oneof = "payload::Content", tags = "2, 3, 4")]
+    pub content: ::core::option::Option<payload::Content>,
+}
+/// Nested message and enum types in `Payload`.
+pub mod payload {
+    /// What is to be read. Which of these a decoder takes is the decoder's; another is denied as `undecodable`.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Content {
+        /// A script: statements of SQL, or what a shell will read.
+        #[prost(string, tag = "2")]
+        Text(::prost::alloc::string::String),
+        /// A program with its arguments, which no shell will read.
+        #[prost(message, tag = "3")]
+        Arguments(super::Arguments),
+        /// A message in JSON: of MCP, of A2A, or a review of the Kubernetes API.
+        #[prost(bytes, tag = "4")]
+        Message(::prost::alloc::vec::Vec<u8>),
+    }
+}
 /// The question.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckRequest {
@@ -150,12 +183,18 @@ pub struct CheckRequest {
     /// Who presents it. Absent: the caller itself, by the certificate and the address of its connection.
     #[prost(message, optional, tag = "2")]
     pub presenter: ::core::option::Option<Presenter>,
-    /// The action.
+    /// The action. Exactly one of `action` and `payload` must be there.
     #[prost(message, optional, tag = "3")]
     pub action: ::core::option::Option<ActionRequest>,
     /// How fresh the state must be.
     #[prost(enumeration = "Consistency", tag = "4")]
     pub consistency: i32,
+    /// What is to be done, where the caller does not know which actions that is.
+    ///
+    /// A decoder that the bundle's mapping does not have is `INVALID_ARGUMENT`. What its decoder cannot read is denied, with the code
+    /// `undecodable`. One decision answers for all of the actions.
+    #[prost(message, optional, tag = "5")]
+    pub payload: ::core::option::Option<Payload>,
 }
 /// A policy that determined an outcome.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -696,7 +735,7 @@ pub mod decision_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Decides one action.
+        /// Decides one action, or all of those that a payload comes to.
         pub async fn check(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckRequest>,
@@ -813,7 +852,7 @@ pub mod decision_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DecisionServiceServer.
     #[async_trait]
     pub trait DecisionService: std::marker::Send + std::marker::Sync + 'static {
-        /// Decides one action.
+        /// Decides one action, or all of those that a payload comes to.
         async fn check(
             &self,
             request: tonic::Request<super::CheckRequest>,

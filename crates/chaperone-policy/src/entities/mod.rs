@@ -86,6 +86,15 @@ impl EntityStore {
         self.records.insert(Arc::clone(record.shared_uid()), record);
     }
 
+    /// The groups that an entity is in, near and far, in order; none where it is not known.
+    pub fn groups_of(&self, uid: &EntityRef) -> Vec<EntityRef> {
+        let ancestors = self.find(&Uid::new(uid.clone())).map(EntityRecord::ancestors);
+        let mut groups: Vec<_> =
+            ancestors.into_iter().flat_map(|above| above.iter()).map(|group| group.name().clone()).collect();
+        groups.sort();
+        groups
+    }
+
     /// An entity by its identity.
     pub(crate) fn find(&self, uid: &Uid) -> Option<&EntityRecord> {
         self.records.get(uid).map(Arc::as_ref)

@@ -32,6 +32,11 @@ pub(super) fn present(sources: &[Source], request: &HttpRequest<'_>) -> Credenti
     chosen.map_or(Credential::Absent, |text| Credential::Handle(text.to_owned()))
 }
 
+/// The first source that is present: the one that wins, unless the whole is ambiguous.
+pub(super) fn source<'s>(sources: &'s [Source], request: &HttpRequest<'_>) -> Option<&'s Source> {
+    sources.iter().find(|source| !matches!(source.read(request), Presented::Absent))
+}
+
 /// The headers that must not reach the upstream, lower case: those of header sources, and `authorization` when it holds the handle.
 pub(super) fn headers_to_strip<'s>(sources: &'s [Source], request: &HttpRequest<'_>) -> impl Iterator<Item = &'s str> {
     let handle = match present(sources, request) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chaperone_decode::document::{Document, Node, Pointer};
@@ -15,6 +16,7 @@ use super::reading::{Readable, Reading, RequestField, Structured, View, reading,
 use super::target::{Target, unreadable};
 use super::template::Template;
 use super::{Needs, Undecodable};
+use crate::compiled::extension::IpRange;
 use crate::compiled::{Datum, Set, Symbols};
 use crate::decoders::{action_id, resource_type};
 use crate::request::Request;
@@ -133,6 +135,15 @@ impl OperationField {
             Self::Action | Self::Object => false,
         }
     }
+}
+
+/// Who presents a payload, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caller<'a> {
+    /// The peer's SPIFFE ID.
+    pub spiffe_id: Option<&'a str>,
+    /// Where it is.
+    pub address: Option<IpAddr>,
 }
 
 impl fmt::Display for OperationField {
@@ -310,12 +321,23 @@ impl NamedDecoder {
 
 /// Where a call comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Surroundings<'a>(pub(super) Option<(&'a Connection<'a>, &'a Zones)>);
+pub(super) enum Surroundings<'a> {
+    Proxy(&'a Connection<'a>, &'a Zones),
+    Caller(Caller<'a>, &'a Zones),
+}
 
 impl Surroundings<'_> {
     fn of(self, name: &str) -> Option<Datum> {
-        let (connection, zones) = self.0?;
-        of_peer(connection, zones, name)
+        let (caller, zones) = match self {
+            Self::Proxy(connection, zones) => return of_peer(connection, zones, name),
+            Self::Caller(caller, zones) => (caller, zones),
+        };
+        match name {
+            "peer" => caller.spiffe_id.map(|id| Datum::String(id.into())),
+            "source_ip" => caller.address.map(|address| Datum::Ip(IpRange::of(address.to_canonical()))),
+            "zone" => zones.find(caller.address?).map(|name| Datum::String(name.clone())),
+            _ => None,
+        }
     }
 
     fn zone(self) -> Option<Datum> {

@@ -5,6 +5,7 @@ mod body;
 mod convert;
 mod credential;
 mod decoding;
+mod explain;
 mod generic;
 mod host;
 mod http;
@@ -22,8 +23,10 @@ mod target;
 mod template;
 
 pub use answer::{Facts, HeaderMutation, Mutations, OnFailure};
-pub use decoding::Payload;
+pub use decoding::{Caller, Payload};
+pub use explain::{ActionExplained, AttributeExplained, DecoderNamed, Explanation, SessionFound, explain};
 pub use http::{Connection, Headers, HttpRequest, Metadata};
+pub use plan::PlannedChange;
 pub use recording::Recorded;
 
 use std::sync::Arc;
@@ -101,7 +104,7 @@ enum Origin<'a> {
     /// What the route says, and then what the decoder found.
     Route(Option<&'a Target<RequestField>>, Option<Decoded<'a>>, View<'a>),
     /// What a direct caller is about to do.
-    Payload(Decoded<'a>),
+    Payload(Decoded<'a>, Caller<'a>, &'a Zones),
     Generic(&'a GenericAction, View<'a>),
     Connection(&'a GenericAction, &'a Connection<'a>, &'a Zones),
 }
@@ -122,12 +125,12 @@ impl Mapped<'_> {
     /// When one cannot be read in one way only, or is no value of its type.
     pub fn read_attributes(&mut self, needs: Needs) -> Result<(), Undecodable> {
         let Self { requests, origin, symbols, .. } = self;
-        if let Origin::Payload(decoded) = origin {
-            return decoded.read_attributes(Surroundings(None), needs, symbols, requests);
+        if let Origin::Payload(decoded, caller, zones) = origin {
+            return decoded.read_attributes(Surroundings::Caller(*caller, zones), needs, symbols, requests);
         }
         let Some((request, others)) = requests.split_first_mut() else { return Ok(()) };
         match origin {
-            Origin::Payload(_) => Ok(()),
+            Origin::Payload(..) => Ok(()),
             Origin::Route(target, decoded, view) => {
                 let others = match target {
                     Some(target) => {
@@ -137,7 +140,7 @@ impl Mapped<'_> {
                     None => requests,
                 };
                 let Some(decoded) = decoded else { return Ok(()) };
-                decoded.read_attributes(Surroundings(Some((view.connection, view.zones))), needs, symbols, others)
+                decoded.read_attributes(Surroundings::Proxy(view.connection, view.zones), needs, symbols, others)
             }
             Origin::Generic(action, view) => action.read_request(view, needs, request),
             Origin::Connection(action, connection, zones) => action.read_connection(connection, zones, needs, request),
@@ -245,6 +248,11 @@ impl Mapping {
         self.peer
     }
 
+    /// Whether it has a decoder of this name.
+    pub fn has_decoder(&self, name: &str) -> bool {
+        self.decoders.iter().any(|decoder| decoder.name == name)
+    }
+
     /// The network zones that it declares.
     pub fn zones(&self) -> &Zones {
         &self.zones
@@ -285,12 +293,17 @@ impl Mapping {
     ///
     /// # Errors
     /// When there is no such decoder, or the payload does not say what it would do.
-    pub fn map_payload<'a>(&'a self, decoder: &str, payload: Payload<'_>) -> Result<Mapped<'a>, Undecodable> {
+    pub fn map_payload<'a>(
+        &'a self,
+        decoder: &str,
+        payload: Payload<'_>,
+        caller: Caller<'a>,
+    ) -> Result<Mapped<'a>, Undecodable> {
         let found = self.decoders.iter().find(|known| known.name == decoder);
         let decoder = found.ok_or_else(|| Undecodable::new("the mapping has no decoder of this name"))?;
         let told = Decoded { decoder, calls: decoder.decode(payload)? };
         let (requests, answer, symbols) = (told.requests()?, AnswerPlan::nothing(), &*self.symbols);
-        let origin = Origin::Payload(told);
+        let origin = Origin::Payload(told, caller, &self.zones);
         Ok(Mapped { requests, route: None, on_failure: OnFailure::Deny, origin, answer, read: Vec::new(), symbols })
     }
 

@@ -18,6 +18,9 @@ const VALUE_BYTES_MAX: usize = 8 * 1024;
 /// into the path as it is, where `&` would begin another parameter.
 const QUERY_ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What a change of a response header is called.
+const RESPONSE: &str = "response_header";
+
 /// What a placeholder of an answer stands for. `R` is a part of the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum AnswerField<R> {
@@ -59,6 +62,24 @@ pub(super) struct AnswerPlan {
     headers: Changes<usize>,
     query: Changes<usize>,
     response_headers: Changes<usize>,
+}
+
+/// What one rule would do, before a decision.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlannedChange {
+    /// What it does, such as `set_header` or `remove_query`.
+    pub kind: &'static str,
+    /// The name of what it changes.
+    pub name: String,
+    /// The value, with placeholders for what only a decision knows; `None` where something is removed, or left out.
+    pub value: Option<String>,
+}
+
+impl PlannedChange {
+    /// A header that presents the session does not reach the upstream.
+    pub(super) fn strip(name: &str) -> Self {
+        Self { kind: "remove_header", name: name.to_owned(), value: None }
+    }
 }
 
 impl AnswerRules {
@@ -144,6 +165,30 @@ impl AnswerPlan {
         self.fields.iter().map(read).collect()
     }
 
+    /// The changes, as far as they are known before the decision. `values` are what `read` read.
+    pub(super) fn planned(&self, values: &[Option<Box<str>>]) -> Vec<PlannedChange> {
+        let table = |changes: &Changes<usize>, [set, append, remove]: [&'static str; 3]| {
+            let planned = changes.iter().filter_map(|(name, change)| {
+                let (kind, value) = match change {
+                    // What was to be set and has no value is removed; but nobody sends response headers that could be.
+                    Change::Set(template) => match known(template, values) {
+                        None if set == RESPONSE => return None,
+                        None => (remove, None),
+                        value => (set, value),
+                    },
+                    Change::Append(template) => (append, Some(known(template, values)?)),
+                    Change::Remove => (remove, None),
+                };
+                Some(PlannedChange { kind, name: name.to_string(), value })
+            });
+            planned.collect::<Vec<_>>()
+        };
+        let mut planned = table(&self.headers, ["set_header", "append_header", "remove_header"]);
+        planned.extend(table(&self.query, ["set_query", "set_query", "remove_query"]));
+        planned.extend(table(&self.response_headers, [RESPONSE, RESPONSE, RESPONSE]));
+        planned
+    }
+
     /// The changes to make. `values` are what `read` read.
     ///
     /// What was to be set and has no value is removed, so that a value that the client wrote never passes for ours.
@@ -184,6 +229,30 @@ impl AnswerPlan {
         }
         mutations
     }
+}
+
+/// The text of a template, with the names of what only a decision knows; `None` where a part of the request is absent.
+fn known(template: &Template<AnswerField<usize>>, values: &[Option<Box<str>>]) -> Option<String> {
+    let read = |field: &AnswerField<usize>| {
+        let name = match field {
+            AnswerField::Request(place) => {
+                return values
+                    .get(*place)
+                    .and_then(Clone::clone)
+                    .map_or(Reading::Absent, |text| Reading::One(text.into_string().into()));
+            }
+            AnswerField::Principal => "{principal}",
+            AnswerField::PrincipalId => "{principal.id}",
+            AnswerField::PrincipalType => "{principal.type}",
+            AnswerField::SessionId => "{session.id}",
+            AnswerField::SessionOwner => "{session.owner}",
+            AnswerField::SessionTaskId => "{session.task.id}",
+            AnswerField::DecisionId => "{decision.id}",
+            AnswerField::Bundle => "{bundle}",
+        };
+        Reading::One(Cow::Borrowed(name))
+    };
+    rendered(template, read)
 }
 
 fn header_value(

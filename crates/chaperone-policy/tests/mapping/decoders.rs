@@ -1,7 +1,9 @@
 //! Bodies, and what decoders tell of them.
 
 use chaperone_policy::document::{Node, Object};
-use chaperone_policy::mapping::{Connection, Headers, HttpRequest, Metadata, Needs, Payload, Recorded, Undecodable};
+use chaperone_policy::mapping::{
+    Caller, Connection, Headers, HttpRequest, Metadata, Needs, Payload, Recorded, Undecodable,
+};
 use chaperone_policy::{Bundle, BundleSource, EntityRef, Request, Value};
 
 const SCHEMA: &str = "
@@ -16,6 +18,9 @@ const SCHEMA: &str = "
 ";
 
 const MAPPING: &str = r#"
+    [zones]
+    office = ["10.0.0.0/8"]
+
     [decoder.crm]
     sql = { dialect = "postgres", database = "crm" }
 
@@ -237,13 +242,19 @@ fn metadata_of_the_proxy_is_read_by_pointers() {
 #[test]
 fn direct_callers_name_the_decoder() {
     let bundle = bundle();
-    let mut mapped = bundle.mapping().map_payload("crm", Payload::Text("select 1 from orders")).expect("it is decoded");
+    let caller = Caller { spiffe_id: Some("spiffe://example.org/ci"), address: "10.0.0.7".parse().ok() };
+    let map = |decoder, payload| bundle.mapping().map_payload(decoder, payload, caller);
+    let mut mapped = map("crm", Payload::Text("select 1 from orders")).expect("it is decoded");
     mapped.read_attributes(Needs::All).expect("they are read");
     assert_eq!(mapped.requests.len(), 1);
-    assert_eq!(attribute(&bundle, &mapped.requests[0], "decoder"), Some(Value::String("crm".into())));
-    assert!(bundle.mapping().map_payload("crm", Payload::Message(b"{}")).is_err());
-    assert!(bundle.mapping().map_payload("unknown", Payload::Text("select 1")).is_err());
-    assert!(bundle.mapping().map_payload("crm", Payload::Text("")).is_err(), "nothing is asked for");
+    let of = |name| attribute(&bundle, &mapped.requests[0], name);
+    assert_eq!(of("decoder"), Some(Value::String("crm".into())));
+    assert_eq!(of("peer"), Some(Value::String("spiffe://example.org/ci".into())));
+    assert_eq!(of("source_ip"), Some(Value::Ip("10.0.0.7/32".into())));
+    assert_eq!(of("zone"), Some(Value::String("office".into())));
+    assert!(map("crm", Payload::Message(b"{}")).is_err());
+    assert!(map("crm", Payload::Text("")).is_err(), "nothing is asked for");
+    assert!(map("unknown", Payload::Text("select 1")).is_err() && !bundle.mapping().has_decoder("unknown"));
 }
 
 #[test]

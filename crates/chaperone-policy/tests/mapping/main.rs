@@ -9,7 +9,9 @@
 
 mod answers;
 mod decoders;
+mod explaining;
 mod fixture;
+mod importing;
 mod laws;
 mod problems;
 mod requests;

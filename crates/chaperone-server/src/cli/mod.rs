@@ -15,6 +15,7 @@ pub mod dev_output;
 mod entity;
 pub mod failure;
 mod files;
+mod map;
 pub mod output;
 mod paging;
 mod parse;
@@ -39,6 +40,7 @@ use self::completions::CompletionsArgs;
 use self::dev::DevOptions;
 use self::entity::EntityCommand;
 use self::failure::{EXIT_FAILED, Failure, Verdict};
+use self::map::MapCommand;
 use self::report::ReportArgs;
 use self::session::SessionCommand;
 use self::trail::TrailCommand;
@@ -75,9 +77,12 @@ enum Command {
     /// Look at the server's configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Validate, push and activate bundles of policies
+    /// Validate, push and activate bundles of policies, and draft some
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// See what a bundle's mapping makes of requests
+    #[command(subcommand)]
+    Map(MapCommand),
     /// Open, follow and end sessions
     #[command(subcommand)]
     Session(SessionCommand),
@@ -160,6 +165,7 @@ impl Cli {
                 return Ok(verdict);
             }
             Command::Bundle(command) => return block_on(One, command.run()),
+            Command::Map(command) => return command.run(),
             Command::Session(command) => block_on(One, command.run())?,
             Command::Approval(command) => block_on(One, command.run())?,
             Command::Entity(command) => block_on(One, command.run())?,
@@ -227,6 +233,33 @@ mod tests {
         assert!(parses(&["session", "open", "--principal", "Agent::a"]).is_err());
         let both = ["session", "open", "--parent", ID, "--scope-file", "f", "--scope-allow", "read"];
         assert!(parses(&both).is_err());
+    }
+
+    #[test]
+    fn check_asks_for_an_action_or_for_what_a_decoder_reads() {
+        let check = |arguments: &[&str]| parses(&[&["check"], arguments].concat());
+        let action = ["--action", "read", "--resource", "Document::a"];
+        assert_eq!(check(&action), Ok(()));
+        assert_eq!(check(&["--decoder", "crm", "--text", "select 1"]), Ok(()));
+        assert_eq!(check(&["--decoder", "mail", "--message", "-"]), Ok(()));
+        assert_eq!(check(&["--decoder", "shell", "--", "rm", "-rf", "/"]), Ok(()));
+        assert!(check(&[]).is_err() && check(&["--action", "read"]).is_err());
+        assert!(check(&["--decoder", "crm"]).is_err() && check(&["--text", "select 1"]).is_err());
+        assert!(check(&["--decoder", "crm", "--text", "a", "--message", "b"]).is_err());
+        assert!(check(&[&action[..], &["--decoder", "crm", "--text", "a"]].concat()).is_err());
+        assert!(check(&[&action[..], &["--", "rm"]].concat()).is_err());
+        assert!(check(&["--decoder", "crm", "--text", "a", "--attr", "b=c"]).is_err());
+    }
+
+    #[test]
+    fn request_to_explain_is_given_in_one_way() {
+        let explain = |arguments: &[&str]| parses(&[&["map", "explain"], arguments].concat());
+        let request = ["-X", "PUT", "-H", "a: b", "-d", "c", "--peer", "spiffe://example.org/ci", "/d"];
+        assert_eq!(explain(&request), Ok(()));
+        assert_eq!(explain(&["--request", "-", "--extension", "a=b", "--source-ip", "::1"]), Ok(()));
+        assert!(explain(&[]).is_err() && explain(&["--request", "-", "/a"]).is_err());
+        assert!(explain(&["--request", "-", "-d", "a"]).is_err() && explain(&["-H", "a", "/b"]).is_err());
+        assert!(explain(&["--peer", "ci", "/a"]).is_err());
     }
 
     #[test]

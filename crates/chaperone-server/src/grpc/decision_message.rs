@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::value::Kind;
+use chaperone_policy::mapping::Payload;
 use prost::encoding::WireType;
 
 use super::wire::{Fields, Malformed};
@@ -22,6 +23,7 @@ pub(super) struct CheckQuestion<'a> {
     pub(super) presenter: Option<PresenterFields<'a>>,
     pub(super) action: Option<ActionFields<'a>>,
     pub(super) consistency: i32,
+    pub(super) payload: Option<PayloadFields<'a>>,
 }
 
 /// A `CheckBatchRequest`.
@@ -48,6 +50,21 @@ pub(super) struct ActionFields<'a> {
     pub(super) resource: Option<EntityFields<'a>>,
     /// In the order in which they came; of several with one name, the last counts.
     pub(super) attributes: Vec<(&'a str, api::Value)>,
+}
+
+/// A `Payload`.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct PayloadFields<'a> {
+    pub(super) decoder: &'a str,
+    pub(super) content: Option<PayloadContent<'a>>,
+}
+
+/// The `oneof` of a `Payload`.
+#[derive(Debug, PartialEq)]
+pub(super) enum PayloadContent<'a> {
+    Text(&'a str),
+    Arguments(Vec<&'a str>),
+    Message(&'a [u8]),
 }
 
 /// An `EntityRef`.
@@ -94,6 +111,7 @@ impl<'a> Reads<'a> for CheckQuestion<'a> {
                 2 => self.presenter.get_or_insert_default().merge(fields.message(wire_type)?)?,
                 3 => self.action.get_or_insert_default().merge(fields.message(wire_type)?)?,
                 4 => self.consistency = enumeration(&mut fields, wire_type)?,
+                5 => self.payload.get_or_insert_default().merge(fields.message(wire_type)?)?,
                 _ => fields.skip(number, wire_type)?,
             }
         }
@@ -148,6 +166,40 @@ impl<'a> ActionFields<'a> {
     }
 }
 
+impl<'a> PayloadFields<'a> {
+    /// Of the `oneof` the last counts; arguments are added to those that came just before.
+    fn merge(&mut self, mut fields: Fields<'a>) -> Result<(), Malformed> {
+        while let Some((number, wire_type)) = fields.next()? {
+            match number {
+                1 => self.decoder = fields.text(wire_type)?,
+                2 => self.content = Some(PayloadContent::Text(fields.text(wire_type)?)),
+                3 => {
+                    let mut values = match self.content.take() {
+                        Some(PayloadContent::Arguments(values)) => values,
+                        _ => Vec::new(),
+                    };
+                    merge_arguments(&mut values, fields.message(wire_type)?)?;
+                    self.content = Some(PayloadContent::Arguments(values));
+                }
+                4 => self.content = Some(PayloadContent::Message(fields.bytes(wire_type)?)),
+                _ => fields.skip(number, wire_type)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PayloadContent<'_> {
+    /// As the mapping takes it.
+    pub(super) fn payload(&self) -> Payload<'_> {
+        match self {
+            Self::Text(text) => Payload::Text(text),
+            Self::Arguments(values) => Payload::Arguments(values),
+            Self::Message(message) => Payload::Message(message),
+        }
+    }
+}
+
 impl<'a> EntityFields<'a> {
     fn merge(&mut self, mut fields: Fields<'a>) -> Result<(), Malformed> {
         while let Some((number, wire_type)) = fields.next()? {
@@ -159,6 +211,17 @@ impl<'a> EntityFields<'a> {
         }
         Ok(())
     }
+}
+
+/// An `Arguments`.
+fn merge_arguments<'a>(values: &mut Vec<&'a str>, mut fields: Fields<'a>) -> Result<(), Malformed> {
+    while let Some((number, wire_type)) = fields.next()? {
+        match number {
+            1 => values.push(fields.text(wire_type)?),
+            _ => fields.skip(number, wire_type)?,
+        }
+    }
+    Ok(())
 }
 
 /// An enumeration, whether its number is known or not.

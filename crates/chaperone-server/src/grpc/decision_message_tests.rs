@@ -1,5 +1,6 @@
 //! Reading in place against prost: for every input both say the same, or both refuse it.
 
+use chaperone_api::chaperone::v1::payload::Content;
 use proptest::collection::{hash_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -34,7 +35,19 @@ fn check(check: &api::CheckRequest) -> CheckQuestion<'_> {
         presenter: check.presenter.as_ref().map(presenter),
         action: check.action.as_ref().map(action),
         consistency: check.consistency,
+        payload: check.payload.as_ref().map(payload),
     }
+}
+
+fn payload(payload: &api::Payload) -> PayloadFields<'_> {
+    let content = payload.content.as_ref().map(|content| match content {
+        Content::Text(text) => PayloadContent::Text(text),
+        Content::Arguments(arguments) => {
+            PayloadContent::Arguments(arguments.values.iter().map(String::as_str).collect())
+        }
+        Content::Message(message) => PayloadContent::Message(message),
+    });
+    PayloadFields { decoder: &payload.decoder, content }
 }
 
 /// Whether both read a question of a stream; panics when they differ.
@@ -112,14 +125,24 @@ fn any_presenter() -> impl Strategy<Value = api::Presenter> {
     })
 }
 
+fn any_payload() -> impl Strategy<Value = api::Payload> {
+    let content = prop_oneof![
+        text().prop_map(Content::Text),
+        vec(text(), 0..4).prop_map(|values| Content::Arguments(api::Arguments { values })),
+        vec(any::<u8>(), 0..4).prop_map(Content::Message),
+    ];
+    (text(), option::of(content)).prop_map(|(decoder, content)| api::Payload { decoder, content })
+}
+
 prop_compose! {
     fn any_check()(
         session_handle in text(),
         presenter in option::of(any_presenter()),
         action in option::of(any_action()),
         consistency in prop_oneof![0..3, any::<i32>()],
+        payload in option::of(any_payload()),
     ) -> api::CheckRequest {
-        api::CheckRequest { session_handle, presenter, action, consistency }
+        api::CheckRequest { session_handle, presenter, action, consistency, payload }
     }
 }
 
@@ -196,8 +219,10 @@ proptest! {
         prop_assert!(agree(&[first.encode_to_vec(), second.encode_to_vec()].concat()));
         let checks = [first, second].map(|question| question.check.unwrap_or_default());
         prop_assert!(agree(&nested(2, &checks.each_ref().map(prost::Message::encode_to_vec).concat())));
-        let actions = checks.map(|check| check.action.unwrap_or_default().encode_to_vec()).concat();
+        let actions = checks.each_ref().map(|check| check.action.clone().unwrap_or_default().encode_to_vec()).concat();
         prop_assert!(agree(&nested(2, &nested(3, &actions))));
+        let payloads = checks.map(|check| check.payload.unwrap_or_default().encode_to_vec()).concat();
+        prop_assert!(agree(&nested(2, &nested(5, &payloads))));
         prop_assert!(agree_on_batch(&batches.map(|batch| batch.encode_to_vec()).concat()));
     }
 
@@ -220,6 +245,8 @@ proptest! {
         agree(&nested(2, &nested(3, &[fields.clone(), more.clone()].concat())));
         agree(&nested(2, &nested(3, &nested(2, &fields))));
         agree(&nested(2, &nested(3, &nested(3, &fields))));
+        agree(&nested(2, &nested(5, &[fields.clone(), more.clone()].concat())));
+        agree(&nested(2, &nested(5, &[nested(3, &fields), nested(3, &more)].concat())));
         agree(&as_value(&fields));
         agree(&as_value(&[nested(4, &fields), nested(4, &more)].concat()));
         agree_on_batch(&nested(3, &[fields, more].concat()));

@@ -130,8 +130,11 @@ impl Answers {
         let Self { pdp, call, last, ended, .. } = self;
         let now = ended.take().unwrap_or_else(|| pdp.now());
         let check = pdp.begin_at(now, Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, call, question, last)?;
-        if let Some(withheld) = check.decide_from_memory(&mut asked.question()) {
+        let withheld = {
+            let mut asked = Asked::read(&check.snapshot.bundle, call, question, last)?;
+            check.decide_from_memory(&mut asked.question())
+        };
+        if let Some(withheld) = withheld {
             *ended = Some(withheld.ended());
             return Ok(StreamAnswer::Held((id, withheld)));
         }
@@ -286,7 +289,7 @@ async fn decide_later(
     let check = pdp.resume(suspended);
     let mut last = Last::default();
     match Asked::read(&check.snapshot.bundle, &call, question, &mut last) {
-        Ok(asked) => Ok((request_id, check.decide_with_store(asked.question()).await)),
+        Ok(mut asked) => Ok((request_id, check.decide_with_store(asked.question()).await)),
         Err(error) => Err(Reply::Stream(request_id, Err(failure(&error.into())))),
     }
 }

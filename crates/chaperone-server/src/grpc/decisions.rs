@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chaperone_api::chaperone::v1 as api;
+use chaperone_policy::mapping::{Caller, Mapped, Mapping, Undecodable};
 use chaperone_policy::{Bundle, Request};
 use prost::Message;
 use tonic::{Response, Status};
 
 use super::convert;
 use super::decision_codec::Reply;
-use super::decision_message::{ActionFields, BatchQuestion, CheckQuestion, PresenterFields, Reads as _};
+use super::decision_message::{ActionFields, BatchQuestion, CheckQuestion, PayloadFields, PresenterFields, Reads as _};
 use super::decision_stream::Answers;
 use super::ext_authz::grpc_timeout;
 use super::last::Last;
@@ -81,34 +82,62 @@ impl Call {
 pub(super) struct Asked<'a> {
     claim: Claim,
     evidence: Evidence<'a>,
-    action: &'a Request,
+    wanted: Wanted<'a>,
     consistency: Consistency,
+}
+
+/// What a question asks for.
+enum Wanted<'a> {
+    Action(&'a Request),
+    /// What the mapping makes of a payload.
+    Payload(Box<Result<Mapped<'a>, Undecodable>>),
 }
 
 impl<'a> Asked<'a> {
     pub(super) fn read(
-        bundle: &Arc<Bundle>,
+        bundle: &'a Arc<Bundle>,
         call: &'a Call,
         question: CheckQuestion<'a>,
         last: &'a mut Last,
     ) -> Result<Self, AdminError> {
         let evidence = call.evidence(question.presenter.as_ref(), |id| last.spiffe_id(id))?;
-        Ok(Self {
-            evidence,
-            claim: last.claim(question.session_handle),
-            action: last.request(bundle, question.action, &evidence.address)?,
-            consistency: consistency(question.consistency)?,
-        })
+        let claim = last.claim(question.session_handle);
+        let wanted = match (question.action, question.payload) {
+            (Some(_), Some(_)) => {
+                return Err(convert::invalid("payload", "stands in place of `action`, not beside it"));
+            }
+            (None, None) => return Err(convert::invalid("action", "is required where there is no `payload`")),
+            (action, None) => Wanted::Action(last.request(bundle, action, &evidence.address)?),
+            (None, Some(payload)) => Wanted::Payload(Box::new(mapped(bundle.mapping(), &payload, &evidence)?)),
+        };
+        Ok(Self { claim, evidence, wanted, consistency: consistency(question.consistency)? })
     }
 
-    pub(super) fn question(&self) -> Question<'_, '_> {
-        Question {
-            claim: self.claim,
-            evidence: self.evidence,
-            asked: pdp::Asked::Actions(std::slice::from_ref(self.action)),
-            consistency: self.consistency,
-        }
+    pub(super) fn question(&mut self) -> Question<'_, 'a> {
+        let asked = match &mut self.wanted {
+            Wanted::Action(action) => pdp::Asked::Actions(std::slice::from_ref(*action)),
+            Wanted::Payload(mapped) => pdp::Asked::of(mapped),
+        };
+        Question { claim: self.claim, evidence: self.evidence, asked, consistency: self.consistency }
     }
+}
+
+/// What a payload comes to, or that it cannot be read, which is a denial.
+///
+/// # Errors
+/// When the question is not as it must be: it names no decoder of the mapping, or nothing to decode.
+fn mapped<'a>(
+    mapping: &'a Mapping,
+    payload: &PayloadFields<'a>,
+    evidence: &Evidence<'a>,
+) -> Result<Result<Mapped<'a>, Undecodable>, AdminError> {
+    if !mapping.has_decoder(payload.decoder) {
+        return Err(convert::invalid("payload.decoder", "is no decoder of the bundle's mapping"));
+    }
+    let content = payload.content.as_ref();
+    let content = content.ok_or_else(|| convert::invalid("payload", "has one of `text`, `arguments` and `message`"))?;
+    let caller = Caller { spiffe_id: evidence.spiffe_id, address: evidence.address.ip() };
+    Ok(mapping.map_payload(payload.decoder, content.payload(), caller))
 }
 
 impl Decisions {
@@ -117,7 +146,7 @@ impl Decisions {
         Self { pdp, shutdown }
     }
 
-    /// Decides one action.
+    /// Decides one action, or all of those that a payload comes to.
     ///
     /// # Errors
     /// When the question is not as it must be, or no decision can be made.
@@ -127,7 +156,7 @@ impl Decisions {
         let question = CheckQuestion::read(&message).map_err(|_| malformed::<api::CheckRequest>(&message))?;
         let mut last = Last::default();
         let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
-        let asked = Asked::read(&check.snapshot.bundle, &call, question, &mut last)?;
+        let mut asked = Asked::read(&check.snapshot.bundle, &call, question, &mut last)?;
         Ok(Response::new(Reply::Check(check.decide(asked.question()).await?)))
     }
 
@@ -155,7 +184,7 @@ impl Decisions {
         Ok(Response::new(Reply::Report(report::settlement_to_api(&settlement))))
     }
 
-    /// Decides many actions, each by itself.
+    /// Decides many questions, each by itself.
     pub(super) fn check_stream(&self, request: tonic::Request<Questions>) -> Answers {
         // The deadline of the call is the stream's, not that of each check in it.
         let call = Call { timeout: None, ..Call::of(&request) };

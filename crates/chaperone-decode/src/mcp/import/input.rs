@@ -21,7 +21,8 @@ enum Type {
     Text,
     Long,
     Bool,
-    Texts,
+    /// Of this type.
+    Set(&'static str),
     Record(Vec<Attribute>),
 }
 
@@ -52,7 +53,9 @@ pub(super) fn write_record(schema: &mut String, attributes: &[Attribute], level:
             Type::Text => schema.push_str("String"),
             Type::Long => schema.push_str("Long"),
             Type::Bool => schema.push_str("Bool"),
-            Type::Texts => schema.push_str("Set<String>"),
+            Type::Set(element) => {
+                let _ = write!(schema, "Set<{element}>");
+            }
             Type::Record(attributes) => write_record(schema, attributes, level + 1),
         }
         schema.push_str(",\n");
@@ -86,6 +89,11 @@ impl<'a> Inputs<'a> {
                 self.warn(&format!("argument `{path}` is left out: its name cannot be written in a mapping"));
                 continue;
             }
+            // A policy that reads it would take the client's word for the network zone.
+            if depth == 0 && property == "zone" {
+                self.warn("argument `/zone` is left out: its name is that of the network zone");
+                continue;
+            }
             match self.ty(property_schema, &path, depth) {
                 Ok((ty, is_nullable)) => {
                     let is_listed = required.iter().any(|name| name.as_text() == Some(property));
@@ -110,8 +118,9 @@ impl<'a> Inputs<'a> {
             "array" => {
                 let items = schema.get("items").and_then(Node::as_object);
                 match items.map(type_name) {
-                    Some(Ok("string")) => Type::Texts,
-                    _ => return Err("only lists of texts have a type in a mapping"),
+                    Some(Ok("string")) => Type::Set("String"),
+                    Some(Ok("integer")) => Type::Set("Long"),
+                    _ => return Err("only lists of texts or whole numbers are taken"),
                 }
             }
             "object" if depth + 1 >= DEPTH_MAX => return Err("it lies too deep"),

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use smol_str::SmolStr;
 
-use crate::Undecodable;
 use crate::document::{Document, Node, Object};
 use crate::json_rpc::is_name;
+use crate::{Class, Decoder, Undecodable};
 
 use input::{Attribute, Inputs};
 use quote::{cedar, comment, toml};
@@ -18,9 +18,9 @@ use quote::{cedar, comment, toml};
 /// What a bundle needs for the tools of a server, as a draft to be reviewed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Imported {
-    /// Cedar schema: the entity type `Tool`, and an action for each tool. The principal types are left to the bundle.
+    /// Cedar schema: the entity type `Tool`, an action for each tool, and the principal types that are in no namespace.
     pub schema: String,
-    /// A mapping: a route that decodes MCP and gives each call its action, with the arguments as attributes.
+    /// A mapping: a decoder that gives each call its action, with the arguments as attributes, and a route to it.
     pub mapping: String,
     /// What was left out or assumed, a line each.
     pub warnings: Vec<String>,
@@ -29,6 +29,8 @@ pub struct Imported {
 /// A tool, as the server describes it.
 struct Tool {
     name: SmolStr,
+    /// The id of its action: the name, unless Chaperone supplies an action of this id.
+    action: String,
     description: Option<SmolStr>,
     groups: Vec<&'static str>,
     attributes: Vec<Attribute>,
@@ -62,20 +64,47 @@ pub fn import(tools: &[u8], server: &str, principals: &[&str]) -> Result<Importe
         if !names.insert(tool.name.clone()) {
             return Err(Undecodable::new(format!("tool {number}: another tool has its name")));
         }
-        // In a mapping braces are the ends of a placeholder.
-        if tool.name.contains(['{', '}']) {
-            warnings.push(format!("tool {}: it is left out, since its name has braces", comment(&tool.name)));
+        // A mapping cannot write the id of an action with these.
+        if tool.name.contains(['"', '\\']) {
+            let name = comment(&tool.name);
+            warnings.push(format!("tool {name}: it is left out, since its name has quotes or backslashes"));
             continue;
         }
         imported.push(tool);
     }
-    let mut schema = schema_head(server);
-    let mut mapping = mapping_head(server);
+    imported.retain_mut(|tool| {
+        if !is_supplied(&tool.name) {
+            return true;
+        }
+        tool.action = format!("tool.{}", tool.name);
+        let (name, is_free) = (comment(&tool.name), !names.contains(tool.action.as_str()));
+        warnings.push(if is_free {
+            format!("tool {name}: its action is `tool.{name}`, since Chaperone has an action of its name")
+        } else {
+            format!("tool {name}: it is left out, since Chaperone has an action of its name")
+        });
+        is_free
+    });
+    let mut schema = schema_head(server, principals);
+    // What the decoder and the route are called.
+    let label = if server.is_empty() { "mcp" } else { server };
+    let decoder = format!("decoder.{}", quote::key(label));
+    let mut mapping = mapping_head(server, label, &decoder);
     for tool in &imported {
         tool.write_action(&mut schema, principals);
-        tool.write_operation(&mut mapping, server);
+        tool.write_operation(&mut mapping, server, &decoder);
     }
     Ok(Imported { schema, mapping, warnings })
+}
+
+/// Whether Chaperone supplies actions or groups with such an id. Cedar lets no action outside of a namespace have the id of one within.
+fn is_supplied(name: &str) -> bool {
+    let of_decoder = |decoder: Decoder| {
+        name.strip_prefix(decoder.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    matches!(name, "http" | "grpc" | "tcp")
+        || Class::ALL.iter().any(|class| class.as_str() == name)
+        || Decoder::ALL.into_iter().any(of_decoder)
 }
 
 /// The tools of a list, of a result or of a response.
@@ -88,7 +117,11 @@ fn list<'a>(root: &'a Node, warnings: &mut Vec<String>) -> Result<&'a [Node], Un
     tools.as_list().ok_or_else(|| Undecodable::new("neither a list of tools nor a result of `tools/list`"))
 }
 
-fn schema_head(server: &str) -> String {
+fn schema_head(server: &str, principals: &[&str]) -> String {
+    // Those of a namespace are declared elsewhere.
+    let entities: BTreeSet<_> =
+        principals.iter().copied().filter(|name| !name.contains("::")).chain(["Tool"]).collect();
+    let entities = entities.into_iter().collect::<Vec<_>>().join(", ");
     format!(
         "// The tools of the MCP server `{server}`, drafted from its own description of them.\n\
          //\n\
@@ -96,18 +129,21 @@ fn schema_head(server: &str) -> String {
          // them). A hint is a claim of the server, and nobody has verified it: review each action. Arguments that are not listed\n\
          // are not seen by policies.\n\
          \n\
-         entity Tool;\n"
+         entity {entities};\n"
     )
 }
 
-fn mapping_head(server: &str) -> String {
+fn mapping_head(server: &str, label: &str, decoder: &str) -> String {
     format!(
-        "# Calls of the tools of the MCP server `{server}`. A tool that is not listed stays the action `tools/call`.\n\
+        "# Calls of the tools of the MCP server `{server}`. A tool that is not listed stays the action `mcp.tools/call` of Chaperone.\n\
          \n\
          [[route]]\n\
-         name = \"mcp\"\n\
+         name = \"{label}\"\n\
          path = \"/mcp\"\n\
-         decoder = {{ mcp = {{ server = \"{server}\" }} }}\n"
+         decoder = \"{label}\"\n\
+         \n\
+         [{decoder}]\n\
+         mcp = {{ server = \"{server}\" }}\n"
     )
 }
 
@@ -126,7 +162,7 @@ impl Tool {
                 Vec::new()
             }
         };
-        Ok(Self { name, description, groups, attributes })
+        Ok(Self { action: name.to_string(), name, description, groups, attributes })
     }
 
     fn write_action(&self, schema: &mut String, principals: &[&str]) {
@@ -139,7 +175,7 @@ impl Tool {
             schema,
             "action {} in [{}] appliesTo {{\n  principal: [{}],\n  resource: [Tool],\n  context: {{\n    session: \
              Chaperone::Session,\n    tree: Chaperone::Tree,\n    principal: Chaperone::Principal,\n    request: ",
-            cedar(&self.name),
+            cedar(&self.action),
             groups.join(", "),
             principals.join(", "),
         );
@@ -147,19 +183,22 @@ impl Tool {
         schema.push_str(",\n  },\n};\n");
     }
 
-    fn write_operation(&self, mapping: &mut String, server: &str) {
+    fn write_operation(&self, mapping: &mut String, server: &str, decoder: &str) {
         let name = toml(&self.name);
+        // What has colons would be taken for a name with its namespace.
+        let is_plain = !self.action.contains("::");
+        let action = if is_plain { toml(&self.action) } else { toml(&format!("Action::\"{}\"", self.action)) };
         let id = if server.is_empty() { "{fact.tool}".to_owned() } else { format!("{server}/{{fact.tool}}") };
         let _ = write!(
             mapping,
-            "\n[[route.operation]]\nwhen = {{ method = \"tools/call\", tool = {name} }}\naction = {name}\nresource = {{ type = \
+            "\n[[{decoder}.operation]]\nwhen = {{ action = \"tools/call\", tool = {name} }}\naction = {action}\nresource = {{ type = \
              \"Tool\", id = {} }}\n",
             toml(&id),
         );
         if self.attributes.is_empty() {
             return;
         }
-        mapping.push_str("\n[route.operation.attributes]\n");
+        let _ = writeln!(mapping, "\n[{decoder}.operation.attributes]");
         for attribute in &self.attributes {
             let from = toml(&format!("{{arguments:{}}}", attribute.pointer()));
             let name = quote::key(&attribute.name);

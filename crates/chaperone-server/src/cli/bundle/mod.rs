@@ -1,5 +1,6 @@
-//! `chaperone bundle`: validate, push, activate, list and show.
+//! `chaperone bundle`: validate, push, activate, list, show, and drafts.
 
+mod import_mcp;
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
 mod validate;
@@ -15,7 +16,9 @@ use chaperone_api::chaperone::v1::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::import_mcp::ImportMcpArgs;
 use self::validate::ValidateArgs;
+pub(super) use self::validate::compile_folder;
 use self::view::{BundleJson, BundleWithFilesJson};
 use super::connect::AdminOptions;
 use super::failure::{Failure, Verdict};
@@ -63,6 +66,9 @@ pub enum BundleCommand {
     /// Show one bundle, or one of its files
     #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
+    /// Draft schema and mapping for the tools of an MCP server
+    #[command(after_help = import_mcp::HELP)]
+    ImportMcp(ImportMcpArgs),
 }
 
 /// Arguments of `bundle push`.
@@ -148,6 +154,7 @@ impl BundleCommand {
             Self::Activate(args) => args.run().await,
             Self::List(args) => args.run().await,
             Self::Show(args) => args.run().await,
+            Self::ImportMcp(args) => args.run(),
         }?;
         Ok(Verdict::Yes)
     }

@@ -87,6 +87,18 @@ pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
     Err(Failure::Invalid { place: folder.display().to_string(), problems })
 }
 
+/// Reads and compiles a folder, to look at what the bundle makes of things.
+///
+/// # Errors
+/// As [`ValidateArgs::run`].
+pub fn compile_folder(folder: &Path) -> Result<Bundle, Failure> {
+    let source = read(folder)?;
+    Bundle::compile(&source).map_err(|problems| {
+        let problems = problems.into_iter().map(from_local).collect();
+        Failure::Invalid { place: folder.display().to_string(), problems }
+    })
+}
+
 fn leave_notes(notes: &[String]) {
     for text in notes {
         output::note(&format!("note: {}", output::plain(text)));

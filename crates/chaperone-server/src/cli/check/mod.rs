@@ -1,5 +1,6 @@
 //! `chaperone check`: asks for one decision.
 
+mod payload;
 mod view;
 
 use std::collections::HashSet;
@@ -11,6 +12,7 @@ use chaperone_api::chaperone::v1::{
 };
 use clap::Args;
 
+use self::payload::PayloadOptions;
 use self::view::{DecisionJson, explanation};
 pub(super) use self::view::{EffectJson, shown_effect, shown_latency};
 use super::connect::DataOptions;
@@ -25,6 +27,8 @@ Examples:
   CHAPERONE_SESSION=chp_… chaperone check --action export --resource Document::welcome \\
       --attr format=csv --attr rows:long=5 --output json
   if chaperone check --session-file handle --action read --resource Document::welcome; then …
+  chaperone check --decoder crm --text 'DELETE FROM orders'
+  chaperone check --decoder bastion -- sudo rm -rf /srv/data
 
 Exit codes: 0 allow, 1 deny, 2 no decision (wrong arguments, or the server cannot be reached or cannot decide).
 Treat everything but 0 as a denial.";
@@ -40,11 +44,11 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     session_file: Option<PathBuf>,
     /// The action, such as read or 'Files::Action::"read"'
-    #[arg(long)]
-    action: String,
+    #[arg(long, required_unless_present = "decoder")]
+    action: Option<String>,
     /// What it acts on, such as 'Document::"welcome"'
-    #[arg(long, value_name = "ENTITY", value_parser = parse::entity_ref)]
-    resource: EntityRef,
+    #[arg(long, value_name = "ENTITY", value_parser = parse::entity_ref, required_unless_present = "decoder")]
+    resource: Option<EntityRef>,
     /// An attribute: NAME=TEXT, or NAME:TYPE=VALUE such as rows:long=5 (repeatable; types: string, long, bool, entity, ip,
     /// decimal, datetime, duration)
     #[arg(long = "attr", value_name = "NAME[:TYPE]=VALUE", value_parser = parse::attribute)]
@@ -52,6 +56,8 @@ pub struct CheckArgs {
     /// JSON file with an object of attributes in Cedar's JSON form, or - for standard input
     #[arg(long, value_name = "FILE")]
     attrs_json: Option<PathBuf>,
+    #[command(flatten)]
+    payload: PayloadOptions,
     /// Present the session as this SPIFFE ID
     #[arg(long, value_name = "SPIFFE_ID", default_value = "", hide_default_value = true)]
     spiffe_id: String,
@@ -86,7 +92,7 @@ impl CheckArgs {
         let verdict = verdict(&decision)?;
         match self.output {
             Format::Json => output::print_json(&DecisionJson::new(&decision, took))?,
-            Format::Table => output::print(&explanation(&decision, request.action.as_ref(), took))?,
+            Format::Table => output::print(&explanation(&decision, &request, took))?,
         }
         Ok(verdict)
     }
@@ -116,11 +122,11 @@ impl CheckArgs {
             }
         }
         attributes.extend(self.attributes.iter().cloned());
-        let action = ActionRequest {
-            action: self.action.clone(),
-            resource: Some(self.resource.clone()),
+        let action = self.action.as_ref().map(|action| ActionRequest {
+            action: action.clone(),
+            resource: self.resource.clone(),
             attributes: attributes.iter().cloned().collect(),
-        };
+        });
         // Of two values for one name, guessing which was meant could turn a denial into an allow.
         let mut names = HashSet::new();
         if let Some((name, _)) = attributes.iter().find(|(name, _)| !names.insert(name)) {
@@ -135,8 +141,9 @@ impl CheckArgs {
         Ok(CheckRequest {
             session_handle,
             presenter: Some(presenter),
-            action: Some(action),
+            action,
             consistency: consistency.into(),
+            payload: self.payload.payload()?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1::{
-    ActionRequest, Decision, Effect, EffectKind, EffectLevel, Outcome, ReportOutcome, StepUp,
+    CheckRequest, Decision, Effect, EffectKind, EffectLevel, Outcome, ReportOutcome, StepUp,
 };
 use serde::Serialize;
 
@@ -113,14 +113,20 @@ impl<'a> DecisionJson<'a> {
 }
 
 /// A decision explained: what was asked, what came of it, and why.
-pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Duration) -> String {
+pub fn explanation(decision: &Decision, asked: &CheckRequest, took: Duration) -> String {
     let (style, name) = match decision.outcome() {
         Outcome::Allow => (GOOD, "ALLOW"),
         Outcome::Deny | Outcome::Unspecified => (BAD, "DENY"),
         Outcome::Challenge => (WARN, "CHALLENGE"),
     };
-    let action = asked.map(|asked| plain(&asked.action)).unwrap_or_default();
-    let resource = asked.and_then(|asked| asked.resource.as_ref()).map(|resource| plain(&show_entity_ref(resource)));
+    let what = match (&asked.action, &asked.payload) {
+        (Some(action), _) => {
+            let resource = action.resource.as_ref().map(show_entity_ref).unwrap_or_default();
+            plain(&format!("{} {resource}", action.action))
+        }
+        (None, Some(payload)) => plain(&format!("what the decoder {} reads", payload.decoder)),
+        (None, None) => String::new(),
+    };
     let mut facts = Table::of_facts();
     facts.fact("code", &decision.code).fact("reason", &decision.reason);
     for policy in &decision.policies {
@@ -146,7 +152,7 @@ pub fn explanation(decision: &Decision, asked: Option<&ActionRequest>, took: Dur
         .fact("report", shown_wait(decision))
         .fact("decided", decision.decided_at.map(|time| time.to_string()).unwrap_or_default())
         .fact("took", shown_latency(took));
-    format!("{} {action} {}\n{}", paint(style, name), resource.unwrap_or_default(), facts.render())
+    format!("{} {what}\n{}", paint(style, name), facts.render())
 }
 
 /// An effect, for people.
@@ -202,7 +208,7 @@ fn given(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use chaperone_api::chaperone::v1::{DeterminingPolicy, EntityRef};
+    use chaperone_api::chaperone::v1::{ActionRequest, DeterminingPolicy, EntityRef};
 
     use super::*;
 
@@ -251,7 +257,8 @@ mod tests {
             resource: Some(EntityRef { r#type: "Document".into(), id: "welcome".into() }),
             ..ActionRequest::default()
         };
-        let shown = explanation(&decision(), Some(&asked), Duration::from_micros(1_850));
+        let asked = CheckRequest { action: Some(asked), ..CheckRequest::default() };
+        let shown = explanation(&decision(), &asked, Duration::from_micros(1_850));
         assert_eq!(
             anstream::adapter::strip_str(&shown).to_string(),
             "DENY export Document::\"welcome\"\n  \
