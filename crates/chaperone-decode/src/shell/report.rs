@@ -1,6 +1,5 @@
 //! The operations that a line comes to, while they are gathered.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
@@ -11,7 +10,7 @@ use super::keys::Keys;
 use super::line::BYTES_MAX;
 use super::path;
 use super::word::Word;
-use crate::{Classes, Decoder, Fact, Operation, Resource, Undecodable};
+use crate::{Classes, Decoder, Fact, FactMap, Operation, Resource, Undecodable};
 
 /// The most operations that a line may come to.
 const OPERATIONS_MAX: usize = 10_000;
@@ -134,7 +133,7 @@ impl<'a> Report<'a> {
         &mut self,
         action: &str,
         resource: Resource,
-        facts: BTreeMap<&'static str, Fact>,
+        facts: FactMap,
     ) -> Result<(), Undecodable> {
         if self.operations.len() >= OPERATIONS_MAX {
             return Err(Undecodable::new("the command line comes to too many operations"));
@@ -160,14 +159,14 @@ impl<'a> Report<'a> {
     }
 }
 
-fn circumstances_facts(circumstances: &Circumstances) -> BTreeMap<&'static str, Fact> {
-    let mut facts = BTreeMap::new();
+fn circumstances_facts(circumstances: &Circumstances) -> FactMap {
+    let mut facts = FactMap::with_capacity(13);
     facts.insert("background", Fact::Bool(circumstances.background));
     add(&mut facts, "via", circumstances.via.iter().cloned().collect());
     facts
 }
 
-fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) -> BTreeMap<&'static str, Fact> {
+fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) -> FactMap {
     let mut facts = circumstances_facts(circumstances);
     let arguments = words.get(1..).unwrap_or_default();
     let mut command = String::new();
@@ -194,7 +193,7 @@ fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) 
     facts
 }
 
-fn add(facts: &mut BTreeMap<&'static str, Fact>, name: &'static str, texts: BTreeSet<SmolStr>) {
+fn add(facts: &mut FactMap, name: &'static str, texts: BTreeSet<SmolStr>) {
     if !texts.is_empty() {
         facts.insert(name, Fact::Texts(texts));
     }
