@@ -6,7 +6,6 @@ use smol_str::SmolStr;
 
 use super::Options;
 use super::builtin::ASSIGN;
-use super::keys::Keys;
 use super::line::BYTES_MAX;
 use super::path;
 use super::word::Word;
@@ -28,7 +27,6 @@ pub(super) const DYNAMIC: &str = "dynamic";
 pub(super) struct Report<'a> {
     pub(super) options: &'a Options,
     pub(super) classes: &'a Classes,
-    pub(super) keys: Keys<'a>,
     pub(super) operations: Vec<Operation>,
     /// Scripts that are still to be read.
     pub(super) scripts: Vec<Script>,
@@ -79,7 +77,6 @@ impl<'a> Report<'a> {
         Self {
             options,
             classes,
-            keys: Keys::new(classes),
             operations: Vec::new(),
             scripts: Vec::new(),
             scripts_seen: (0, 0),
@@ -129,12 +126,7 @@ impl<'a> Report<'a> {
         if host.is_empty() { name.into() } else { format!("{host}/{name}").into() }
     }
 
-    fn push(
-        &mut self,
-        action: &str,
-        resource: Resource,
-        facts: FactMap,
-    ) -> Result<(), Undecodable> {
+    fn push(&mut self, action: &str, resource: Resource, facts: FactMap) -> Result<(), Undecodable> {
         if self.operations.len() >= OPERATIONS_MAX {
             return Err(Undecodable::new("the command line comes to too many operations"));
         }
