@@ -1,12 +1,12 @@
 //! What operations are worth: the built-in groups of actions, and the table that puts operations into them.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::Decoder;
+use crate::shell::Keys;
 
 /// The built-in groups of actions (`Chaperone::Action`).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -46,6 +46,8 @@ pub struct ClassSet(u8);
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Classes {
     by_decoder: BTreeMap<Decoder, BTreeMap<SmolStr, ClassSet>>,
+    /// The actions of the shell once more.
+    commands: Keys,
 }
 
 /// A table that is no table of classes.
@@ -85,6 +87,21 @@ impl ClassSet {
         self.0 & (1 << class as u8) != 0
     }
 
+    /// How many there are.
+    pub(crate) const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Whether it has all of these.
+    pub(crate) const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// With these, too.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = Class> {
         Class::ALL.into_iter().filter(move |class| self.contains(*class))
@@ -119,7 +136,11 @@ impl Classes {
     /// Puts actions of a decoder into these classes, and out of all others.
     pub fn add(&mut self, decoder: Decoder, actions: impl IntoIterator<Item = (SmolStr, Vec<Class>)>) {
         let actions = actions.into_iter().map(|(action, classes)| (action, classes.into_iter().collect()));
-        self.by_decoder.entry(decoder).or_default().extend(actions);
+        let table = self.by_decoder.entry(decoder).or_default();
+        table.extend(actions);
+        if decoder == Decoder::Shell {
+            self.commands = Keys::of(table.iter().map(|(action, classes)| (action, *classes)));
+        }
     }
 
     /// The classes of an action; `None` where the table does not have it.
@@ -127,14 +148,9 @@ impl Classes {
         self.by_decoder.get(&decoder)?.get(action).copied()
     }
 
-    /// The actions of a decoder from this text on, in order: those that start with it come first.
-    pub(crate) fn starting_with(&self, decoder: Decoder, start: &str) -> impl Iterator<Item = (&SmolStr, ClassSet)> {
-        let from = (Bound::Included(start), Bound::Unbounded);
-        let actions = self.by_decoder.get(&decoder);
-        actions
-            .into_iter()
-            .flat_map(move |actions| actions.range::<str, _>(from))
-            .map(|(action, classes)| (action, *classes))
+    /// The actions of the shell by their programs.
+    pub(crate) const fn commands(&self) -> &Keys {
+        &self.commands
     }
 
     /// The actions of a decoder, in order.

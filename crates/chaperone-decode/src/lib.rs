@@ -10,6 +10,7 @@
 pub mod a2a;
 mod classes;
 pub mod document;
+mod fact_map;
 pub mod grpc;
 mod json_rpc;
 pub mod kubernetes;
@@ -20,5 +21,6 @@ pub mod sql;
 mod undecodable;
 
 pub use classes::{Class, ClassSet, Classes, ClassesError};
+pub use fact_map::{FactIter, FactMap};
 pub use operation::{Decoder, Fact, FactSpec, FactType, Operation, Resource};
 pub use undecodable::Undecodable;

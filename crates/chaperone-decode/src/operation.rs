@@ -1,8 +1,10 @@
 //! One thing that a request would do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
+
+use crate::FactMap;
 
 /// The languages and protocols whose requests are told apart into operations.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -30,7 +32,7 @@ pub struct Operation {
     /// What it is done to.
     pub resource: Resource,
     /// What else is known of it, by the names that the decoder declares.
-    pub facts: BTreeMap<&'static str, Fact>,
+    pub facts: FactMap,
 }
 
 /// What an operation is done to.

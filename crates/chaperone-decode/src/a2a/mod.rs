@@ -6,13 +6,11 @@ mod facts;
 mod method;
 mod part;
 
-use std::collections::BTreeMap;
-
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::document::{Document, Format, Node, Object};
 use crate::json_rpc::{self, Body, Content, Envelope, is_name};
-use crate::{Classes, Decoder, Fact, Operation, Resource, Undecodable};
+use crate::{Classes, Decoder, Fact, FactMap, Operation, Resource, Undecodable};
 
 pub use crate::json_rpc::{Call, Message};
 pub use facts::{FACTS, RESOURCES};
@@ -105,12 +103,12 @@ fn version<'a>(headers: &[(&str, &'a [u8])]) -> Result<Option<(&'a str, Era)>, U
 struct Told {
     /// The task that the operation is done to.
     resource_task: Option<SmolStr>,
-    facts: BTreeMap<&'static str, Fact>,
+    facts: FactMap,
 }
 
 impl Told {
     fn read(method: Method, params: &Object) -> Result<Self, Undecodable> {
-        let mut told = Self { resource_task: None, facts: BTreeMap::new() };
+        let mut told = Self { resource_task: None, facts: FactMap::with_capacity(10) };
         let (mut parts, mut urls) = Default::default();
         part::refuse_alike(
             params,

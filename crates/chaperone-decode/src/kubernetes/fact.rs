@@ -1,14 +1,12 @@
 //! The facts that operations of the Kubernetes API have.
 
-use std::collections::BTreeMap;
-
 use smol_str::SmolStr;
 
-use crate::{Fact, FactSpec, FactType};
+use crate::{Fact, FactMap, FactSpec, FactType};
 
 /// The facts of an operation, while it is put together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts(pub(super) BTreeMap<&'static str, Fact>);
+pub(super) struct Facts(pub(super) FactMap);
 
 /// The facts that operations may have.
 pub const FACTS: &[FactSpec] = &[

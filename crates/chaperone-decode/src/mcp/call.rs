@@ -1,6 +1,6 @@
 //! From messages to operations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -8,7 +8,7 @@ use super::method::{END_SESSION, LISTEN, Method, RESPONSE, Subject};
 use super::{Options, uri};
 use crate::document::{Document, Node, Object};
 use crate::json_rpc::{Call, Content, Envelope, folded, is_name, refuse_alike};
-use crate::{Classes, Decoder, Fact, Operation, Resource, Undecodable};
+use crate::{Classes, Decoder, Fact, FactMap, Operation, Resource, Undecodable};
 
 /// The members of params that something here depends on.
 const PARAMS: [&str; 12] = [
@@ -235,18 +235,19 @@ impl Facts {
         Ok(())
     }
 
-    fn into_facts(self, action: &str, messages: usize, version: Option<&'static str>) -> BTreeMap<&'static str, Fact> {
-        let mut facts = BTreeMap::from([
-            ("argument_names", Fact::Texts(self.argument_names)),
-            ("as_task", Fact::Bool(self.is_task)),
-            ("calls", Fact::Long(i64::try_from(messages).unwrap_or(i64::MAX))),
-            ("input_responses", Fact::Bool(self.has_input_responses)),
-            ("method", Fact::Text(self.method.unwrap_or_else(|| action.into()))),
-            ("notification", Fact::Bool(self.is_notification)),
-        ]);
+    fn into_facts(self, action: &str, messages: usize, version: Option<&'static str>) -> FactMap {
+        let mut facts = FactMap::with_capacity(10);
+        // In the order of their names.
+        facts.insert("argument_names", Fact::Texts(self.argument_names));
+        facts.insert("as_task", Fact::Bool(self.is_task));
+        facts.insert("calls", Fact::Long(i64::try_from(messages).unwrap_or(i64::MAX)));
+        facts.extend(self.id.map(|id| ("id", Fact::Text(id))));
+        facts.insert("input_responses", Fact::Bool(self.has_input_responses));
+        facts.extend(self.level.map(|level| ("level", Fact::Text(level))));
+        facts.insert("method", Fact::Text(self.method.unwrap_or_else(|| action.into())));
+        facts.insert("notification", Fact::Bool(self.is_notification));
         let version = version.map(SmolStr::new_static).or(self.protocol_version);
-        let texts = [("id", self.id), ("level", self.level), ("protocol_version", version)];
-        facts.extend(texts.into_iter().filter_map(|(name, text)| Some((name, Fact::Text(text?)))));
+        facts.extend(version.map(|version| ("protocol_version", Fact::Text(version))));
         facts
     }
 }

@@ -69,13 +69,12 @@ impl Report<'_> {
 
     /// Adds the operations of a command by the keys of its program.
     pub(super) fn known(&mut self, name: &str, arguments: &[Word], command: &Command) -> Result<(), Undecodable> {
-        match keys::select(&mut self.keys, name, arguments) {
+        match keys::select(self.classes.commands(), name, arguments) {
             None => self.command(DYNAMIC, &command.words, &command.circumstances),
             Some(actions) if actions.is_empty() => self.command(RUN, &command.words, &command.circumstances),
             Some(actions) => {
                 let mut writes = false;
-                for action in actions {
-                    let classes = self.classes.get(Decoder::Shell, &action).unwrap_or_default();
+                for (action, classes) in actions {
                     writes |= classes.contains(Class::DataWrite) && !classes.contains(Class::Privileged);
                     self.command(&action, &command.words, &command.circumstances)?;
                 }

@@ -14,82 +14,81 @@
 //! other one that has a class which is not among those yet, there is an operation of its own. All of them must be allowed.
 
 use std::cmp::Reverse;
-use std::rc::Rc;
+use std::collections::HashMap;
 
 use smol_str::SmolStr;
 
 use super::options;
 use super::word::Word;
-use crate::{Class, ClassSet, Classes, Decoder};
+use crate::ClassSet;
 
 /// Actions that are no commands, though programs have the names that they start with.
 const REDIRECTIONS: [&str; 5] = ["open connection", "read file", "read secret file", "write file", "write system file"];
 
-/// The keys of programs, each taken apart once for a line.
-pub(super) struct Keys<'c> {
-    classes: &'c Classes,
-    programs: Vec<(SmolStr, Rc<[Key<'c>]>)>,
+/// The keys of a table by their programs, taken apart once for all command lines.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Keys {
+    programs: HashMap<SmolStr, Vec<Key>>,
 }
 
-impl<'c> Keys<'c> {
-    pub(super) fn new(classes: &'c Classes) -> Self {
-        Self { classes, programs: Vec::new() }
+/// An entry of the table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Key {
+    text: SmolStr,
+    /// Its words without the program.
+    subcommands: Box<[SmolStr]>,
+    flags: Box<[SmolStr]>,
+    classes: ClassSet,
+}
+
+impl Keys {
+    /// Those of a table, which are in order.
+    pub(crate) fn of<'t>(table: impl Iterator<Item = (&'t SmolStr, ClassSet)>) -> Self {
+        let mut programs: HashMap<SmolStr, Vec<Key>> = HashMap::new();
+        for (text, classes) in table.filter(|(text, _)| !REDIRECTIONS.contains(&text.as_str())) {
+            let (program, words) = text.split_once(' ').unwrap_or((text, ""));
+            programs.entry(program.into()).or_default().push(Key::new(text, words, classes));
+        }
+        Self { programs }
     }
 
-    fn of(&mut self, program: &str) -> Rc<[Key<'c>]> {
-        if let Some((_, keys)) = self.programs.iter().find(|(name, _)| name == program) {
-            return Rc::clone(keys);
-        }
-        let keys: Rc<[Key<'c>]> = self
-            .classes
-            .starting_with(Decoder::Shell, program)
-            .take_while(|(key, _)| {
-                key.strip_prefix(program).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-            })
-            .filter(|(key, _)| !REDIRECTIONS.contains(&key.as_str()))
-            .map(|(key, classes)| Key::new(key, program, classes))
-            .collect();
-        if self.programs.len() >= PROGRAMS_MAX {
-            self.programs.clear();
-        }
-        self.programs.push((program.into(), Rc::clone(&keys)));
-        keys
+    fn of_program(&self, program: &str) -> &[Key] {
+        self.programs.get(program).map_or(&[], Vec::as_slice)
     }
 }
 
-/// How many programs are kept.
-const PROGRAMS_MAX: usize = 16;
-
-/// The actions that a command is; `None` where only its run shows which subcommand it has. Empty if the table does not know the program.
-pub(super) fn select(keys: &mut Keys<'_>, program: &str, arguments: &[Word]) -> Option<Vec<SmolStr>> {
-    let keys = keys.of(program);
-    let (path, open) = subcommands(program, arguments, &keys)?;
+/// The actions that a command is, with their classes; `None` where only its run shows which subcommand it has. Empty if the table does not
+/// know the program.
+pub(super) fn select(keys: &Keys, program: &str, arguments: &[Word]) -> Option<Vec<(SmolStr, ClassSet)>> {
+    let keys = keys.of_program(program);
+    let (path, open) = subcommands(program, arguments, keys)?;
     let free = arguments.iter().any(Word::may_be_flag);
-    let mut chosen: Vec<(&Key<'_>, bool)> = Vec::new();
+    let mut chosen: Vec<(&Key, bool)> = Vec::new();
     let mut longest = 0;
-    for key in keys.iter() {
-        let named = key.subcommands().zip(&path).all(|(subcommand, word)| subcommand == *word);
-        let reached = key.subcommands <= path.len();
-        if !named || !(reached || open) {
+    for key in keys {
+        let reached = key.subcommands.len() <= path.len();
+        if !(reached || open) || !key.is_named(&path) {
             continue;
         }
-        let flagged = key.flags().all(|flag| arguments.iter().any(|word| matches(flag, word)));
+        let flagged = key.flags.iter().all(|flag| arguments.iter().any(|word| matches(flag, word)));
         let certain = reached && flagged;
         if certain {
-            longest = longest.max(key.length);
+            longest = longest.max(key.length());
         }
         if certain || flagged || free {
             chosen.push((key, certain));
         }
     }
-    chosen.retain(|(key, certain)| !certain || key.length == longest);
-    chosen.sort_by_key(|(key, certain)| (Reverse(key.classes.iter().count()), !certain, key.text.len(), key.text));
-    let mut covered: Vec<Class> = Vec::new();
+    chosen.retain(|(key, certain)| !certain || key.length() == longest);
+    if chosen.len() > 1 {
+        chosen.sort_by_key(|(key, certain)| (Reverse(key.classes.len()), !certain, key.text.len(), &key.text));
+    }
+    let mut covered = ClassSet::default();
     let mut actions = Vec::new();
     for (key, _) in chosen {
-        if actions.is_empty() || key.classes.iter().any(|class| !covered.contains(&class)) {
-            covered.extend(key.classes.iter());
-            actions.push(key.text.clone());
+        if actions.is_empty() || !covered.covers(key.classes) {
+            covered = covered.with(key.classes);
+            actions.push((key.text.clone(), key.classes));
         }
     }
     Some(actions)
@@ -97,7 +96,7 @@ pub(super) fn select(keys: &mut Keys<'_>, program: &str, arguments: &[Word]) -> 
 
 /// The subcommands, as far as there are keys for them, and whether there may be more that cannot be told; `None` where not even the first
 /// one can.
-fn subcommands<'w>(program: &str, arguments: &'w [Word], keys: &[Key<'_>]) -> Option<(Vec<&'w str>, bool)> {
+fn subcommands<'w>(program: &str, arguments: &'w [Word], keys: &[Key]) -> Option<(Vec<&'w str>, bool)> {
     let mut path: Vec<&str> = Vec::new();
     let mut words = arguments.iter();
     while keys.iter().any(|key| key.goes_beyond(&path)) {
@@ -137,37 +136,30 @@ fn matches(flag: &str, word: &Word) -> bool {
     }
 }
 
-/// An entry of the table.
-struct Key<'k> {
-    text: &'k SmolStr,
-    /// Its words without the program: subcommands, then flags.
-    words: &'k str,
-    /// How many those are.
-    length: usize,
-    /// How many of them are subcommands.
-    subcommands: usize,
-    classes: ClassSet,
-}
-
-impl<'k> Key<'k> {
-    fn new(text: &'k SmolStr, program: &str, classes: ClassSet) -> Self {
-        let words = text.get(program.len() + 1..).unwrap_or_default();
-        let length = if words.is_empty() { 0 } else { words.split(' ').count() };
-        let is_flag = |word: &&str| word.starts_with('-') || word.ends_with('=');
-        let subcommands = words.split(' ').take(length).take_while(|word| !is_flag(word)).count();
-        Self { text, words, length, subcommands, classes }
+impl Key {
+    fn new(text: &SmolStr, words: &str, classes: ClassSet) -> Self {
+        let mut words = words.split(' ').filter(|_| !words.is_empty()).peekable();
+        let is_flag = |word: &str| word.starts_with('-') || word.ends_with('=');
+        let mut subcommands = Vec::new();
+        while let Some(subcommand) = words.next_if(|word| !is_flag(word)) {
+            subcommands.push(subcommand.into());
+        }
+        let flags = words.map(SmolStr::from).collect();
+        Self { text: text.clone(), subcommands: subcommands.into(), flags, classes }
     }
 
-    fn subcommands(&self) -> impl Iterator<Item = &'k str> {
-        self.words.split(' ').take(self.subcommands)
+    /// How many words it has after the program.
+    fn length(&self) -> usize {
+        self.subcommands.len() + self.flags.len()
     }
 
-    fn flags(&self) -> impl Iterator<Item = &'k str> {
-        self.words.split(' ').take(self.length).skip(self.subcommands)
+    /// Whether these subcommands are its own, as far as both have any.
+    fn is_named(&self, path: &[&str]) -> bool {
+        self.subcommands.iter().zip(path).all(|(subcommand, word)| subcommand == *word)
     }
 
     /// Whether it has these subcommands, and more.
     fn goes_beyond(&self, path: &[&str]) -> bool {
-        self.subcommands > path.len() && self.subcommands().zip(path).all(|(subcommand, word)| subcommand == *word)
+        self.subcommands.len() > path.len() && self.is_named(path)
     }
 }

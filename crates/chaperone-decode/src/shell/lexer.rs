@@ -94,6 +94,9 @@ impl<'a> Lexer<'a> {
     ///
     /// With `pattern`, brackets, bars and angles are a part of it, as they are in `[[ … ]]` and before the `)` of a case.
     pub(super) fn word(&mut self, pattern: bool) -> Result<Word, Undecodable> {
+        if let Some(word) = self.plain_word(pattern) {
+            return Ok(word);
+        }
         let start = self.at;
         let mut reader = Reader::default();
         // An opening bracket or brace makes a pattern only when it is closed.
@@ -151,6 +154,22 @@ impl<'a> Lexer<'a> {
             before = byte;
         }
         Ok(reader.finish(self.since(start)))
+    }
+
+    /// The word that starts here, if nothing in it has a meaning of its own: most words are such.
+    fn plain_word(&mut self, pattern: bool) -> Option<Word> {
+        let rest = self.rest();
+        let length = rest.bytes().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+        let ends = match rest.as_bytes().get(length..) {
+            Some([] | [b' ' | b'\t' | b'\n' | b';' | b'&', ..]) => true,
+            // With a parenthesis behind it, an angle goes on with the word.
+            Some([b'<' | b'>', next @ ..]) => !pattern && next.first() != Some(&b'('),
+            Some([b'|' | b'(' | b')', ..]) => !pattern,
+            _ => false,
+        };
+        let text = SmolStr::from(rest.get(..length).filter(|_| ends)?);
+        self.at += length;
+        Some(Word { text: text.clone(), raw: text, literal: length, ..Word::default() })
     }
 
     fn single_quoted(&mut self, reader: &mut Reader) -> Result<(), Undecodable> {
@@ -443,6 +462,34 @@ impl<'a> Lexer<'a> {
         let names = names.filter(|name| name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'));
         self.findings.evaluated.extend(names.map(SmolStr::from));
     }
+}
+
+/// Whether a byte stands for itself in every word.
+const fn is_plain(byte: u8) -> bool {
+    !matches!(
+        byte,
+        b' ' | b'\t'
+            | b'\n'
+            | b';'
+            | b'&'
+            | b'|'
+            | b'('
+            | b')'
+            | b'<'
+            | b'>'
+            | b'\''
+            | b'"'
+            | b'\\'
+            | b'$'
+            | b'`'
+            | b'*'
+            | b'?'
+            | b'['
+            | b']'
+            | b'{'
+            | b'}'
+            | b'!'
+    )
 }
 
 /// A word while it is read.

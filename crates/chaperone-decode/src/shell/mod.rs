@@ -18,6 +18,7 @@ mod lexer;
 mod line;
 mod options;
 mod path;
+mod plain;
 mod program_text;
 mod report;
 mod runner;
@@ -31,6 +32,7 @@ use smol_str::SmolStr;
 
 use crate::{Classes, Fact, FactSpec, FactType, Operation, Undecodable};
 use command::Command;
+pub(crate) use keys::Keys;
 use report::{Circumstances, DYNAMIC, Report};
 use word::Word;
 

@@ -1,17 +1,15 @@
 //! The operations that a line comes to, while they are gathered.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
 use super::Options;
 use super::builtin::ASSIGN;
-use super::keys::Keys;
 use super::line::BYTES_MAX;
 use super::path;
 use super::word::Word;
-use crate::{Classes, Decoder, Fact, Operation, Resource, Undecodable};
+use crate::{Classes, Decoder, Fact, FactMap, Operation, Resource, Undecodable};
 
 /// The most operations that a line may come to.
 const OPERATIONS_MAX: usize = 10_000;
@@ -29,7 +27,6 @@ pub(super) const DYNAMIC: &str = "dynamic";
 pub(super) struct Report<'a> {
     pub(super) options: &'a Options,
     pub(super) classes: &'a Classes,
-    pub(super) keys: Keys<'a>,
     pub(super) operations: Vec<Operation>,
     /// Scripts that are still to be read.
     pub(super) scripts: Vec<Script>,
@@ -80,7 +77,6 @@ impl<'a> Report<'a> {
         Self {
             options,
             classes,
-            keys: Keys::new(classes),
             operations: Vec::new(),
             scripts: Vec::new(),
             scripts_seen: (0, 0),
@@ -130,12 +126,7 @@ impl<'a> Report<'a> {
         if host.is_empty() { name.into() } else { format!("{host}/{name}").into() }
     }
 
-    fn push(
-        &mut self,
-        action: &str,
-        resource: Resource,
-        facts: BTreeMap<&'static str, Fact>,
-    ) -> Result<(), Undecodable> {
+    fn push(&mut self, action: &str, resource: Resource, facts: FactMap) -> Result<(), Undecodable> {
         if self.operations.len() >= OPERATIONS_MAX {
             return Err(Undecodable::new("the command line comes to too many operations"));
         }
@@ -160,14 +151,14 @@ impl<'a> Report<'a> {
     }
 }
 
-fn circumstances_facts(circumstances: &Circumstances) -> BTreeMap<&'static str, Fact> {
-    let mut facts = BTreeMap::new();
+fn circumstances_facts(circumstances: &Circumstances) -> FactMap {
+    let mut facts = FactMap::with_capacity(13);
     facts.insert("background", Fact::Bool(circumstances.background));
     add(&mut facts, "via", circumstances.via.iter().cloned().collect());
     facts
 }
 
-fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) -> BTreeMap<&'static str, Fact> {
+fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) -> FactMap {
     let mut facts = circumstances_facts(circumstances);
     let arguments = words.get(1..).unwrap_or_default();
     let mut command = String::new();
@@ -194,7 +185,7 @@ fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) 
     facts
 }
 
-fn add(facts: &mut BTreeMap<&'static str, Fact>, name: &'static str, texts: BTreeSet<SmolStr>) {
+fn add(facts: &mut FactMap, name: &'static str, texts: BTreeSet<SmolStr>) {
     if !texts.is_empty() {
         facts.insert(name, Fact::Texts(texts));
     }

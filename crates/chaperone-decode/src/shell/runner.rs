@@ -269,8 +269,9 @@ fn ssh(report: &mut Report<'_>, command: &Command) -> Result<(), Undecodable> {
     let host = host_name(host.strip_prefix("ssh://").unwrap_or(host)).to_ascii_lowercase();
     let host = if host.is_empty() { "." } else { &host };
     let own = command.words.get(..=parsed.command).unwrap_or_default();
-    let actions = super::keys::select(&mut report.keys, "ssh", own.get(1..).unwrap_or_default()).unwrap_or_default();
-    for action in actions {
+    let actions =
+        super::keys::select(report.classes.commands(), "ssh", own.get(1..).unwrap_or_default()).unwrap_or_default();
+    for (action, _) in actions {
         report.host(&action, host, own, &command.circumstances)?;
     }
     if rest.is_empty() {

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
+use super::plain;
 use crate::Undecodable;
 
 /// A substitution within a word.
@@ -112,6 +113,22 @@ enum Role {
     Part,
 }
 
+/// Where there is a character that every substitution has at its start.
+struct Openings(Vec<usize>);
+
+impl Openings {
+    fn of(text: &str) -> Self {
+        Self(
+            text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'(' | b'`' | b'[')).map(|(at, _)| at).collect(),
+        )
+    }
+
+    fn are_in(&self, range: &Range<usize>) -> bool {
+        let first = self.0.partition_point(|at| *at < range.start);
+        self.0.get(first).is_some_and(|at| *at < range.end)
+    }
+}
+
 thread_local! {
     /// Making a parser costs more than parsing a line.
     static PARSER: RefCell<Option<Parser>> = const { RefCell::new(None) };
@@ -146,6 +163,14 @@ fn parse_tree(text: &str) -> Option<Tree> {
 /// # Errors
 /// If it is not valid, or has what is not known to be read rightly.
 pub(super) fn parse(text: &str) -> Result<Syntax, Undecodable> {
+    match plain::pieces(text) {
+        Some(pieces) => Ok(Syntax { pieces, ..Syntax::default() }),
+        None => of_grammar(text),
+    }
+}
+
+/// Parses a line by the grammar.
+pub(super) fn of_grammar(text: &str) -> Result<Syntax, Undecodable> {
     let tree =
         parse_tree(text).ok_or_else(|| Undecodable::new("the command line is not valid, or takes too long to read"))?;
     if tree.root_node().has_error() {
@@ -153,12 +178,15 @@ pub(super) fn parse(text: &str) -> Result<Syntax, Undecodable> {
     }
     let mut syntax = Syntax::default();
     let mut frames = vec![Frame { role: Role::Statements, last: 0, statement: 0..0, end: text.len() }];
+    let openings = Openings::of(text);
     let mut cursor = tree.walk();
     if cursor.goto_first_child() {
         'walk: loop {
             let node = cursor.node();
             let frame = frames.last_mut().ok_or_else(|| unknown(&node))?;
             let descend = syntax.visit(text, &node, frame)?;
+            // In most parts there is nothing to be found.
+            let descend = descend.filter(|role| *role != Role::Part || openings.are_in(&node.byte_range()));
             if let Some(role) = descend
                 && cursor.goto_first_child()
             {

@@ -1,11 +1,11 @@
 //! What is told of each operation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
 use super::Options;
-use crate::{Fact, FactSpec, FactType};
+use crate::{Fact, FactMap, FactSpec, FactType};
 
 /// The types of the resources of SQL.
 pub const RESOURCES: &[&str] = &[DATABASE, SCHEMA, TABLE, FUNCTION, ROLE, FILE, STAGE, OBJECT];
@@ -82,8 +82,8 @@ impl Facts {
         self.tables_read.len() + self.tables_written.len() + self.columns.len() + self.functions.len()
     }
 
-    pub fn into_map(self, options: &Options, statements: usize) -> BTreeMap<&'static str, Fact> {
-        BTreeMap::from([
+    pub fn into_map(self, options: &Options, statements: usize) -> FactMap {
+        FactMap::from([
             ("statement", Fact::Text(self.statement.into())),
             ("tables_read", Fact::Texts(self.tables_read)),
             ("tables_written", Fact::Texts(self.tables_written)),
