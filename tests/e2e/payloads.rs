@@ -13,17 +13,13 @@ use tonic::Code;
 
 fn bundle() -> Bundle {
     let decoders = "[zones]\noffice = [\"10.0.0.0/8\"]\n\n\
-                    [decoder.crm]\nsql = { dialect = \"postgres\", database = \"crm\" }\n\n\
-                    [decoder.bastion]\nshell = { host = \"bastion\" }\n\n[on_allow]";
+                    [decoder.crm]\nsql = { dialect = \"postgres\", database = \"crm\" }\n\n[on_allow]";
     let policies = "@id(\"agents-query\")\n\
                     permit (principal is Agent, action == Chaperone::Action::\"sql.select\", resource)\n\
                     when { context.request.object != \"crm/salaries\" };\n\
                     @id(\"office-deletes\")\n\
                     permit (principal is Agent, action == Chaperone::Action::\"sql.delete\", resource)\n\
-                    when { context.request has zone && context.request.zone == \"office\" };\n\
-                    @id(\"agents-list\")\n\
-                    permit (principal is Agent, action in Chaperone::Action::\"shell\", resource)\n\
-                    when { context.request.object like \"*ls\" };\n";
+                    when { context.request has zone && context.request.zone == \"office\" };\n";
     Bundle::documents().replacing("mapping.toml", "[on_allow]", decoders).with("policies/payloads.cedar", policies)
 }
 
@@ -57,9 +53,7 @@ async fn every_action_of_a_payload_must_be_allowed() {
         ("crm", text("select 1 from"), "undecodable"),
         ("crm", text(""), "undecodable"),
         ("crm", Content::Message(b"{}".to_vec()), "undecodable"),
-        ("bastion", arguments(&["ls", "-l", "; rm -rf /"]), "permitted"),
-        ("bastion", text("ls -l; rm -rf /"), "no_permit"),
-        ("bastion", arguments(&["sudo", "rm", "-rf", "/"]), "no_permit"),
+        ("crm", arguments(&["select", "1"]), "undecodable"),
     ] {
         let shown = format!("{content:?}");
         for consistency in [Consistency::Bounded, Consistency::Strict] {
@@ -102,11 +96,12 @@ async fn every_action_of_a_payload_must_be_allowed() {
     // From the command line.
     let data = format!("http://{}", world.replicas[0].data);
     let check = |arguments: &[&str]| cli::run(&[&["check", "--data", &data, "--session", &handle], arguments].concat());
-    let allowed = check(&["--decoder", "bastion", "--", "ls", "-l"]);
+    let allowed = check(&["--decoder", "crm", "--text", "select 1 from orders"]);
     assert_eq!(
-        (allowed.code, allowed.stdout.starts_with("ALLOW what the decoder bastion reads")),
+        (allowed.code, allowed.stdout.starts_with("ALLOW what the decoder crm reads")),
         (0, true),
         "{allowed:?}"
     );
     assert_eq!(check(&["--decoder", "crm", "--text", "drop table orders"]).code, 1);
+    assert_eq!(check(&["--decoder", "crm", "--", "drop", "table"]).code, 1);
 }

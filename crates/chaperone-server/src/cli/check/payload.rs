@@ -17,13 +17,20 @@ pub struct PayloadOptions {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["action", "resource", "attributes", "attrs_json"], requires = "content")]
     decoder: Option<String>,
     /// A script, or a command line that a shell will read
-    #[arg(long, value_name = "TEXT", group = "content", requires = "decoder", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        group = "content",
+        requires = "decoder",
+        conflicts_with = "action",
+        allow_hyphen_values = true
+    )]
     text: Option<String>,
     /// File with a message in JSON, or - for standard input
-    #[arg(long, value_name = "FILE", group = "content", requires = "decoder")]
+    #[arg(long, value_name = "FILE", group = "content", requires = "decoder", conflicts_with = "action")]
     message: Option<PathBuf>,
     /// A program with its arguments, which no shell will read
-    #[arg(last = true, value_name = "ARGUMENT", group = "content", requires = "decoder")]
+    #[arg(last = true, value_name = "ARGUMENT", group = "content", requires = "decoder", conflicts_with = "action")]
     arguments: Vec<String>,
 }
 
