@@ -36,6 +36,7 @@ mod planes_tls;
 mod presenters;
 mod replicas;
 mod runtimes;
+mod samples;
 mod secrets;
 mod sessions;
 mod signals;
