@@ -10,6 +10,7 @@
 
 mod alerts;
 mod approvals;
+mod bodies;
 mod bundles;
 mod cli;
 mod commands;

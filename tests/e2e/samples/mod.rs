@@ -17,7 +17,9 @@ struct Step(&'static str, Request, &'static str);
 
 /// A world that decides by a sample.
 async fn world(sample: &str) -> World {
-    World::builder().bundle(Bundle::shipped(sample)).check_timeout("5s").start().await
+    // Without optimisation, thousands of actions take long to check policies against.
+    let builder = World::builder().serve(&["--admin-timeout", "2m"]);
+    builder.bundle(Bundle::shipped(sample)).check_timeout("5s").start().await
 }
 
 /// A session of a principal, written as `Type::id`.
