@@ -10,6 +10,7 @@
 
 mod alerts;
 mod approvals;
+mod bodies;
 mod bundles;
 mod cli;
 mod commands;
@@ -38,6 +39,7 @@ mod presenters;
 mod replay;
 mod replicas;
 mod runtimes;
+mod samples;
 mod secrets;
 mod sessions;
 mod signals;

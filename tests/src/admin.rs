@@ -108,8 +108,13 @@ impl Admin {
 
 /// What opens a session of `Agent::"<agent>"`, owned by `team-docs`, for an hour.
 pub fn agent(agent: &str) -> SessionServiceOpenRequest {
+    principal("Agent", agent)
+}
+
+/// The same, of a principal of this type.
+pub fn principal(r#type: &str, id: &str) -> SessionServiceOpenRequest {
     SessionServiceOpenRequest {
-        principal: Some(entity("Agent", agent)),
+        principal: Some(entity(r#type, id)),
         owner: "team-docs".to_owned(),
         task: Some(Task { id: "task-1".to_owned(), purpose: "summarise the documents".to_owned() }),
         lifetime: Some(Duration::from_hours(1).try_into().expect("an hour is a duration")),

@@ -24,6 +24,11 @@ impl Bundle {
         Self::from_directory(&binaries::repository().join("deploy/sample-bundle"))
     }
 
+    /// One of the bundles in `deploy/samples`.
+    pub fn shipped(name: &str) -> Self {
+        Self::from_directory(&binaries::repository().join("deploy/samples").join(name))
+    }
+
     /// What benches decide by: `count` policies, of which the same ten are candidates for the check of [`crate::frame`] whatever the count.
     /// The others are for other principals, actions and resources.
     pub fn bench(count: usize) -> Self {

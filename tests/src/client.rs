@@ -21,6 +21,7 @@ pub struct Request {
     host: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
+    tells_length: bool,
     tls: Option<Arc<rustls::ClientConfig>>,
     from: Option<Ipv4Addr>,
 }
@@ -69,6 +70,7 @@ impl Request {
             host: "docs.example.com".to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
+            tells_length: true,
             tls: None,
             from: None,
         }
@@ -104,6 +106,13 @@ impl Request {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Sends a body without a `content-length`, framed as the test has it.
+    #[must_use]
+    pub fn raw_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.tells_length = false;
+        self.body(body)
     }
 
     /// Goes over TLS.
@@ -159,7 +168,7 @@ impl Request {
         let mut bytes = format!("{} ", self.method).into_bytes();
         bytes.extend(&self.target);
         bytes.extend(format!(" HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.host).as_bytes());
-        if !self.body.is_empty() {
+        if self.tells_length && !self.body.is_empty() {
             bytes.extend(format!("content-length: {}\r\n", self.body.len()).as_bytes());
         }
         for (name, value) in &self.headers {

@@ -29,10 +29,25 @@ pub struct EnvoyOptions {
     pub version: EnvoyVersion,
     /// Headers as a joined map and the body as text, instead of both as bytes.
     pub joined_headers: bool,
+    /// What the check sees of a body.
+    pub body: BodyOptions,
+    /// HTTP filters before the check, as YAML at the left margin, and the namespaces of their metadata that the check sees.
+    pub before: Option<(String, Vec<String>)>,
     /// Instead of the shipped 0.25s, in both filters.
     pub check_timeout: Option<String>,
     /// A failed check is an allow, in both filters: what nobody should configure, and some do.
     pub failure_mode_allow: bool,
+}
+
+/// What a check sees of a body; the shipped configuration, unless told otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyOptions {
+    /// `max_request_bytes`.
+    pub bytes_max: u32,
+    /// `allow_partial_message`.
+    pub partial: bool,
+    /// `pack_as_bytes`.
+    pub as_bytes: bool,
 }
 
 /// A running Envoy.
@@ -45,6 +60,12 @@ pub struct Envoy {
     pub tcp: SocketAddr,
     admin: SocketAddr,
     process: Process,
+}
+
+impl Default for BodyOptions {
+    fn default() -> Self {
+        Self { bytes_max: 65_536, partial: true, as_bytes: true }
+    }
 }
 
 impl EnvoyOptions {
@@ -62,6 +83,8 @@ impl EnvoyOptions {
             tcp_upstream,
             version: EnvoyVersion::default(),
             joined_headers: false,
+            body: BodyOptions::default(),
+            before: None,
             check_timeout: None,
             failure_mode_allow: false,
         }
@@ -99,7 +122,22 @@ impl EnvoyOptions {
         }
         if self.joined_headers {
             replacements.push(("encode_raw_headers: true".to_owned(), 1, "encode_raw_headers: false".to_owned()));
-            replacements.push(("pack_as_bytes: true".to_owned(), 1, "pack_as_bytes: false".to_owned()));
+        }
+        let BodyOptions { bytes_max, partial, as_bytes } = self.body;
+        let as_bytes = as_bytes && !self.joined_headers;
+        replacements.extend([
+            ("max_request_bytes: 65536".to_owned(), 1, format!("max_request_bytes: {bytes_max}")),
+            ("allow_partial_message: true".to_owned(), 1, format!("allow_partial_message: {partial}")),
+            ("pack_as_bytes: true".to_owned(), 1, format!("pack_as_bytes: {as_bytes}")),
+        ]);
+        if let Some((filters, namespaces)) = &self.before {
+            let filter = format!("{0}- name: envoy.filters.http.ext_authz\n", " ".repeat(18));
+            let filters: String =
+                filters.lines().flat_map(|line| [&" ".repeat(18), line, "\n"].map(ToOwned::to_owned)).collect();
+            replacements.push((filter.clone(), 1, filters + &filter));
+            let namespaces = format!("metadata_context_namespaces: [{}]\n", namespaces.join(", "));
+            let place = "include_peer_certificate: true\n                      include_tls_session: true\n".to_owned();
+            replacements.push((place.clone(), 1, format!("{namespaces}                      {place}")));
         }
         if let Some(timeout) = &self.check_timeout {
             replacements.push(("timeout: 0.25s".to_owned(), 2, format!("timeout: {timeout}")));

@@ -20,8 +20,21 @@ impl UnaryBytes {
     /// # Errors
     /// The status that the server answers with.
     pub async fn call(&mut self, path: &'static str, message: &[u8]) -> Result<Bytes, Status> {
+        self.send(path, Request::new(Bytes::copy_from_slice(message))).await
+    }
+
+    /// Calls `path` with an empty message, and presents a session.
+    ///
+    /// # Errors
+    /// The status that the server answers with.
+    pub async fn call_as(&mut self, handle: &str, path: &'static str) -> Result<Bytes, Status> {
+        let mut request = Request::new(Bytes::new());
+        request.metadata_mut().insert("x-chaperone-session", handle.parse().expect("a handle is ASCII"));
+        self.send(path, request).await
+    }
+
+    async fn send(&mut self, path: &'static str, request: Request<Bytes>) -> Result<Bytes, Status> {
         self.0.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let request = Request::new(Bytes::copy_from_slice(message));
         let answer = self.0.unary(request, PathAndQuery::from_static(path), AsTheyAre).await?;
         Ok(answer.into_inner())
     }

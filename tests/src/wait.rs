@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// How long anything may take to come about on a slow, shared machine. A test that passes never waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 

@@ -7,7 +7,7 @@ use crate::binaries::EnvoyVersion;
 use crate::bundles::Bundle;
 use crate::chaperone::{self, Chaperone};
 use crate::client::{Request, Response};
-use crate::envoy::{Envoy, EnvoyOptions};
+use crate::envoy::{BodyOptions, Envoy, EnvoyOptions};
 use crate::pki::Pki;
 use crate::postgres::{Database, Postgres};
 use crate::upstream::Upstream;
@@ -41,6 +41,8 @@ pub struct WorldBuilder {
     own_postgres: bool,
     version: EnvoyVersion,
     joined_headers: bool,
+    body: BodyOptions,
+    before: Option<(String, Vec<String>)>,
     check_timeout: Option<String>,
     failure_mode_allow: bool,
 }
@@ -60,6 +62,8 @@ impl World {
             own_postgres: false,
             version: EnvoyVersion::default(),
             joined_headers: false,
+            body: BodyOptions::default(),
+            before: None,
             check_timeout: None,
             failure_mode_allow: false,
         }
@@ -139,6 +143,20 @@ impl WorldBuilder {
         self
     }
 
+    /// Another view of bodies.
+    #[must_use]
+    pub fn body(mut self, body: BodyOptions) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// HTTP filters before the check, as YAML at the left margin, and the namespaces of their metadata that the check sees.
+    #[must_use]
+    pub fn before_check(mut self, filters: &str, namespaces: &[&str]) -> Self {
+        self.before = Some((filters.to_owned(), namespaces.iter().map(|&namespace| namespace.to_owned()).collect()));
+        self
+    }
+
     /// Another time limit for a check.
     #[must_use]
     pub fn check_timeout(mut self, timeout: &str) -> Self {
@@ -177,6 +195,8 @@ impl WorldBuilder {
             EnvoyOptions::new(addresses, upstream.address, grpc_upstream.address, tcp_upstream.address);
         envoy_options.version = self.version;
         envoy_options.joined_headers = self.joined_headers;
+        envoy_options.body = self.body;
+        envoy_options.before = self.before;
         envoy_options.check_timeout = self.check_timeout;
         envoy_options.failure_mode_allow = self.failure_mode_allow;
         let envoy = Envoy::start(&envoy_options, &pki).await;

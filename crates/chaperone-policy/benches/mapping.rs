@@ -44,6 +44,7 @@ fn request(target: &str) -> HttpRequest<'_> {
         target,
         headers: Headers::new(headers),
         body: &[],
+        body_is_text: false,
         connection: Connection { source_address: "10.1.2.3", ..Connection::default() },
     }
 }

@@ -19,13 +19,14 @@ pub(super) struct Body<'a> {
     method: &'a str,
     headers: &'a Headers<'a>,
     bytes: &'a [u8],
+    is_text: bool,
     document: OnceLock<Result<Document, Undecodable>>,
 }
 
 impl<'a> Body<'a> {
     pub(super) const fn of(request: &'a HttpRequest<'a>) -> Self {
-        let HttpRequest { method, headers, body, .. } = request;
-        Self { method, headers, bytes: body, document: OnceLock::new() }
+        let HttpRequest { method, headers, body, body_is_text, .. } = request;
+        Self { method, headers, bytes: body, is_text: *body_is_text, document: OnceLock::new() }
     }
 
     /// The whole of it.
@@ -50,6 +51,10 @@ impl<'a> Body<'a> {
         let may_be_empty = is_told || (!is_chunked && matches!(self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS"));
         if self.bytes.is_empty() && !may_be_empty {
             return Err(Undecodable::new("the proxy did not send the body"));
+        }
+        // Envoy replaces each byte that is not UTF-8 by this one; the upstream gets what the client sent.
+        if self.is_text && self.bytes.contains(&b'!') {
+            return Err(Undecodable::new("the proxy sent the body as text, in which `!` may stand for another byte"));
         }
         Ok(self.bytes)
     }

@@ -21,6 +21,8 @@ pub struct HttpRequest<'a> {
     pub headers: Headers<'a>,
     /// The body, as far as the enforcement point sent it.
     pub body: &'a [u8],
+    /// Whether that was sent as text, in which `!` may stand for a byte that is not UTF-8.
+    pub body_is_text: bool,
     /// The connection that it came over.
     pub connection: Connection<'a>,
 }

@@ -100,6 +100,7 @@ proptest! {
         };
         let request = HttpRequest {
             body: &[],
+            body_is_text: false,
             method: &method,
             host: &host,
             scheme: &scheme,
@@ -187,7 +188,7 @@ proptest! {
             for (method, host, target, header) in &requests {
                 let headers = header.map(|value: &str| ("x-m", value.as_bytes()));
                 let request = HttpRequest {
-            body: &[], method, host, headers: Headers::new(headers), ..get(target) };
+            body: &[], body_is_text: false, method, host, headers: Headers::new(headers), ..get(target) };
                 let matches = |mapping: &Mapping| {
                     map(mapping, &request).map_or(true, |mapped| mapped.route.is_some())
                 };

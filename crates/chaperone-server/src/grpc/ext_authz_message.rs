@@ -250,8 +250,9 @@ impl<'a> Http<'a> {
             joined.extend(listed);
             joined
         };
-        let body = if raw_body.is_empty() { body.as_bytes() } else { raw_body };
-        HttpRequest { method, host, scheme, target: path, headers: Headers::new(headers), body, connection }
+        let body_is_text = raw_body.is_empty();
+        let (body, headers) = (if body_is_text { body.as_bytes() } else { raw_body }, Headers::new(headers));
+        HttpRequest { method, host, scheme, target: path, headers, body, body_is_text, connection }
     }
 
     fn merge(&mut self, mut fields: Fields<'a>) -> Result<(), Malformed> {
