@@ -28,6 +28,16 @@ const STATEFUL_TARGETS: [Target; 3] = [
 /// Of the trail.
 const TRAIL_TARGETS: [Target; 2] =
     [("trail_durable_p99_added_ms", Bound::AtMost, 1.5), ("trail_durable_cpu_ratio", Bound::AtMost, 1.25)];
+/// Of the decoders.
+const DECODERS_TARGETS: [Target; 5] = [
+    ("decoder_sql_p50_us", Bound::AtMost, 50.0),
+    ("decoder_shell_p50_us", Bound::AtMost, 50.0),
+    ("decoder_mcp_p50_us", Bound::AtMost, 10.0),
+    ("decoder_sql_worst_ms", Bound::AtMost, 100.0),
+    ("decoder_shell_worst_ms", Bound::AtMost, 100.0),
+];
+/// What the names of their figures begin with.
+const DECODERS: [&str; 1] = ["decoder_"];
 /// What the names of its figures begin with.
 const TRAIL: [&str; 1] = ["trail_"];
 /// What the names of the figures begin with of checks that leave something behind, and of what other replicas are told.
@@ -115,7 +125,8 @@ pub fn print(figures: &Figures) {
 
 /// The targets of checks that leave nothing behind and what was measured of them, and then every figure of such a check, in Markdown.
 pub fn table(figures: &Figures) -> String {
-    let others = |name: &str| [&STATEFUL[..], &TRAIL, &DECISIONS].iter().all(|prefixes| !begins_with(name, prefixes));
+    let others =
+        |name: &str| [&STATEFUL[..], &TRAIL, &DECODERS, &DECISIONS].iter().all(|prefixes| !begins_with(name, prefixes));
     format!("{}\n{}", targets(&TARGETS, figures), values(others, figures))
 }
 
@@ -128,6 +139,16 @@ pub fn stateful_table(figures: &Figures) -> String {
 /// The same of what the trail costs.
 pub fn trail_table(figures: &Figures) -> String {
     format!("{}\n{}", targets(&TRAIL_TARGETS, figures), values(|name| begins_with(name, &TRAIL), figures))
+}
+
+/// The same of the decoders.
+pub fn decoders_table(figures: &Figures) -> String {
+    format!("{}\n{}", decoders_targets(figures), values(|name| begins_with(name, &DECODERS), figures))
+}
+
+/// The decoders' targets and what was measured of them, in Markdown.
+pub fn decoders_targets(figures: &Figures) -> String {
+    targets(&DECODERS_TARGETS, figures)
 }
 
 fn begins_with(name: &str, prefixes: &[&str]) -> bool {
@@ -205,12 +226,16 @@ mod tests {
             ("revocation_p99_ms".to_owned(), 50.0),
             ("trail_durable_cpu_ratio".to_owned(), 1.2),
             ("envoy_check_cpu_us".to_owned(), 30.0),
+            ("decoder_mcp_p50_us".to_owned(), 10.5),
         ]);
+        let decoders = decoders_table(&figures);
+        assert!(decoders.contains("| `decoder_mcp_p50_us` | at most 10 | 10.5 (missed) |"), "{decoders}");
         let (stateless, stateful, trail) = (table(&figures), stateful_table(&figures), trail_table(&figures));
         assert!(stateful.contains("| `stateful_checks_per_s` | at least 10000 | 9999 (missed) |"), "{stateful}");
         assert!(stateful.contains("| `revocation_p99_ms` | at most 50 | 50.0 |"), "{stateful}");
         assert!(trail.contains("| `trail_durable_cpu_ratio` | at most 1.25 | 1.20 |"), "{trail}");
         assert!(!stateful.contains("envoy") && !stateless.contains("stateful"), "{stateless}{stateful}");
+        assert!(!stateless.contains("decoder") && !decoders.contains("trail"), "{stateless}{decoders}");
         assert!(!stateless.contains("trail") && !stateful.contains("trail"), "{stateless}{stateful}");
     }
 }

@@ -1,5 +1,5 @@
 //! Chaperone against a server that does nothing, in turn, with the same check; the decision core by itself; checks that leave something
-//! behind; and what the trail costs.
+//! behind; what the trail costs; and what the decoders cost.
 //!
 //! Absolute times depend on the machine and on what else it does. CPU time from the processes' own accounting and the ratios of a round, whose
 //! runs follow each other at once, are the steady figures.
@@ -7,6 +7,7 @@
 mod cpu;
 mod criterion;
 mod curves;
+mod decoders;
 mod figures;
 mod load;
 mod plot;
@@ -43,6 +44,8 @@ pub enum Part {
     Stateful,
     /// What the trail costs.
     Trail,
+    /// What it costs to tell what a statement, a command line or a message would do.
+    Decoders,
 }
 
 /// What to measure.
@@ -85,21 +88,17 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
         let printed = output(cargo(&["bench", "--workspace", "--bench", "alternating"]))?;
         criterion::record(&target().join("criterion"), &Report::parse("alternating", &printed)?, &mut figures)?;
     }
-    let setting = Setting::build(plan.runtime)?;
-    if plan.has(Part::Checks) {
-        rounds::measure(&setting, plan, &mut figures)?;
-        if plan.curves {
-            curves = curves::measure(&setting, plan, &mut figures)?;
-        }
+    if plan.has(Part::Decoders) {
+        decoders::measure(&mut figures)?;
     }
-    if plan.has(Part::Stateful) {
-        stateful::measure(&setting, plan, &mut figures)?;
-    }
-    if plan.has(Part::Trail) {
-        trail::measure(&setting, plan, &mut figures)?;
+    if plan.only != Some(Part::Decoders) {
+        measure_servers(plan, &mut figures, &mut curves)?;
     }
 
     figures::print(&figures);
+    if plan.has(Part::Decoders) {
+        println!("\n{}", figures::decoders_targets(&figures));
+    }
     for curve in &curves {
         println!("\n{}", curve.table());
     }
@@ -112,6 +111,24 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is measured of servers.
+fn measure_servers(plan: &Plan, figures: &mut Figures, curves: &mut Vec<Curve>) -> anyhow::Result<()> {
+    let setting = Setting::build(plan.runtime)?;
+    if plan.has(Part::Checks) {
+        rounds::measure(&setting, plan, figures)?;
+        if plan.curves {
+            *curves = curves::measure(&setting, plan, figures)?;
+        }
+    }
+    if plan.has(Part::Stateful) {
+        stateful::measure(&setting, plan, figures)?;
+    }
+    if plan.has(Part::Trail) {
+        trail::measure(&setting, plan, figures)?;
+    }
+    Ok(())
+}
+
 /// The tables and plots of what was measured.
 fn write_docs(plan: &Plan, figures: &Figures, curves: &[Curve]) -> anyhow::Result<()> {
     if plan.has(Part::Stateful) {
@@ -119,6 +136,9 @@ fn write_docs(plan: &Plan, figures: &Figures, curves: &[Curve]) -> anyhow::Resul
     }
     if plan.has(Part::Trail) {
         docs::replace("trail", &figures::trail_table(figures))?;
+    }
+    if plan.has(Part::Decoders) {
+        docs::replace("decoders", &figures::decoders_table(figures))?;
     }
     if !plan.has(Part::Checks) {
         return Ok(());

@@ -62,12 +62,12 @@ const SCRIPTS: &[&str] = &[
     "NOT ",
 ];
 
-/// The longest time of any line and of any script, each the least of three, with the name of the figure.
+/// The longest time in milliseconds of any line and of any script, of the greatest length and of half of it, each the least of three, with the name of the figure.
 pub fn worst_ms(line: &dyn Fn(&str) -> bool, script: &dyn Fn(&str) -> bool) -> [(&'static str, f64); 2] {
     let worst = |pieces: &[&str], heads: &[&str], bytes: usize, decode: &dyn Fn(&str) -> bool| {
         let mut worst = 0.0_f64;
         for (head, piece) in heads.iter().flat_map(|head| pieces.iter().map(move |piece| (head, piece))) {
-            for bytes in [bytes, bytes / 4] {
+            for bytes in [bytes, bytes / 2] {
                 let text = format!("{head}{}", piece.repeat((bytes - head.len()) / piece.len()));
                 let time = |_| {
                     let began = Instant::now();

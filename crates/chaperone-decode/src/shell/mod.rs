@@ -79,7 +79,8 @@ const fn fact(name: &'static str, ty: FactType, meaning: &'static str) -> FactSp
 /// Tells what a command line would do.
 ///
 /// # Errors
-/// If the line is longer than 16 KiB, is not valid, runs nothing, or has what shells read in different ways.
+/// If the line is longer than 16 KiB, or than 8 KiB with more in it than plain commands, is not valid, runs nothing, or has what shells
+/// read in different ways.
 pub fn decode(command_line: &str, options: &Options, classes: &Classes) -> Result<Vec<Operation>, Undecodable> {
     let mut report = Report::new(options, classes);
     report.script(command_line.into(), Circumstances::default())?;

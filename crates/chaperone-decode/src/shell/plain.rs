@@ -148,8 +148,20 @@ impl<'a> Reader<'a> {
         let start = self.at;
         while let Some(byte) = self.peek() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
-                b'-' | b'_' | b'.' | b'/' | b':' | b'=' | b'+' | b'@' | b'%' | b',' | b'~' => {}
+                b'a'..=b'z'
+                | b'A'..=b'Z'
+                | b'0'..=b'9'
+                | b'-'
+                | b'_'
+                | b'.'
+                | b'/'
+                | b':'
+                | b'='
+                | b'+'
+                | b'@'
+                | b'%'
+                | b','
+                | b'~' => {}
                 b'\'' | b'"' => {
                     let inside = self.rest().get(1..)?;
                     let length = inside.iter().position(|other| *other == byte)?;
@@ -214,7 +226,9 @@ mod tests {
         let lines = tables.iter().flat_map(|table| table.lines()).filter_map(|line| line.strip_prefix("$ "));
         assert!(lines.filter(|line| agrees(line)).count() > 200);
         let evasions = include_str!("../../tests/shell/evasions.txt");
-        evasions.lines().filter_map(|line| line.strip_prefix("$ ")).for_each(|line| drop(agrees(line)));
+        for line in evasions.lines().filter_map(|line| line.strip_prefix("$ ")) {
+            let _ = agrees(line);
+        }
     }
 
     #[test]

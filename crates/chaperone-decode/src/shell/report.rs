@@ -8,6 +8,7 @@ use super::Options;
 use super::builtin::ASSIGN;
 use super::line::BYTES_MAX;
 use super::path;
+use super::syntax::GRAMMAR_BYTES_MAX;
 use super::word::Word;
 use crate::{Classes, Decoder, Fact, FactMap, Operation, Resource, Undecodable};
 
@@ -32,6 +33,8 @@ pub(super) struct Report<'a> {
     pub(super) scripts: Vec<Script>,
     /// How many scripts there were, and of how many bytes.
     pub(super) scripts_seen: (usize, usize),
+    /// How much of them the grammar may still read.
+    pub(super) grammar_bytes_left: usize,
     /// Variables whose value is computed, or may hold what runs when it is evaluated.
     pub(super) tainted: BTreeSet<SmolStr>,
     /// Variables that are evaluated as arithmetic.
@@ -80,6 +83,7 @@ impl<'a> Report<'a> {
             operations: Vec::new(),
             scripts: Vec::new(),
             scripts_seen: (0, 0),
+            grammar_bytes_left: GRAMMAR_BYTES_MAX,
             tainted: BTreeSet::new(),
             evaluated: BTreeSet::new(),
         }

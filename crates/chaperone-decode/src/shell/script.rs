@@ -24,7 +24,7 @@ impl Report<'_> {
     /// Adds the operations of a script.
     pub(super) fn read(&mut self, script: &Script) -> Result<(), Undecodable> {
         let text = line::parse(&script.text)?;
-        let syntax = syntax::parse(&text)?;
+        let syntax = syntax::parse(&text, &mut self.grammar_bytes_left)?;
         let mut findings = Findings { visited: vec![false; syntax.nested.len()], ..Findings::default() };
         let mut context = Context {
             source: &text,

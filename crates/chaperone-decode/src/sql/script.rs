@@ -12,6 +12,9 @@ use crate::Undecodable;
 /// it needs as much of the stack.
 const DEPTH_MAX: usize = 1_000;
 
+/// How many tokens a script may have, since it is by them rather than by its bytes that the parser takes long.
+const TOKENS_MAX: usize = 32_000;
+
 /// How deep brackets, types and joins may be within each other. The parser counts how deep it is only in some of its functions.
 const NESTING_MAX: usize = 48;
 
@@ -30,6 +33,9 @@ pub(super) fn statements(script: &str, dialect: Dialect) -> Result<Vec<Tokens>, 
     let regions = lexis::regions(script, dialect)?;
     let tokens = parsing::guarded(|| Tokenizer::new(dialect.grammar(), script).tokenize_with_location())?
         .map_err(|_| Undecodable::new("the script is not made of this dialect's tokens"))?;
+    if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > TOKENS_MAX {
+        return Err(Undecodable::new("the script has too many tokens"));
+    }
     agree(&regions, &tokens)?;
     let mut statements: Vec<Vec<TokenWithSpan>> = Vec::new();
     let mut statement = Vec::new();
