@@ -104,7 +104,8 @@ fn assert_code(response: &Response, code: &str, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_whole_bodies_are_decided_on() {
-    for (version, as_bytes) in [(EnvoyVersion::V1_40, true), (EnvoyVersion::V1_40, false), (EnvoyVersion::V1_36, true)] {
+    for (version, as_bytes) in [(EnvoyVersion::V1_40, true), (EnvoyVersion::V1_40, false), (EnvoyVersion::V1_36, true)]
+    {
         let world = builder().envoy(version).body(limited(true, as_bytes)).start().await;
         let handle = world.session().await.handle;
         let forged = |value: &str| note(padded(100)).header("x-envoy-auth-partial-body", value);
