@@ -47,10 +47,14 @@ impl<'a> Body<'a> {
             return Err(Undecodable::new(message));
         }
         // Without a length, nobody says that a body which is not here is empty. These methods have none (RFC 9110 section 9.3).
-        let is_chunked = self.headers.all("transfer-encoding").next().is_some();
-        let may_be_empty = is_told || (!is_chunked && matches!(self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS"));
+        let may_be_empty = is_told || matches!(self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS");
         if self.bytes.is_empty() && !may_be_empty {
             return Err(Undecodable::new("the proxy did not send the body"));
+        }
+        // Over HTTP/2 Envoy says of a body whose first frame fills its buffer that it is whole, whatever comes behind; and it does not say
+        // which version a request came by, or that it came in chunks. Only a length tells.
+        if !self.bytes.is_empty() && !is_told {
+            return Err(Undecodable::new("the request does not tell the length of its body"));
         }
         // Envoy replaces each byte that is not UTF-8 by this one; the upstream gets what the client sent.
         if self.is_text && self.bytes.contains(&b'!') {

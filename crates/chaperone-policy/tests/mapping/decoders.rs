@@ -75,8 +75,14 @@ fn bundle() -> Bundle {
     Bundle::compile(&source(MAPPING)).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
-/// A POST of a body, with its length.
+/// A POST of a body, with its length where the headers do not say another one.
 fn post<'a>(target: &'a str, headers: &[(&'a str, &'a str)], body: &'a str) -> HttpRequest<'a> {
+    let is_told = body.is_empty() || headers.iter().any(|(name, _)| *name == "content-length");
+    let length = (!is_told).then(|| ("content-length", &*body.len().to_string().leak()));
+    without_length(target, &headers.iter().copied().chain(length).collect::<Vec<_>>(), body)
+}
+
+fn without_length<'a>(target: &'a str, headers: &[(&'a str, &'a str)], body: &'a str) -> HttpRequest<'a> {
     let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
     HttpRequest {
         method: "POST",
@@ -181,6 +187,9 @@ fn body_that_is_not_whole_is_denied() {
         denied(headers, body);
     }
     assert!(denied(&[], "").contains("did not send the body"));
+    let unknown = done(&bundle, &without_length("/script", &[], body)).expect_err("more may follow");
+    assert!(unknown.contains("does not tell the length"), "{unknown}");
+    assert!(done(&bundle, &without_length("/script", &[("transfer-encoding", "chunked")], body)).is_err());
     assert!(denied(&[("content-length", "5")], "").contains("did not send the body"));
     let get = HttpRequest { method: "GET", ..post("/mcp", &[("accept", "text/event-stream")], "") };
     assert!(done(&bundle, &get).is_ok(), "a request without a body has all of it");

@@ -64,6 +64,7 @@ impl Message {
             target: &self.target,
             headers: Headers::new(headers),
             body: &self.body,
+            body_is_text: false,
             connection,
         }
     }
