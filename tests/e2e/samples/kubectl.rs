@@ -13,7 +13,7 @@ fn get(place: &str, what: &str) -> Request {
 }
 
 fn exec(place: &str, command: &[&str]) -> Request {
-    let query: String = command.iter().map(|word| format!("command={word}&")).collect();
+    let query = command.iter().map(|word| format!("command={word}&")).collect::<Vec<_>>().concat();
     Request::new("POST", format!("{place}/pods/web-0/exec?{query}stdout=true")).body("\n")
 }
 
