@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod db;
 mod docs;
+mod fuzz;
 mod profile;
 mod test;
 mod tools;
@@ -75,6 +76,17 @@ enum Task {
         #[arg(long, value_name = "SESSIONS", default_value_t = 1_000_000)]
         sessions_max: u32,
     },
+    /// Sends made-up inputs to what reads what strangers send; needs a nightly compiler
+    Fuzz {
+        /// The targets, such as `sql`; all if none is named
+        targets: Vec<String>,
+        /// How long each of them runs
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        minutes: u32,
+        /// What watches memory meanwhile
+        #[arg(long, default_value = "none")]
+        sanitizer: fuzz::Sanitizer,
+    },
     /// Records where Chaperone's CPU time goes under load: the flame graph and the table of stages in docs/performance.md
     Profile {
         /// How Chaperone's threads share the work
@@ -117,6 +129,7 @@ fn main() -> anyhow::Result<()> {
             let (rounds, requests, docs) = (rounds.max(1), requests.max(1_000), docs || curves);
             bench::run(&bench::Plan { json, runtime, rounds, requests, only, curves, docs, sessions_max })
         }
+        Task::Fuzz { targets, minutes, sanitizer } => fuzz::run_targets(&targets, minutes, sanitizer),
         Task::Profile { runtime, requests } => profile::run(runtime, requests.max(1_000)),
     }
 }
