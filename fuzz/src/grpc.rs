@@ -1,11 +1,11 @@
-//! gRPC calls: the first byte chooses the method, and whether the rest is the body as it is or a message to be framed; or the rest is a set of
-//! descriptors.
+//! gRPC calls: the first byte chooses the method, and whether the rest is the body as it is or a message to be framed. Sets of descriptors are not
+//! tried: they come from bundles, not from strangers.
 
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use chaperone_decode::document::{Document, Node};
+use chaperone_decode::document::Document;
 use chaperone_decode::grpc::{Descriptors, Method, decode};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
@@ -36,10 +36,6 @@ static METHODS: LazyLock<[(Method, MessageDescriptor); 2]> = LazyLock::new(|| {
 
 fn check(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
-    if first & 4 != 0 {
-        let _ = Descriptors::from_bytes(rest);
-        return;
-    }
     let (method, input) = &METHODS[usize::from(first & 1)];
     let framed = if first & 2 == 0 { framed(rest) } else { rest.to_vec() };
     let document = match decode(method, &framed) {
@@ -48,7 +44,12 @@ fn check(data: &[u8]) {
     };
     assert_eq!(decode(method, &framed).as_ref(), Ok(&document), "it says something else the second time");
     let theirs = DynamicMessage::decode(input.clone(), &framed[5..]).expect("another reader reads it, too");
-    assert_eq!(document.root, read(&theirs), "another reader reads something else");
+    let json = object(&theirs);
+    match Document::json(json.as_bytes()) {
+        Ok(theirs) => assert_eq!(document, theirs, "another reader reads something else"),
+        // The key of a map may be what no name in JSON may be.
+        Err(undecodable) => assert!(undecodable.message.contains("a NUL in the name"), "{undecodable}: {json}"),
+    }
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -56,12 +57,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&[0], length.to_be_bytes().as_slice(), message].concat()
 }
 
-/// What another reader makes of a message, in our words.
-fn read(message: &DynamicMessage) -> Node {
-    let json = object(message);
-    Document::json(json.as_bytes()).expect("it was written as JSON").root
-}
-
+/// What another reader makes of a message, as JSON.
 fn object(message: &DynamicMessage) -> String {
     let fields = message.descriptor();
     let fields = fields.fields().filter(|field| !field.supports_presence() || message.has_field(field));
@@ -136,6 +132,5 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = messages.map(|message| [b"\x00", message.as_slice()].concat()).collect();
     seeds.push([b"\x02".as_slice(), &framed(b"\x0a\x01a")].concat());
     seeds.push(b"\x01\x0a\x01a\x10\x00".to_vec());
-    seeds.push([b"\x04", BYTES.as_slice()].concat());
     seeds
 }

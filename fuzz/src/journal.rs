@@ -6,7 +6,6 @@ use std::fs;
 
 use chaperone_trail::{ChainId, Chainer, Head, Record, Sealed, Segments, TrailError, Trust, verify};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use crate::{Target, table};
 
@@ -40,7 +39,8 @@ fn check(data: &[u8]) {
     }
 }
 
-/// Whatever is changed in a sealed segment is seen, but for its footer: without one, it is as a crash might leave it.
+/// Whatever is changed in a sealed segment, no record is read that was not written; and one byte is seen, but for its footer: without one, the
+/// segment is as a crash might leave it.
 fn check_edits(edits: &[u8]) {
     let bodies: [&[u8]; 4] = [STARTED, br#""kind":"stopped"}"#, b"x", br#""kind":"no_decision"}"#];
     let (whole, records) = segment(&bodies, true);
@@ -51,8 +51,11 @@ fn check_edits(edits: &[u8]) {
         changed[place] ^= edit[2];
     }
     if let Ok(read) = sound(&changed) {
-        assert_eq!(read, records, "a change was not seen");
-        assert!(changed[..whole.len() - FOOTER] == whole[..whole.len() - FOOTER], "a change was not seen");
+        assert!(records.starts_with(&read), "a change was not seen");
+        // Several may be what a crash leaves of the last writes; one is not, unless only the footer is cut off.
+        let (frames, footer) = whole.split_at(whole.len() - FOOTER);
+        let is_one = changed.iter().zip(&whole).filter(|(one, other)| one != other).count() == 1;
+        assert!(!is_one || (changed.starts_with(frames) && !changed.ends_with(footer) && read == records));
     }
     // And cut off anywhere, all whole records before are there, or it is refused.
     let length = edits.iter().take(2).fold(0, |length, byte| length << 8 | usize::from(*byte)) % whole.len();
@@ -89,13 +92,13 @@ fn sound(segment: &[u8]) -> Result<Vec<Sealed>, TrailError> {
 
 /// A segment of these bodies, and the records in it.
 fn segment(bodies: &[&[u8]], sealed: bool) -> (Vec<u8>, Vec<Sealed>) {
-    let chain = ChainId::new(Uuid::from_u128(7));
+    let chain: ChainId = "00000000-0000-7000-8000-000000000007".parse().expect("a UUID");
     let mut chainer = Chainer::new(chain, Head::default());
     let mut bytes = [b"CHPTRAIL".as_slice(), &1_u32.to_le_bytes(), &[0; 4], chain.as_uuid().as_bytes()].concat();
     bytes.extend([1_u64.to_le_bytes().as_slice(), &[0; 32]].concat());
     push_checksum(&mut bytes, 0);
     let mut records = Vec::new();
-    for (body, seq) in bodies.iter().zip(1..) {
+    for (body, seq) in bodies.iter().zip(1_i64..) {
         let body = [format!("\"at\":{},", 1000 - seq).as_bytes(), body].concat();
         let record = chainer.seal(&body).to_vec();
         let length = u32::try_from(record.len()).expect("a short record").to_le_bytes();

@@ -114,11 +114,11 @@ fn check(data: &[u8]) {
     let request = HttpRequest {
         method,
         host: host.unwrap_or("api.example.com"),
-        scheme: "https",
         target,
         headers: Headers::new(headers.iter().copied()),
         body,
         connection: Connection { source_address: "10.0.0.1", ..Connection::default() },
+        ..HttpRequest::default()
     };
     let _ = BUNDLE.mapping().credential(&request);
     let result = map(&request);

@@ -28,9 +28,14 @@ impl Target {
     /// Checks an input for libFuzzer. The slowest one so far is kept beside what broke a law.
     pub fn run(&self, data: &[u8]) {
         static SLOWEST: AtomicU64 = AtomicU64::new(1_000);
-        let took = self.measure(data);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let slowest = SLOWEST.load(Ordering::Relaxed);
+        let mut took = self.measure(data);
+        if micros(took) > slowest + slowest / 8 {
+            // The first time may have paid for tables.
+            took = took.min(self.measure(data));
+        }
+        let micros = micros(took);
         if micros > slowest + slowest / 8 {
             SLOWEST.store(micros, Ordering::Relaxed);
             eprintln!("slowest so far: {micros} µs for {} bytes", data.len());

@@ -57,6 +57,10 @@ pub fn run_targets(wanted: &[String], minutes: u32, sanitizer: Sanitizer) -> any
     run(seeds(targets))?;
     for target in targets {
         let mut fuzz = command("cargo", &["+nightly", "fuzz", "run", "--sanitizer", sanitizer.as_str(), target, "--"]);
+        if sanitizer == Sanitizer::Address {
+            // Otherwise what is C is linked as it is, and nobody watches it.
+            fuzz.env("CFLAGS", "-fsanitize=address");
+        }
         fuzz.arg(format!("-max_total_time={}", minutes * 60));
         fuzz.arg(format!("-max_len={INPUT_BYTES_MAX}"));
         fuzz.arg(format!("-timeout={HANG_SECONDS}"));
