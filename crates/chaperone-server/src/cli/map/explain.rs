@@ -101,7 +101,13 @@ impl ExplainArgs {
             metadata: metadata.as_ref().map(|metadata| -> &dyn Metadata { metadata }),
             ..Connection::default()
         };
-        let explanation = mapping::explain(&bundle, &message.request(connection));
+        let length = message.body.len().to_string();
+        let mut request = message.request(connection);
+        // Whoever sends a body from a flag or a file knows its length, as clients do.
+        if !message.body.is_empty() && request.headers.all("content-length").next().is_none() {
+            request.headers.push("content-length", length.as_bytes());
+        }
+        let explanation = mapping::explain(&bundle, &request);
         match self.output {
             Format::Json => output::print_json(&ExplanationJson::from(&explanation))?,
             Format::Table => output::print(&view::shown(&explanation, &message.method, &message.target))?,
