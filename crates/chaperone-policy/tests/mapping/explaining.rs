@@ -55,7 +55,7 @@ fn bundle() -> Bundle {
 fn explained(bundle: &Bundle, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Explanation {
     let length = ("content-length", body.len().to_string());
     let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let headers = headers.chain((!body.is_empty()).then(|| (length.0, length.1.as_bytes())));
+    let headers = headers.chain((!body.is_empty()).then_some((length.0, length.1.as_bytes())));
     let headers = Headers::new(headers.collect::<Vec<_>>());
     let (host, body, connection) = ("docs.example.com", body.as_bytes(), Connection::default());
     explain(
