@@ -99,7 +99,7 @@ impl Bundle {
         match (problems.0.is_empty(), manifest, schema, policies, entities, mapping.flatten()) {
             (true, Some(manifest), Some(schema), Some(policies), Some(entities), Some(mut mapping)) => {
                 mapping.keep_reads(schema.symbols(), |attribute| policies.read(attribute, schema.symbols()));
-                let schema_digest = digest(source, schema.memory());
+                let schema_digest = digest(source, &schema);
                 let remembers_principals = policies.remembers(Level::Principal);
                 let kept_sets = policies.kept_sets(|attribute| {
                     // The one attribute of which more hangs on the action than on the name.
@@ -339,7 +339,7 @@ fn file<'a>(source: &'a BundleSource, path: &str) -> Option<&'a str> {
 
 fn compile_schema(source: &BundleSource) -> Result<CompiledSchema, Vec<Problem>> {
     match file(source, schema::PATH) {
-        Some(text) => CompiledSchema::compile(text, &decoders(source), MemoryLayout::default()),
+        Some(text) => CompiledSchema::compile(text, decoders(source), MemoryLayout::default()),
         None => Err(vec![Problem::of_file(schema::PATH, "schema_missing", "the bundle has no schema")]),
     }
 }
@@ -356,17 +356,21 @@ fn with_memory(
         memory if memory == **schema.memory() => Ok(schema),
         memory => {
             let text = file(source, schema::PATH).unwrap_or_default();
-            CompiledSchema::compile(text, &decoders(source), memory).map(Arc::new)
+            schema.with_memory(text, memory).map(Arc::new)
         }
     }
 }
 
 /// The decoders that the mapping names. What is wrong with them, the whole mapping's parser says.
 fn decoders(source: &BundleSource) -> Decoders {
-    file(source, MAPPING_PATH).map(mapping::decoders).unwrap_or_default()
+    let mut decoders = file(source, MAPPING_PATH).map(mapping::decoders).unwrap_or_default();
+    for text in source.files.values() {
+        decoders.note_names(text);
+    }
+    decoders
 }
 
-fn digest(source: &BundleSource, memory: &MemoryLayout) -> [u8; 32] {
+fn digest(source: &BundleSource, schema: &CompiledSchema) -> [u8; 32] {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {
         // With its length, so that the end of one text is not taken for the start of the next.
@@ -374,10 +378,13 @@ fn digest(source: &BundleSource, memory: &MemoryLayout) -> [u8; 32] {
         digest.update(text);
     };
     add(file(source, schema::PATH).unwrap_or_default());
-    add(&decoders(source).schema(""));
+    for (action, groups) in schema.decoders().actions() {
+        add(&action);
+        add(&groups.join(" "));
+    }
     for level in Level::ALL {
-        add(&memory.counts_type(level));
-        add(&memory.sets_type(level));
+        add(&schema.memory().counts_type(level));
+        add(&schema.memory().sets_type(level));
     }
     digest.finalize().into()
 }

@@ -19,17 +19,80 @@ const COMMON: [(&str, &str); 5] = [
 ];
 
 /// The decoders that a bundle's mapping names, and what their actions are worth there.
+///
+/// Cedar checks every policy against every action, and decoders have thousands. Policies tell actions apart by their groups, and by the
+/// names that they write out. So of all that are in equal groups and are named nowhere, Cedar is shown one, which stands for the others.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Decoders {
     pub(crate) used: BTreeSet<Decoder>,
     pub(crate) classes: Arc<Classes>,
+    /// The ids of the actions that are named somewhere.
+    named: BTreeSet<SmolStr>,
+}
+
+/// The actions of a decoder that are in the same groups.
+#[derive(Default)]
+struct Family {
+    named: Vec<SmolStr>,
+    /// The first one stands for all.
+    unnamed: Vec<SmolStr>,
 }
 
 impl Decoders {
+    /// Those that are used, with these classes.
+    pub(crate) fn new(used: BTreeSet<Decoder>, classes: Classes) -> Self {
+        Self { used, classes: Arc::new(classes), named: BTreeSet::new() }
+    }
+
+    /// Notes the actions that a text names, and says whether any of them is new.
+    pub(crate) fn note_names(&mut self, text: &str) -> bool {
+        let known = self.named.len();
+        for decoder in &self.used {
+            for (start, _) in text.match_indices(&format!("\"{}.", decoder.as_str())) {
+                let id = text.get(start + 1..).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+                let action = id.split_once('.').map_or("", |(_, action)| action);
+                if self.classes.get(*decoder, action).is_some() {
+                    self.named.insert(id.into());
+                }
+            }
+        }
+        self.named.len() > known
+    }
+
     /// What is supplied for them within the namespace `Chaperone`: the types of their resources, and their actions in their groups.
     /// `principals` are the types that can act, separated by commas.
     pub(crate) fn schema(&self, principals: &str) -> String {
         self.used.iter().map(|decoder| self.declarations(*decoder, principals)).collect()
+    }
+
+    /// The actions that Cedar is not shown, each with the one that stands for it.
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = (SmolStr, SmolStr)> {
+        let families = self.used.iter().flat_map(|decoder| self.families(*decoder).into_values());
+        families.flat_map(|family| {
+            let mut unnamed = family.unnamed.into_iter();
+            let first = unnamed.next().unwrap_or_default();
+            unnamed.map(move |id| (id, first.clone()))
+        })
+    }
+
+    /// Every action with its groups, named or not.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = (SmolStr, Vec<&'static str>)> {
+        self.used.iter().flat_map(|decoder| {
+            self.classes
+                .actions(*decoder)
+                .map(|(action, classes)| (action_id(*decoder, action), groups(*decoder, classes)))
+        })
+    }
+
+    fn families(&self, decoder: Decoder) -> BTreeMap<Vec<&'static str>, Family> {
+        let mut families: BTreeMap<_, Family> = BTreeMap::new();
+        for (action, classes) in self.classes.actions(decoder) {
+            let (id, family) = (action_id(decoder, action), families.entry(groups(decoder, classes)).or_default());
+            // A text can write it in several ways, of which only one is looked for.
+            let is_escaped = id.contains(|c: char| c.escape_debug().len() > 1);
+            if is_escaped || self.named.contains(&id) { family.named.push(id) } else { family.unnamed.push(id) }
+        }
+        families
     }
 
     fn declarations(&self, decoder: Decoder, principals: &str) -> String {
@@ -39,12 +102,9 @@ impl Decoders {
         let (request, resources) =
             (format!("{}Request", decoder.type_prefix()), resources.collect::<Vec<_>>().join(", "));
         let mut text = format!("  type {request} = {{ {fields} }};\n  entity {resources};\n");
-        let mut by_classes: BTreeMap<Vec<&str>, Vec<String>> = BTreeMap::new();
-        for (action, classes) in self.classes.actions(decoder) {
-            let action = format!("\"{}\"", action_id(decoder, action).escape_debug());
-            by_classes.entry(groups(decoder, classes)).or_default().push(action);
-        }
-        for (groups, actions) in by_classes {
+        for (groups, family) in self.families(decoder) {
+            let actions = family.named.iter().chain(family.unnamed.first());
+            let actions = actions.map(|id| format!("\"{}\"", id.escape_debug())).collect::<Vec<_>>();
             let groups = groups.iter().map(|group| format!("\"{group}\"")).collect::<Vec<_>>();
             // Writing to a String cannot fail.
             let _ = writeln!(

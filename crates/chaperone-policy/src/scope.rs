@@ -141,8 +141,8 @@ impl ScopePolicies {
         let schema = bundle.schema();
         let mut problems: Vec<_> =
             self.policies.iter().flat_map(|policy| effects::refuse_in_scope(file, policy)).collect();
-        problems
-            .extend(policy_text::check_types(schema.validator(), self.policies.iter().map(|policy| (file, policy))));
+        let validator = schema.validator_for(&self.source)?;
+        problems.extend(policy_text::check_types(&validator, self.policies.iter().map(|policy| (file, policy))));
         if !problems.is_empty() {
             return Err(problems);
         }

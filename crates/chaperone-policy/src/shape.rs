@@ -58,7 +58,7 @@ pub struct ActionShape {
     /// The types of resource that it applies to, in order.
     pub resources: Vec<SmolStr>,
     /// The fields of `context.request`.
-    pub attributes: Fields,
+    pub attributes: Arc<Fields>,
 }
 
 impl ActionShape {

@@ -81,7 +81,7 @@ pub fn run(plan: Plan, progress: &(dyn Fn(u64) + Sync)) -> Result<Report, Box<Di
 fn run_part(plan: Plan, part: u64, cases: u64, report: &mut Report) -> Result<(), Box<Difference>> {
     let mut chance = Chance::new(plan.seed, part);
     let world = World::new(&mut chance);
-    let schema = CompiledSchema::compile(&world.schema(), &Decoders::default(), memories::layout(&world.kept))
+    let schema = CompiledSchema::compile(&world.schema(), Decoders::default(), memories::layout(&world.kept))
         .unwrap_or_else(|problems| panic!("part {part} of seed {}: {problems:#?}\n{}", plan.seed, world.schema()));
     let schema = Arc::new(schema);
     let mut left = cases;

@@ -158,7 +158,7 @@ fn kinds(constraint: &Constraint, declared: &[SmolStr]) -> Vec<SmolStr> {
 }
 
 fn attribute(action: &Action, path: &[SmolStr]) -> Result<Type, String> {
-    let mut fields = &action.shape.attributes;
+    let mut fields = &*action.shape.attributes;
     let mut walked = String::from("context.request");
     let mut names = path.iter().peekable();
     while let Some(name) = names.next() {

@@ -118,7 +118,7 @@ pub fn explain(bundle: &Bundle, request: &HttpRequest<'_>) -> Explanation {
 fn action(bundle: &Bundle, request: &Request) -> ActionExplained {
     let shape = request.shape();
     let values: Vec<_> = bundle.attributes(request).collect();
-    let attributes = shape.into_iter().flat_map(|shape| &shape.attributes).map(|(name, field)| AttributeExplained {
+    let attributes = shape.into_iter().flat_map(|shape| &*shape.attributes).map(|(name, field)| AttributeExplained {
         name: name.to_string(),
         ty: field.ty.name(),
         value: values.iter().find(|(known, _)| *known == name.as_str()).map(|(_, value)| value.clone()),

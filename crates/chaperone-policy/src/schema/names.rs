@@ -16,7 +16,7 @@ pub(super) fn of_values(schema: &ValidatorSchema) -> BTreeSet<SmolStr> {
             add(tag, &mut names);
         }
     }
-    for request in contexts(schema).filter_map(|context| super::field(context, "request")) {
+    for request in contexts(schema).filter_map(|context| super::action::field(context, "request")) {
         add(request, &mut names);
     }
     names

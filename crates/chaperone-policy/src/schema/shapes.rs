@@ -1,18 +1,20 @@
 //! Cedar's types as plain data.
 
+use std::sync::Arc;
+
 use cedar_policy_core::validator::ValidatorActionId;
 use cedar_policy_core::validator::types::{EntityKind, Type as CedarType};
 use smol_str::ToSmolStr as _;
 
 use crate::shape::{ActionShape, Field, Fields, Type};
 
-/// The shape of the action of this number, whose `context.request` has these fields.
-pub(super) fn action(number: u32, id: &ValidatorActionId, attributes: Fields) -> ActionShape {
+/// The shape of an action whose `context.request` has these fields. Its number is not known yet.
+pub(super) fn action(id: &ValidatorActionId, attributes: Fields) -> ActionShape {
     let mut principals: Vec<_> = id.applies_to_principals().map(ToString::to_string).map(Into::into).collect();
     let mut resources: Vec<_> = id.applies_to_resources().map(ToString::to_string).map(Into::into).collect();
     principals.sort_unstable();
     resources.sort_unstable();
-    ActionShape { number, principals, resources, attributes }
+    ActionShape { number: 0, principals, resources, attributes: Arc::new(attributes) }
 }
 
 /// The fields of a record type, or what cannot be said in plain data.

@@ -2,7 +2,7 @@ use super::*;
 use crate::shape::Type;
 
 fn compile(text: &str) -> Result<CompiledSchema, Vec<Problem>> {
-    CompiledSchema::compile(text, &Decoders::default(), MemoryLayout::default())
+    CompiledSchema::compile(text, Decoders::default(), MemoryLayout::default())
 }
 
 fn problems(text: &str) -> Vec<(u32, &'static str)> {

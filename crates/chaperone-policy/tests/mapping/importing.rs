@@ -62,7 +62,9 @@ fn every_tool_is_an_action_of_its_own_whatever_its_name() {
             let params = serde_json::json!({ "name": name, "arguments": { "to": ["ann"], "odd \"name\"": 7 } });
             let call = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
             let body = serde_json::to_vec(&call).expect("JSON");
-            let headers = Headers::new([("content-type", b"application/json".as_slice())]);
+            let length = body.len().to_string();
+            let headers = [("content-type", b"application/json".as_slice()), ("content-length", length.as_bytes())];
+            let headers = Headers::new(headers);
             let request =
                 HttpRequest { method: "POST", target: "/mcp", headers, body: &body, ..HttpRequest::default() };
             let mut mapped = bundle.mapping().map_http(&request).unwrap_or_else(|error| panic!("{name:?}: {error}"));

@@ -168,7 +168,7 @@ fn attributes<P: Placeholder>(
             rules.extend(attribute(reader, &name, node, placeholders, shape));
         }
     }
-    let declared = shape.into_iter().flat_map(|shape| &shape.attributes);
+    let declared = shape.into_iter().flat_map(|shape| &*shape.attributes);
     for (name, _) in declared.filter(|(name, field)| field.required && !seen.contains(&name.as_str())) {
         let message = format!("the action needs the attribute `{name}`");
         reader.problem(&place, "mapping_attribute", message);
@@ -194,7 +194,7 @@ fn attribute<P: Placeholder>(
     placeholders: &P,
     shape: Option<&ActionShape>,
 ) -> Option<AttributeRule<P::Field>> {
-    let declared = shape.map(|shape| &shape.attributes);
+    let declared = shape.map(|shape| &*shape.attributes);
     let (text, optional) = if let toml::de::DeValue::Table(_) = node.get_ref() {
         let what = format!("the attribute `{}`", name.value);
         let table = reader.table(node, &what, &["from", "optional"])?;

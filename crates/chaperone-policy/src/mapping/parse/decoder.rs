@@ -1,7 +1,7 @@
 //! `[decoder.NAME]` and `[classes]`: what is decoded, and what the operations are worth.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chaperone_decode::document::Pointer;
 use chaperone_decode::{Class, Classes, Decoder, a2a, kubernetes, mcp, shell, sql};
@@ -23,6 +23,9 @@ const CLASSED_MAX: usize = 10_000;
 /// How many conditions one operation may have.
 const CONDITIONS_MAX: usize = 16;
 
+/// They are valid, which a test of theirs shows.
+static BUILT_IN: LazyLock<Classes> = LazyLock::new(|| Classes::built_in().unwrap_or_default());
+
 const KINDS: [&str; 6] = ["sql", "shell", "mcp", "a2a", "kubernetes", "kubernetes_review"];
 
 /// Which decoders are named, and how their actions are classed, as far as it can be read.
@@ -41,12 +44,11 @@ pub(super) fn named(reader: &mut Reader<'_>, root: &Table<'_, '_>) -> Decoders {
     if used.is_empty() {
         return Decoders::default();
     }
-    // The built-in tables are valid, which a test of theirs shows.
-    let mut classes = Classes::built_in().unwrap_or_default();
+    let mut classes = BUILT_IN.clone();
     if let Some(node) = root.get("classes") {
         add_classes(reader, node, &mut classes);
     }
-    Decoders { used, classes: Arc::new(classes) }
+    Decoders::new(used, classes)
 }
 
 fn add_classes(reader: &mut Reader<'_>, node: &Node<'_>, classes: &mut Classes) {
