@@ -66,7 +66,7 @@ fn builder() -> WorldBuilder {
 }
 
 fn limited(partial: bool, as_bytes: bool) -> BodyOptions {
-    BodyOptions { bytes_max: u32::try_from(LIMIT).expect("it fits"), partial, as_bytes }
+    BodyOptions { bytes_max: u32::try_from(LIMIT).expect("it fits"), partial, as_bytes, ..BodyOptions::default() }
 }
 
 fn note(body: impl Into<Vec<u8>>) -> Request {

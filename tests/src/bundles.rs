@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use chaperone_api::chaperone::v1::BundleFile;
+use chaperone_policy::BundleSource;
 
 use crate::binaries;
 
@@ -66,7 +67,7 @@ impl Bundle {
 
     /// A directory's files.
     pub fn from_directory(root: &Path) -> Self {
-        let mut files = BTreeMap::new();
+        let mut source = BundleSource::default();
         let mut directories = vec![root.to_owned()];
         while let Some(directory) = directories.pop() {
             let entries = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
@@ -76,11 +77,11 @@ impl Bundle {
                 } else {
                     let name =
                         path.strip_prefix(root).expect("it is below").to_str().expect("a name in UTF-8").to_owned();
-                    files.insert(name, fs::read_to_string(&path).expect("a text file"));
+                    source.add(name, fs::read(&path).expect("a file")).expect("a text file");
                 }
             }
         }
-        Self(files)
+        Self(source.files)
     }
 
     /// The bundle with this file added or replaced.

@@ -48,6 +48,8 @@ pub struct BodyOptions {
     pub partial: bool,
     /// `pack_as_bytes`.
     pub as_bytes: bool,
+    /// Whether the messages of gRPC calls are sent along.
+    pub grpc: bool,
 }
 
 /// A running Envoy.
@@ -64,7 +66,7 @@ pub struct Envoy {
 
 impl Default for BodyOptions {
     fn default() -> Self {
-        Self { bytes_max: 65_536, partial: true, as_bytes: true }
+        Self { bytes_max: 65_536, partial: true, as_bytes: true, grpc: false }
     }
 }
 
@@ -123,13 +125,17 @@ impl EnvoyOptions {
         if self.joined_headers {
             replacements.push(("encode_raw_headers: true".to_owned(), 1, "encode_raw_headers: false".to_owned()));
         }
-        let BodyOptions { bytes_max, partial, as_bytes } = self.body;
+        let BodyOptions { bytes_max, partial, as_bytes, grpc } = self.body;
         let as_bytes = as_bytes && !self.joined_headers;
         replacements.extend([
             ("max_request_bytes: 65536".to_owned(), 1, format!("max_request_bytes: {bytes_max}")),
             ("allow_partial_message: true".to_owned(), 1, format!("allow_partial_message: {partial}")),
             ("pack_as_bytes: true".to_owned(), 1, format!("pack_as_bytes: {as_bytes}")),
         ]);
+        if grpc {
+            let (from, to) = ("disable_request_body_buffering: true", "disable_request_body_buffering: false");
+            replacements.push((from.to_owned(), 1, to.to_owned()));
+        }
         if let Some((filters, namespaces)) = &self.before {
             let filter = format!("{0}- name: envoy.filters.http.ext_authz\n", " ".repeat(18));
             let filters: String =

@@ -23,12 +23,12 @@ impl UnaryBytes {
         self.send(path, Request::new(Bytes::copy_from_slice(message))).await
     }
 
-    /// Calls `path` with an empty message, and presents a session.
+    /// Calls `path` with `message`, and presents a session.
     ///
     /// # Errors
     /// The status that the server answers with.
-    pub async fn call_as(&mut self, handle: &str, path: &'static str) -> Result<Bytes, Status> {
-        let mut request = Request::new(Bytes::new());
+    pub async fn call_as(&mut self, handle: &str, path: &'static str, message: &[u8]) -> Result<Bytes, Status> {
+        let mut request = Request::new(Bytes::copy_from_slice(message));
         request.metadata_mut().insert("x-chaperone-session", handle.parse().expect("a handle is ASCII"));
         self.send(path, request).await
     }

@@ -45,10 +45,27 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
+fn writes() -> bool {
+    std::env::var_os("CHAPERONE_CODEGEN").is_some_and(|mode| mode == "write")
+}
+
+#[test]
+fn descriptors_of_the_sample_are_those_of_its_proto() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples");
+    let mut compiler = protox::Compiler::new([samples.join("protos")]).expect("the folder exists");
+    compiler.include_imports(true).open_files(["ledger/v1/ledger.proto"]).expect("the proto compiles");
+    let (committed, wanted) = (samples.join("grpc-service/descriptors.binpb"), compiler.encode_file_descriptor_set());
+    if writes() {
+        fs::write(committed, wanted).expect("written");
+        return;
+    }
+    assert!(fs::read(committed).expect("a file") == wanted, "out of date: run `cargo xtask codegen`");
+}
+
 #[test]
 fn committed_code_is_what_the_protos_generate() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gen");
-    if std::env::var_os("CHAPERONE_CODEGEN").is_some_and(|mode| mode == "write") {
+    if writes() {
         fs::create_dir_all(&committed).expect("src/gen");
         generate(&committed);
         return;

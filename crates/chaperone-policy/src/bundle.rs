@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use crate::compiled::Datum;
 use crate::decide::Authority;
 use crate::decoders::Decoders;
+use crate::descriptors;
 use crate::diagnostics::{File, PROBLEMS_MAX};
 use crate::effects::{Level, MemoryLayout};
 use crate::entities::{Entity, EntityError, EntityStore};
@@ -87,8 +88,9 @@ impl Bundle {
             None => Some(schema.as_deref().map(EntityStore::of_schema).unwrap_or_default()),
         };
         let shapes = schema.as_deref().map(CompiledSchema::shapes);
+        let descriptors = problems.keep(descriptors::parse(file(source, descriptors::PATH))).flatten();
         let mapping = problems.keep_all(match (file(source, MAPPING_PATH), shapes) {
-            (Some(text), Some(shapes)) => Mapping::parse(text, shapes).map(Some),
+            (Some(text), Some(shapes)) => Mapping::parse(text, shapes, descriptors.as_ref()).map(Some),
             // Every action is unknown then, so that only what does not hang on the schema can be judged.
             (Some(text), None) => match Mapping::check_syntax(text) {
                 found if found.is_empty() => Ok(None),

@@ -10,6 +10,7 @@ mod convert;
 mod decide;
 mod decision;
 mod decoders;
+mod descriptors;
 mod diagnostics;
 #[cfg(any(test, feature = "differential"))]
 pub mod differential;

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::str::Utf8Error;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use crate::descriptors;
 use crate::problem::Problem;
 
 /// How large a bundle's files may be together, in bytes.
@@ -12,14 +16,28 @@ pub const BUNDLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How many files a bundle may have.
 pub const BUNDLE_FILES_MAX: usize = 1_000;
 
-/// A bundle's files: `bundle.toml`, `schema.cedarschema`, `policies/*.cedar`, `entities.json` and `mapping.toml`.
+/// A bundle's files: `bundle.toml`, `schema.cedarschema`, `policies/*.cedar`, `entities.json`, `mapping.toml` and `descriptors.binpb`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct BundleSource {
-    /// The text of each file, by its path with `/` between folders.
+    /// The text of each file, by its path with `/` between folders; that of `descriptors.binpb`, which is no text, in Base64.
     pub files: BTreeMap<String, String>,
 }
 
 impl BundleSource {
+    /// Adds a file as it is in a folder.
+    ///
+    /// # Errors
+    /// When it should be a text and is not UTF-8.
+    pub fn add(&mut self, path: String, content: Vec<u8>) -> Result<(), Utf8Error> {
+        let text = if path == descriptors::PATH {
+            STANDARD.encode(content)
+        } else {
+            String::from_utf8(content).map_err(|error| error.utf8_error())?
+        };
+        self.files.insert(path, text);
+        Ok(())
+    }
+
     /// SHA-256 over paths and contents in the order of the paths, in hexadecimal: equal for equal bundles, whoever packs them.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -54,7 +72,7 @@ impl BundleSource {
         for path in self.files.keys() {
             if !is_known(path) {
                 problems.push(Problem::of_file(path, "unknown_file", "a bundle has no such file").with_help(
-                    "a bundle has bundle.toml, schema.cedarschema, policies/*.cedar, entities.json and mapping.toml",
+                    "a bundle has bundle.toml, schema.cedarschema, policies/*.cedar, entities.json, mapping.toml and descriptors.binpb",
                 ));
             }
         }
@@ -67,5 +85,6 @@ fn is_known(path: &str) -> bool {
         .strip_prefix("policies/")
         .and_then(|name| name.strip_suffix(".cedar"))
         .is_some_and(|name| !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..")));
-    is_policy || matches!(path, "bundle.toml" | "schema.cedarschema" | "entities.json" | "mapping.toml")
+    is_policy
+        || matches!(path, "bundle.toml" | "schema.cedarschema" | "entities.json" | "mapping.toml" | descriptors::PATH)
 }

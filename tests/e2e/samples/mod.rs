@@ -10,6 +10,7 @@ mod mcp_gateway;
 use chaperone_e2e::admin;
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::client::Request;
+use chaperone_e2e::envoy::BodyOptions;
 use chaperone_e2e::world::World;
 
 /// One request of a session: what it is, how it is sent, and the code of the answer. `permitted` is what reached the upstream.
@@ -17,8 +18,7 @@ struct Step(&'static str, Request, &'static str);
 
 /// A world that decides by a sample.
 async fn world(sample: &str) -> World {
-    // Without optimisation, thousands of actions take long to check policies against.
-    let builder = World::builder().serve(&["--admin-timeout", "2m"]);
+    let builder = World::builder().body(BodyOptions { grpc: true, ..BodyOptions::default() });
     builder.bundle(Bundle::shipped(sample)).check_timeout("5s").start().await
 }
 

@@ -2600,7 +2600,7 @@ pub struct BundleFile {
     /// Its path inside the bundle, such as `policies/main.cedar`.
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
-    /// Its text.
+    /// Its text; that of `descriptors.binpb`, which is no text, in Base64.
     #[prost(string, tag = "2")]
     pub content: ::prost::alloc::string::String,
 }

@@ -1,10 +1,12 @@
 //! gRPC: the message that a call begins with, read by the descriptors of its service.
 
+mod fields;
 mod message;
 mod wire;
 
 use prost_reflect::{DescriptorError, DescriptorPool, MessageDescriptor, MethodDescriptor};
 
+pub use self::fields::NotInMessages;
 use crate::Undecodable;
 use crate::document::{BYTES_MAX, Document, Node};
 

@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 
 use chaperone_decode::document::{Document, Node, Pointer};
+use chaperone_decode::grpc::{self, Descriptors};
 
 use super::Undecodable;
-use super::http::{Headers, HttpRequest};
+use super::http::{Headers, HttpRequest, is_grpc_type};
 
 /// The header in which Envoy says whether it cut the body that it sent.
 const PARTIAL: &str = "x-envoy-auth-partial-body";
@@ -17,16 +18,19 @@ const PARTIAL: &str = "x-envoy-auth-partial-body";
 #[derive(Debug)]
 pub(super) struct Body<'a> {
     method: &'a str,
+    target: &'a str,
     headers: &'a Headers<'a>,
     bytes: &'a [u8],
     is_text: bool,
+    /// What gRPC methods there are.
+    descriptors: Option<&'a Descriptors>,
     document: OnceLock<Result<Document, Undecodable>>,
 }
 
 impl<'a> Body<'a> {
-    pub(super) const fn of(request: &'a HttpRequest<'a>) -> Self {
-        let HttpRequest { method, headers, body, body_is_text, .. } = request;
-        Self { method, headers, bytes: body, is_text: *body_is_text, document: OnceLock::new() }
+    pub(super) const fn of(request: &'a HttpRequest<'a>, descriptors: Option<&'a Descriptors>) -> Self {
+        let HttpRequest { method, target, headers, body, body_is_text, .. } = request;
+        Self { method, target, headers, bytes: body, is_text: *body_is_text, descriptors, document: OnceLock::new() }
     }
 
     /// The whole of it.
@@ -34,6 +38,17 @@ impl<'a> Body<'a> {
     /// # Errors
     /// When that is not certain, or when it is compressed.
     pub(super) fn bytes(&self) -> Result<&'a [u8], Undecodable> {
+        let bytes = self.sent()?;
+        // Over HTTP/2 Envoy says of a body whose first frame fills its buffer that it is whole, whatever comes behind; and it does not say
+        // which version a request came by, or that it came in chunks. Only a length tells.
+        if !bytes.is_empty() && self.headers.all("content-length").next().is_none() {
+            return Err(Undecodable::new("the request does not tell the length of its body"));
+        }
+        Ok(bytes)
+    }
+
+    /// What there is of it: the whole, or as much as the proxy took for the whole.
+    fn sent(&self) -> Result<&'a [u8], Undecodable> {
         if self.headers.all(PARTIAL).any(|value| value != b"false") {
             return Err(Undecodable::new("the proxy sent only a part of the body"));
         }
@@ -51,11 +66,6 @@ impl<'a> Body<'a> {
         if self.bytes.is_empty() && !may_be_empty {
             return Err(Undecodable::new("the proxy did not send the body"));
         }
-        // Over HTTP/2 Envoy says of a body whose first frame fills its buffer that it is whole, whatever comes behind; and it does not say
-        // which version a request came by, or that it came in chunks. Only a length tells.
-        if !self.bytes.is_empty() && !is_told {
-            return Err(Undecodable::new("the request does not tell the length of its body"));
-        }
         // Envoy replaces each byte that is not UTF-8 by this one; the upstream gets what the client sent.
         if self.is_text && self.bytes.contains(&b'!') {
             return Err(Undecodable::new("the proxy sent the body as text, in which `!` may stand for another byte"));
@@ -71,7 +81,7 @@ impl<'a> Body<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Undecodable::new("the body is not UTF-8"))
     }
 
-    /// A value in it, where it is JSON or a form, as its content type says.
+    /// A value in it, where it is JSON, a form or a gRPC message, as its content type says.
     ///
     /// # Errors
     /// As [`Body::bytes`], and when it is not what its content type says, or has none.
@@ -91,14 +101,32 @@ impl<'a> Body<'a> {
     }
 
     fn read(&self) -> Result<Document, Undecodable> {
-        let bytes = self.bytes()?;
         let mut types = self.headers.all("content-type");
         match (types.next(), types.next()) {
-            (Some(content_type), None) => Ok(Document::of_content_type(content_type, bytes)?),
+            (Some(content_type), None) if is_grpc_type(content_type) => self.message(content_type),
+            (Some(content_type), None) => Ok(Document::of_content_type(content_type, self.bytes()?)?),
             (None, _) => Err(Undecodable::new("the request has no content type")),
             (Some(_), Some(_)) => Err(Undecodable::new("the content type is there more than once")),
         }
     }
+
+    /// The message of a gRPC call. It tells its own length, and clients send no other: of a method that takes one message, the server reads
+    /// no more than this.
+    fn message(&self, content_type: &[u8]) -> Result<Document, Undecodable> {
+        const FORMATS: [&[u8]; 2] = [b"application/grpc", b"application/grpc+proto"];
+        if self.method != "POST" || !FORMATS.iter().any(|format| content_type.eq_ignore_ascii_case(format)) {
+            return Err(Undecodable::new("the gRPC message is in a format that is not read"));
+        }
+        let names = service_and_method(self.target);
+        let method = self.descriptors.zip(names).and_then(|(known, (service, method))| known.method(service, method));
+        let method = method.ok_or_else(|| Undecodable::new("the bundle has no descriptor of this gRPC method"))?;
+        Ok(grpc::decode(&method, self.sent()?)?)
+    }
+}
+
+/// The service and the method of a call, as it names them; not by another spelling of its path.
+fn service_and_method(target: &str) -> Option<(&str, &str)> {
+    target.strip_prefix('/')?.split_once('/')
 }
 
 /// Whether a `content-length` is this one.

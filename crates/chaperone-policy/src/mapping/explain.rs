@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::credential::{self, Source};
 use super::http::HttpRequest;
 use super::plan::PlannedChange;
-use super::reading::View;
 use super::{Credential, Mapped, Mapping, Needs, Recorded, Undecodable};
 use crate::bundle::Bundle;
 use crate::request::Request;
@@ -146,7 +145,7 @@ impl Mapping {
 
     /// The route, as far as the request can be read.
     fn find_route(&self, request: &HttpRequest<'_>) -> (Option<Arc<str>>, Option<DecoderNamed>) {
-        let Ok(view) = View::of(request, self.semicolons, &self.zones) else { return (None, None) };
+        let Ok(view) = self.view(request) else { return (None, None) };
         let Ok(Some(route)) = self.routes.find(&view) else { return (None, None) };
         let decoder = route.decoding.as_ref().and_then(|decoding| self.decoders.get(decoding.decoder));
         let named = |decoder: &super::NamedDecoder| DecoderNamed {

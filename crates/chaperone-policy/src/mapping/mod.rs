@@ -31,6 +31,8 @@ pub use recording::Recorded;
 
 use std::sync::Arc;
 
+use chaperone_decode::grpc::Descriptors;
+
 use self::credential::Source;
 use self::decoding::{Decoded, NamedDecoder, Surroundings};
 use self::generic::{Generic, GenericAction};
@@ -60,6 +62,8 @@ pub struct Mapping {
     semicolons: bool,
     zones: Zones,
     decoders: Vec<NamedDecoder>,
+    /// What gRPC methods there are.
+    descriptors: Option<Arc<Descriptors>>,
     routes: RouteTable,
     generic: Generic,
     /// What to change in requests that no route matches.
@@ -189,6 +193,7 @@ impl Mapping {
             semicolons: false,
             zones: Zones::default(),
             decoders: Vec::new(),
+            descriptors: None,
             routes: RouteTable::default(),
             generic: Generic::new(shapes),
             unmatched: Arc::default(),
@@ -220,17 +225,17 @@ impl Mapping {
         }
     }
 
-    /// Reads `mapping.toml` and checks it against the schema.
+    /// Reads `mapping.toml` and checks it against the schema and the descriptors of gRPC methods.
     ///
     /// # Errors
     /// With every problem, in the order of their places.
-    pub fn parse(text: &str, shapes: &Shapes) -> Result<Self, Vec<Problem>> {
-        parse::parse(text, Some(shapes))
+    pub fn parse(text: &str, shapes: &Shapes, descriptors: Option<&Arc<Descriptors>>) -> Result<Self, Vec<Problem>> {
+        parse::parse(text, Some(shapes), descriptors)
     }
 
     /// The problems that `mapping.toml` has whatever the schema says: for a bundle whose schema is itself broken.
     pub fn check_syntax(text: &str) -> Vec<Problem> {
-        parse::parse(text, None).err().unwrap_or_default()
+        parse::parse(text, None, None).err().unwrap_or_default()
     }
 
     /// What the request presents as its session, from the configured sources in their order.
@@ -263,7 +268,7 @@ impl Mapping {
     /// # Errors
     /// When the request cannot be read in one way only: it is then denied, never guessed.
     pub fn map_http<'a>(&'a self, request: &'a HttpRequest<'a>) -> Result<Mapped<'a>, Undecodable> {
-        let view = View::of(request, self.semicolons, &self.zones)?;
+        let view = self.view(request)?;
         if let Some(route) = self.routes.find(&view)? {
             return self.map_route(route, view);
         }
@@ -272,6 +277,11 @@ impl Mapping {
         let origin = Origin::Generic(action, view);
         let (on_failure, answer) = (OnFailure::Deny, &*self.unmatched);
         Ok(Mapped { requests: vec![mapped], route: None, on_failure, origin, answer, read, symbols: &self.symbols })
+    }
+
+    /// The request, when it can be read in one way only.
+    fn view<'a>(&'a self, request: &'a HttpRequest<'a>) -> Result<View<'a>, Undecodable> {
+        View::of(request, self.semicolons, &self.zones, self.descriptors.as_deref())
     }
 
     fn map_route<'a>(&'a self, route: &'a Route, view: View<'a>) -> Result<Mapped<'a>, Undecodable> {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use chaperone_decode::document::{Node, Pointer};
+use chaperone_decode::grpc::Descriptors;
 use smol_str::SmolStr;
 
 use super::Undecodable;
@@ -137,7 +138,12 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// Reads the parts that every decision depends on.
-    pub(super) fn of(request: &'a HttpRequest<'a>, semicolons: bool, zones: &'a Zones) -> Result<Self, Undecodable> {
+    pub(super) fn of(
+        request: &'a HttpRequest<'a>,
+        semicolons: bool,
+        zones: &'a Zones,
+        descriptors: Option<&'a Descriptors>,
+    ) -> Result<Self, Undecodable> {
         if request.headers.len() > HEADERS_MAX {
             return Err(Undecodable::new(format!("the request has more than {HEADERS_MAX} headers")));
         }
@@ -160,7 +166,7 @@ impl<'a> View<'a> {
         };
         let query = Query::parse(query, semicolons).map_err(|error| Undecodable::new(error.to_string()))?;
         let (headers, connection) = (&request.headers, &request.connection);
-        let (method, body) = (request.method, Body::of(request));
+        let (method, body) = (request.method, Body::of(request, descriptors));
         Ok(Self { method, scheme, host, path, query, headers, body, connection, zones, metadata: OnceLock::new() })
     }
 

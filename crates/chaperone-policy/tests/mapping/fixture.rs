@@ -77,7 +77,7 @@ pub fn no_mapping() -> Mapping {
 
 /// A mapping that is expected to be valid.
 pub fn mapping(text: &str) -> Mapping {
-    Mapping::parse(text, shapes()).unwrap_or_else(|problems| {
+    Mapping::parse(text, shapes(), None).unwrap_or_else(|problems| {
         panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
 }

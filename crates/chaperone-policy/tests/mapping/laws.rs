@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn parsing_a_mapping_is_total(text in "([\\[\\]a-z_.=\"{}*/, \\n]|route|path|session|on_allow){0,80}") {
-        let _ = Mapping::parse(&text, shapes());
+        let _ = Mapping::parse(&text, shapes(), None);
         let _ = Mapping::check_syntax(&text);
     }
 
@@ -179,7 +179,7 @@ proptest! {
         requests in prop::collection::vec(requests(), 1..24),
     ) {
         let text = [route("earlier", &earlier.0, "x", &earlier.1), route("later", &later.0, "x", &later.1)].concat();
-        let shadowed = match Mapping::parse(&text, shapes()) {
+        let shadowed = match Mapping::parse(&text, shapes(), None) {
             Ok(_) => false,
             Err(problems) => problems.iter().any(|problem| problem.code == "route_shadowed"),
         };

@@ -13,6 +13,7 @@ mod explaining;
 mod fixture;
 mod importing;
 mod laws;
+mod messages;
 mod problems;
 mod requests;
 mod sample;

@@ -6,7 +6,7 @@ use chaperone_policy::{Problem, Shapes};
 use crate::fixture::{route, shapes};
 
 fn problems(text: &str) -> Vec<Problem> {
-    Mapping::parse(text, shapes()).expect_err("it has problems")
+    Mapping::parse(text, shapes(), None).expect_err("it has problems")
 }
 
 /// The codes of a mapping's problems, with their lines.
@@ -243,7 +243,7 @@ fn two_routes_of_one_name_are_refused() {
 
 fn shadowed(earlier: (&str, &str), later: (&str, &str)) -> bool {
     let text = [route("earlier", earlier.0, "x", earlier.1), route("later", later.0, "x", later.1)].concat();
-    match Mapping::parse(&text, shapes()) {
+    match Mapping::parse(&text, shapes(), None) {
         Ok(_) => false,
         Err(problems) => {
             assert_eq!(problems.len(), 1, "{problems:#?}");
@@ -310,7 +310,10 @@ fn broken_schema_leaves_the_syntax_checked() {
     let codes: Vec<_> = Mapping::check_syntax(&text).iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["mapping_path", "mapping_template"]);
     assert!(Mapping::check_syntax("[principal]\npeer = true").is_empty());
-    assert_eq!(Mapping::parse(&route("r", "/a", "a", ""), &Shapes::new()).map(|_| ()).expect_err("no action").len(), 1);
+    assert_eq!(
+        Mapping::parse(&route("r", "/a", "a", ""), &Shapes::new(), None).map(|_| ()).expect_err("no action").len(),
+        1
+    );
 }
 
 #[test]
@@ -340,7 +343,7 @@ rows = \"Long\"
     let expected = [1, 4, 5, 7].map(|line| ("mapping_result", line));
     assert_eq!(found, [expected.as_slice(), &[("mapping_type", 9), ("mapping_action", 11)]].concat());
     let valid = "[results.\"Docs::Action::\\\"tune\\\"\"]\ndial = \"Docs::Dial\"\n";
-    let mapping = Mapping::parse(valid, shapes()).expect("valid");
+    let mapping = Mapping::parse(valid, shapes(), None).expect("valid");
     assert!(mapping.results(&chaperone_policy::EntityRef::new("Docs::Action", "tune")).is_some());
 }
 

@@ -78,7 +78,7 @@ fn what_could_be_two_zones_or_none_is_refused_with_its_place() {
         ("A = [\"::1\"]", "mapping_zone", 1, "`A` is not the name of a zone"),
         ("a = \"::1\"", "mapping_type", 5, "must be an array of strings"),
     ] {
-        let problems = Mapping::parse(&format!("[zones]\n{line}\n"), shapes()).expect_err(line);
+        let problems = Mapping::parse(&format!("[zones]\n{line}\n"), shapes(), None).expect_err(line);
         let [problem] = &problems[..] else { panic!("one problem: {problems:#?}") };
         let last = 2 + u32::try_from(line.matches('\n').count()).expect("few");
         assert_eq!((problem.code, problem.line, problem.column), (code, last, column), "{line}");
@@ -89,12 +89,12 @@ fn what_could_be_two_zones_or_none_is_refused_with_its_place() {
 #[test]
 fn zones_and_their_ranges_are_bounded() {
     let many = |count: usize| (0..count).map(|number| format!("z{number} = [\"10.0.{number}.0/24\"]\n"));
-    assert!(Mapping::parse(&format!("[zones]\n{}", many(64).collect::<String>()), shapes()).is_ok());
-    let problems = Mapping::parse(&format!("[zones]\n{}", many(65).collect::<String>()), shapes());
+    assert!(Mapping::parse(&format!("[zones]\n{}", many(64).collect::<String>()), shapes(), None).is_ok());
+    let problems = Mapping::parse(&format!("[zones]\n{}", many(65).collect::<String>()), shapes(), None);
     assert_eq!(problems.expect_err("too many")[0].code, "mapping_limit");
     let ranges = |count: u32| {
         let ranges = (0..count).map(|number| format!("\"10.{}.{}.0/24\"", number / 256, number % 256));
-        Mapping::parse(&format!("[zones]\na = [{}]", ranges.collect::<Vec<_>>().join(",")), shapes())
+        Mapping::parse(&format!("[zones]\na = [{}]", ranges.collect::<Vec<_>>().join(",")), shapes(), None)
     };
     assert!(ranges(1_000).is_ok());
     assert_eq!(ranges(1_001).expect_err("too many")[0].code, "mapping_limit");

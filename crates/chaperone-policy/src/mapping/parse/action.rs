@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chaperone_decode::document::Pointer;
+use chaperone_decode::grpc::Method;
 use smol_str::SmolStr;
 
 use super::answer::Captures;
@@ -47,14 +48,23 @@ impl Zone for OperationField {
     }
 }
 
-/// The parts of a request, with what the route's path captures.
-pub(super) struct RequestPlaceholders<'c>(pub(super) Captures<'c>);
+/// The parts of a request.
+pub(super) struct RequestPlaceholders<'c> {
+    /// What the route's path captures.
+    pub(super) captures: Captures<'c>,
+    /// The gRPC method that the route is for, where that is known.
+    pub(super) method: Option<Method>,
+}
 
 impl Placeholder for RequestPlaceholders<'_> {
     type Field = RequestField;
 
     fn resolve(&self, name: &str) -> Result<RequestField, String> {
-        request_field(name, self.0)
+        let field = request_field(name, self.captures)?;
+        if let (RequestField::Body(pointer), Some(method)) = (&field, &self.method) {
+            method.check(pointer).map_err(|error| error.to_string())?;
+        }
+        Ok(field)
     }
 
     fn is_structured(&self, field: &RequestField) -> bool {

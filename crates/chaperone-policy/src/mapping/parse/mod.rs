@@ -13,6 +13,7 @@ mod zones;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chaperone_decode::grpc::Descriptors;
 use toml::de::DeTable;
 
 use self::names::header_name;
@@ -37,7 +38,11 @@ const ROUTES_MAX: usize = 1_000;
 const SOURCES_MAX: usize = 8;
 
 /// Reads a mapping. Without `shapes`, what hangs on the schema is not checked.
-pub(super) fn parse(text: &str, shapes: Option<&Shapes>) -> Result<Mapping, Vec<Problem>> {
+pub(super) fn parse(
+    text: &str,
+    shapes: Option<&Shapes>,
+    descriptors: Option<&Arc<Descriptors>>,
+) -> Result<Mapping, Vec<Problem>> {
     if text.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are accepted", text.len());
         return Err(vec![Problem::of_file(FILE, "mapping_limit", message)]);
@@ -47,7 +52,7 @@ pub(super) fn parse(text: &str, shapes: Option<&Shapes>) -> Result<Mapping, Vec<
         vec![Problem::at(FILE, text, span.start, span.len(), "mapping_syntax", error.message())]
     })?;
     let mut reader = Reader::new(text);
-    let mapping = read(&mut reader, &Table::root(document.get_ref()), shapes);
+    let mapping = read(&mut reader, &Table::root(document.get_ref()), shapes, descriptors);
     let problems = reader.into_problems();
     if problems.is_empty() { Ok(mapping) } else { Err(problems) }
 }
@@ -65,13 +70,19 @@ pub(super) fn decoders(text: &str) -> Decoders {
     decoder::named(&mut Reader::new(text), &Table::root(document.get_ref()))
 }
 
-fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) -> Mapping {
+fn read(
+    reader: &mut Reader<'_>,
+    root: &Table<'_, '_>,
+    shapes: Option<&Shapes>,
+    descriptors: Option<&Arc<Descriptors>>,
+) -> Mapping {
     reader.known_keys(
         root,
         "a mapping",
         &["session", "principal", "http", "zones", "on_allow", "results", "trail", "decoder", "classes", "route"],
     );
     let mut mapping = Mapping::new(shapes.unwrap_or(&Shapes::new()));
+    mapping.descriptors = descriptors.cloned();
     if let Some(node) = root.get("session") {
         session(reader, node, &mut mapping);
     }
@@ -114,6 +125,7 @@ fn read(reader: &mut Reader<'_>, root: &Table<'_, '_>, shapes: Option<&Shapes>) 
         base: &base,
         stripped: &stripped,
         decoders: &mapping.decoders,
+        descriptors: descriptors.map(Arc::as_ref),
     };
     let drafts: Vec<Draft> =
         nodes.into_iter().take(ROUTES_MAX).filter_map(|node| route::read(reader, node, &context)).collect();

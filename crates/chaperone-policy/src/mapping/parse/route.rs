@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::action::{RequestPlaceholders, request_field, target};
-use super::answer::{self, Captures};
+use chaperone_decode::grpc::{Descriptors, Method};
+
+use super::action::{Placeholder as _, RequestPlaceholders, target};
+use super::answer;
 use super::names::{header_name, is_header_text, parameter_name};
 use super::reader::{Node, Reader, Span, Table, Text};
 use crate::mapping::answer::OnFailure;
@@ -48,6 +50,7 @@ pub(super) struct Context<'c> {
     pub(super) base: &'c AnswerRules,
     pub(super) stripped: &'c [Source],
     pub(super) decoders: &'c [NamedDecoder],
+    pub(super) descriptors: Option<&'c Descriptors>,
 }
 
 /// A route, as far as it could be read. What is missing has been noted as a problem.
@@ -92,13 +95,14 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, context: &Context<'
         .and_then(|node| reader.text(node, "`path`"))
         .and_then(|text| Some((path(reader, &text, context.semicolons)?, text.span)));
     let captures = path.as_ref().map(|(captures, _)| captures);
+    let method = captures.and_then(|(path, _)| grpc_method(path, context.descriptors?));
+    let placeholders = RequestPlaceholders { captures, method };
     // Where a decoder tells what is done, a route need not say more.
     let is_plain = ["action", "resource", "attributes"].iter().any(|key| table.get(key).is_some());
     let has_target = is_plain || table.get("decoder").is_none();
-    let target =
-        if has_target { target(reader, &table, &what, &RequestPlaceholders(captures), context.shapes) } else { None };
+    let target = if has_target { target(reader, &table, &what, &placeholders, context.shapes) } else { None };
     let decoding = match (table.get("decoder"), table.get("input")) {
-        (Some(node), _) => decoding(reader, node, &table, captures, context),
+        (Some(node), _) => decoding(reader, node, &table, &placeholders, context),
         (None, Some(node)) => {
             reader.problem(&node.span(), "mapping_decoder", "`input` is what a decoder reads: it needs `decoder`");
             None
@@ -127,7 +131,7 @@ fn decoding(
     reader: &mut Reader<'_>,
     node: &Node<'_>,
     table: &Table<'_, '_>,
-    captures: Captures<'_>,
+    placeholders: &RequestPlaceholders<'_>,
     context: &Context<'_>,
 ) -> Option<Decoding> {
     let text = reader.text(node, "`decoder`")?;
@@ -142,7 +146,7 @@ fn decoding(
         None => None,
         Some(node) if matches!(settings, Some(Settings::Sql(_) | Settings::Shell(_))) => {
             let text = reader.text(node, "`input`")?;
-            Some(reader.template(&text, |name| request_field(name, captures))?)
+            Some(reader.template(&text, |name| placeholders.resolve(name))?)
         }
         Some(node) => {
             reader.problem(&node.span(), "mapping_decoder", "this decoder reads the whole request, and no `input`");
@@ -150,6 +154,14 @@ fn decoding(
         }
     };
     Some(Decoding { decoder, input })
+}
+
+/// The gRPC method of a path that is of one method alone.
+fn grpc_method(path: &PathTemplate, descriptors: &Descriptors) -> Option<Method> {
+    match path.segments() {
+        [Segment::Literal(service), Segment::Literal(method)] => descriptors.method(service, method),
+        _ => None,
+    }
 }
 
 fn route_name(reader: &mut Reader<'_>, text: &Text<'_>) -> Option<(Arc<str>, Span)> {

@@ -132,14 +132,9 @@ impl Reader {
         if self.bytes > limit {
             return Err(too_large());
         }
-        match String::from_utf8(content) {
-            Ok(text) => {
-                self.found.source.files.insert(path, text);
-            }
-            Err(error) => {
-                let place = error.utf8_error().valid_up_to();
-                self.problem(&path, "not_utf8", &format!("the file is not UTF-8 text (at byte {place})"));
-            }
+        if let Err(error) = self.found.source.add(path.clone(), content) {
+            let place = error.valid_up_to();
+            self.problem(&path, "not_utf8", &format!("the file is not UTF-8 text (at byte {place})"));
         }
         Ok(())
     }
