@@ -126,7 +126,7 @@ async fn messages_are_decided_on_or_denied() {
         (TRANSFER, unknown.encode_to_vec(), "field 9"),
         (TRANSFER, without_amount.encode_to_vec(), "is absent"),
         (TRANSFER, cut, "undecodable"),
-        (TRANSFER, long.encode_to_vec(), "a part of the body"),
+        (TRANSFER, long.encode_to_vec(), "not exactly one message"),
         (BALANCE, Vec::new(), "undecodable"),
         (TRANSFER, euros(80), "permitted"),
     ];
