@@ -13,6 +13,7 @@ mod ansi;
 mod builtin;
 mod command;
 mod environment;
+mod grammar;
 mod keys;
 mod lexer;
 mod line;

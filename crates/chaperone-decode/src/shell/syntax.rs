@@ -3,12 +3,11 @@
 //! The tree is walked without recursion, so that no nesting can use up the stack. What it says is taken as far as it can be checked: between
 //! statements there is nothing but blanks, every kind of node is one that is known, and each piece is read again by the lexer.
 
-use std::cell::RefCell;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
-use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
+use tree_sitter::Node;
 
-use super::plain;
+use super::{grammar, plain};
 use crate::Undecodable;
 
 /// A substitution within a word.
@@ -129,38 +128,8 @@ impl Openings {
     }
 }
 
-thread_local! {
-    /// Making a parser costs more than parsing a line.
-    static PARSER: RefCell<Option<Parser>> = const { RefCell::new(None) };
-}
-
-/// How long the grammar may take for a line, in hundreds of the parser's steps. An ordinary line of the greatest length takes a fifth of it.
-const STEPS_MAX: u32 = 8_000;
-
-/// How many bytes of a line and of all scripts in it the grammar may read. There are texts, none of them valid, for which it takes four times
-/// as long if they are twice as long.
+/// How many bytes of a line and of all scripts in it the grammar may read.
 pub(super) const GRAMMAR_BYTES_MAX: usize = 8 * 1024;
-
-fn parse_tree(text: &str) -> Option<Tree> {
-    PARSER.with(|parser| {
-        let mut parser = parser.try_borrow_mut().ok()?;
-        if parser.is_none() {
-            let mut new = Parser::new();
-            new.set_language(&tree_sitter_bash::LANGUAGE.into()).ok()?;
-            *parser = Some(new);
-        }
-        let parser = parser.as_mut()?;
-        parser.reset();
-        // Text that is not valid is refused at once: what the parser does to go on regardless takes long.
-        let mut left = STEPS_MAX;
-        let mut check = |state: &ParseState| {
-            left -= 1;
-            if state.has_error() || left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let mut read = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
-        parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut check)))
-    })
-}
 
 /// Parses a line, for which the grammar may read so many bytes.
 ///
@@ -177,11 +146,8 @@ pub(super) fn parse(text: &str, grammar_bytes_left: &mut usize) -> Result<Syntax
 
 /// Parses a line by the grammar.
 pub(super) fn of_grammar(text: &str) -> Result<Syntax, Undecodable> {
-    let tree =
-        parse_tree(text).ok_or_else(|| Undecodable::new("the command line is not valid, or takes too long to read"))?;
-    if tree.root_node().has_error() {
-        return Err(Undecodable::new("the command line is not valid"));
-    }
+    let tree = grammar::parse(text)
+        .ok_or_else(|| Undecodable::new("the command line is not valid, or takes too long to read"))?;
     let mut syntax = Syntax::default();
     let mut frames = vec![Frame { role: Role::Statements, last: 0, statement: 0..0, end: text.len() }];
     let openings = Openings::of(text);
