@@ -10,6 +10,7 @@
 //! disagree the line is refused. This tells what a line says, for policies and for people; it is no sandbox.
 
 mod ansi;
+mod arithmetic;
 mod builtin;
 mod command;
 mod environment;
@@ -21,9 +22,11 @@ mod options;
 mod path;
 mod plain;
 mod program_text;
+mod reader;
 mod report;
 mod runner;
 mod script;
+mod secret;
 mod simple;
 mod syntax;
 mod word;
