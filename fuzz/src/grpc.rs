@@ -45,11 +45,8 @@ fn check(data: &[u8]) {
     assert_eq!(decode(method, &framed).as_ref(), Ok(&document), "it says something else the second time");
     let theirs = DynamicMessage::decode(input.clone(), &framed[5..]).expect("another reader reads it, too");
     let json = object(&theirs);
-    match Document::json(json.as_bytes()) {
-        Ok(theirs) => assert_eq!(document, theirs, "another reader reads something else"),
-        // The key of a map may be what no name in JSON may be.
-        Err(undecodable) => assert!(undecodable.message.contains("a NUL in the name"), "{undecodable}: {json}"),
-    }
+    let theirs = Document::json(json.as_bytes()).unwrap_or_else(|undecodable| panic!("{undecodable}: {json}"));
+    assert_eq!(document, theirs, "another reader reads something else");
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {

@@ -29,7 +29,7 @@ const LINE: &str = "cd /srv/app && git fetch --all && git log --oneline -20 orig
 const COMPUTED: &str = "cd \"$APP\" && for f in $(git diff --name-only HEAD~1); do grep -n 'TODO' \"$f\" | sort -u >> /tmp/todo.txt; done; \
     sudo systemctl status nginx --no-pager && curl -fsS https://example.org/health";
 
-const CALL: &str = r#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"send_email","arguments":{"to":"someone@example.com","cc":["a@example.com","b@example.com"],"subject":"The report of October","body":"Dear colleague,\nfind attached what you asked for.","dry_run":false},"_meta":{"progressToken":"abc123"}}}"#;
+const CALL: &str = include_str!("decoders/call.json");
 const HEADERS: &[(&str, &[u8])] = &[
     (":authority", b"mail.example.com"),
     ("accept", b"application/json, text/event-stream"),

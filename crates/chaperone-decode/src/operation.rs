@@ -83,6 +83,18 @@ pub struct FactSpec {
     pub meaning: &'static str,
 }
 
+impl FactSpec {
+    /// A fact that every operation has.
+    pub(crate) const fn required(name: &'static str, ty: FactType, meaning: &'static str) -> Self {
+        Self { name, ty, required: true, meaning }
+    }
+
+    /// A fact that some operations have.
+    pub(crate) const fn optional(name: &'static str, ty: FactType, meaning: &'static str) -> Self {
+        Self { name, ty, required: false, meaning }
+    }
+}
+
 impl Decoder {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Sql, Self::Shell, Self::Mcp, Self::A2a, Self::Kubernetes];

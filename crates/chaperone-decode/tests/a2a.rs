@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails should")]
 
+mod law;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chaperone_decode::a2a::{self, Call, Message, Options};
-use chaperone_decode::{Classes, Decoder, Fact, FactType, Undecodable};
+use chaperone_decode::{Classes, Decoder, Undecodable};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -46,27 +48,8 @@ impl Case {
     }
 }
 
-fn value(fact: &Fact) -> toml::Value {
-    match fact {
-        Fact::Bool(bool) => (*bool).into(),
-        Fact::Long(long) => (*long).into(),
-        Fact::Text(text) => text.as_str().into(),
-        Fact::Texts(texts) => texts.iter().map(ToString::to_string).collect::<Vec<_>>().into(),
-    }
-}
-
 fn assert_told_as_declared(name: &str, call: &Call) {
-    let Call { operation, .. } = call;
-    for (fact, value) in &operation.facts {
-        let spec = a2a::FACTS.iter().find(|spec| spec.name == *fact).unwrap_or_else(|| panic!("{name}: {fact}"));
-        assert_eq!(matches!(value, Fact::Texts(_)), spec.ty == FactType::Texts, "{name}: {fact}");
-    }
-    for spec in a2a::FACTS.iter().filter(|spec| spec.required) {
-        assert!(operation.facts.contains_key(spec.name), "{name}: {}", spec.name);
-    }
-    assert!(a2a::RESOURCES.contains(&operation.resource.kind), "{name}");
-    assert!(!operation.resource.id.is_empty(), "{name}");
-    assert!(CLASSES.get(Decoder::A2a, &operation.action).is_some(), "{name}: {}", operation.action);
+    law::assert_told_as_declared(name, Decoder::A2a, &call.operation, &CLASSES);
 }
 
 fn table() -> Vec<Case> {
@@ -85,20 +68,9 @@ fn requests_are_told_or_refused() {
             }
             (result, _) => panic!("{name}: {result:?}"),
         };
-        let told: Vec<String> = calls
-            .iter()
-            .map(|Call { operation, .. }| {
-                format!("{} | {} | {}", operation.action, operation.resource.kind, operation.resource.id)
-            })
-            .collect();
+        let told: Vec<String> = calls.iter().map(|call| law::line(&call.operation)).collect();
         assert_eq!(told, case.calls, "{name}");
-        for (fact, expected) in &case.facts {
-            let found = calls.last().unwrap().operation.facts.get(fact.as_str()).map(value);
-            match expected {
-                toml::Value::String(none) if none == "-" => assert_eq!(found, None, "{name}: {fact}"),
-                expected => assert_eq!(found.as_ref(), Some(expected), "{name}: {fact}"),
-            }
-        }
+        law::assert_facts(name, &calls.last().unwrap().operation, &case.facts);
         for call in &calls {
             assert_told_as_declared(name, call);
         }

@@ -9,6 +9,10 @@ use chaperone_decode::document::{Document, Node};
 use chaperone_decode::grpc::{Descriptors, Method, decode};
 use proptest::prelude::*;
 use prost::Message;
+use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+use prost_reflect::prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions,
+};
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use serde::Deserialize;
 
@@ -99,6 +103,70 @@ fn methods_are_known_by_both_names() {
     assert!(DESCRIPTORS.method(".mail.v1.Mail", "Send").is_none());
     assert!(DESCRIPTORS.method("mail.v1.SendRequest", "Send").is_none());
     assert!(Descriptors::from_bytes(b"\xff").is_err());
+}
+
+/// A set of these files, each with the files that it imports, all of them so that their importers see what is in them.
+fn set(files: &[(&str, &[&str])]) -> FileDescriptorSet {
+    let file = |(name, imports): &(&str, &[&str])| FileDescriptorProto {
+        name: Some((*name).into()),
+        dependency: imports.iter().map(|&import| import.into()).collect(),
+        public_dependency: (0..).take(imports.len()).collect(),
+        ..FileDescriptorProto::default()
+    };
+    FileDescriptorSet { file: files.iter().map(file).collect() }
+}
+
+fn error_of(set: &FileDescriptorSet) -> String {
+    Descriptors::from_bytes(&set.encode_to_vec()).unwrap_err().to_string()
+}
+
+#[test]
+fn set_of_a_syntax_that_is_not_known_is_refused() {
+    for syntax in ["", "editions", "proto4"] {
+        let mut set = set(&[("a", &[])]);
+        set.file[0].syntax = Some(syntax.into());
+        assert_eq!(error_of(&set), format!("`a` is of the syntax `{syntax}`, neither `proto2` nor `proto3`"));
+    }
+}
+
+/// Nothing that follows imports goes round in circles, or one way after the other through too many.
+#[test]
+fn imports_lead_to_files_that_stand_before_and_by_few_ways() {
+    assert!(Descriptors::from_bytes(&set(&[("a", &[]), ("b", &["a"]), ("c", &["a", "b"])]).encode_to_vec()).is_ok());
+    for files in
+        [&[("a", &["a"][..])][..], &[("a", &["b"]), ("b", &["a"])], &[("a", &["b"]), ("b", &[])], &[("a", &["b"])]]
+    {
+        assert!(error_of(&set(files)).contains("does not stand before it"), "{files:?}");
+    }
+    let names: Vec<String> = (0..64).map(|name| name.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let files: Vec<_> = (0..64_usize).map(|at| (names[at], &names[at.saturating_sub(2)..at])).collect();
+    assert!(error_of(&set(&files)).contains("in too many ways"));
+}
+
+#[test]
+fn map_of_entries_without_key_or_value_is_refused() {
+    let field = |number| FieldDescriptorProto {
+        name: Some(format!("field{number}")),
+        number: Some(number),
+        label: Some(Label::Optional.into()),
+        r#type: Some(Type::String.into()),
+        ..FieldDescriptorProto::default()
+    };
+    let with = |fields: &[i32]| {
+        let mut set = set(&[("a", &[])]);
+        set.file[0].message_type.push(DescriptorProto {
+            name: Some("Entry".into()),
+            field: fields.iter().copied().map(field).collect(),
+            options: Some(MessageOptions { map_entry: Some(true), ..MessageOptions::default() }),
+            ..DescriptorProto::default()
+        });
+        set
+    };
+    assert!(Descriptors::from_bytes(&with(&[1, 2]).encode_to_vec()).is_ok());
+    for fields in [&[][..], &[1], &[2], &[2, 3]] {
+        assert_eq!(error_of(&with(fields)), "`Entry` is an entry of a map without a key or a value");
+    }
 }
 
 /// A field of proto2 is absent unless it is sent; its groups and extensions are refused, since nobody could look into them.
@@ -244,5 +312,22 @@ proptest! {
     #[test]
     fn every_set_of_descriptors_ends_in_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
         let _ = Descriptors::from_bytes(&bytes);
+    }
+
+    /// Nor do messages, by whatever such a set makes of their type.
+    #[test]
+    fn a_set_of_descriptors_with_other_bytes_ends_in_an_answer(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        body in fields(),
+    ) {
+        let mut bytes = BYTES.clone();
+        for (place, byte) in changes {
+            *place.get_mut(&mut bytes) = byte;
+        }
+        if let Ok(descriptors) = Descriptors::from_bytes(&bytes)
+            && let Some(method) = descriptors.method("mail.v1.Mail", "Send")
+        {
+            let _ = decode(&method, &framed(&body));
+        }
     }
 }

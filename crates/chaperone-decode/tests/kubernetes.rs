@@ -283,6 +283,18 @@ fn what_is_too_long_is_denied() {
     assert!(review(body.as_bytes(), &options(), &classes).is_err());
 }
 
+/// What nobody looks at is read as strictly as the rest.
+#[test]
+fn review_that_is_no_text_is_denied() {
+    let classes = Classes::built_in().unwrap();
+    let spec = r#"{"resourceAttributes":{"verb":"get","resource":"pods"},"user":"jane","extra":"~"}"#;
+    let mut body = review_of(spec).into_bytes();
+    assert!(review(&body, &options(), &classes).is_ok());
+    let place = body.iter().position(|byte| *byte == b'~').unwrap();
+    body[place] = 0xff;
+    assert!(review(&body, &options(), &classes).is_err());
+}
+
 /// Whether it is as the decoder's declarations say.
 fn check(operations: &[Operation], classes: &Classes) -> Result<(), TestCaseError> {
     for operation in operations {

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails should")]
 
+mod law;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chaperone_decode::mcp::{self, Call, Message, Options};
-use chaperone_decode::{Class, Classes, Decoder, Fact, FactType, Undecodable};
+use chaperone_decode::{Class, Classes, Decoder, Undecodable};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -74,21 +76,10 @@ impl Case {
             (Err(error), Some(part)) => return assert!(error.message.contains(part), "{name}: {error}"),
             (result, _) => panic!("{name}: {result:?}"),
         };
-        let told: Vec<String> = calls
-            .iter()
-            .map(|Call { operation, .. }| {
-                format!("{} | {} | {}", operation.action, operation.resource.kind, operation.resource.id)
-            })
-            .collect();
+        let told: Vec<String> = calls.iter().map(|call| law::line(&call.operation)).collect();
         assert_eq!(told, self.calls, "{name}");
         let last = calls.last().unwrap();
-        for (fact, expected) in &self.facts {
-            let found = last.operation.facts.get(fact.as_str()).map(value);
-            match expected {
-                toml::Value::String(none) if none == "-" => assert_eq!(found, None, "{name}: {fact}"),
-                expected => assert_eq!(found.as_ref(), Some(expected), "{name}: {fact}"),
-            }
-        }
+        law::assert_facts(name, &last.operation, &self.facts);
         if let Some(arguments) = &self.arguments {
             let expected = chaperone_decode::document::Document::json(arguments.as_bytes()).unwrap();
             assert_eq!(last.arguments, expected, "{name}");
@@ -99,34 +90,8 @@ impl Case {
     }
 }
 
-fn value(fact: &Fact) -> toml::Value {
-    match fact {
-        Fact::Bool(bool) => (*bool).into(),
-        Fact::Long(long) => (*long).into(),
-        Fact::Text(text) => text.as_str().into(),
-        Fact::Texts(texts) => texts.iter().map(ToString::to_string).collect::<Vec<_>>().into(),
-    }
-}
-
-/// A call has the facts, the resource and the action that the decoder declares.
 fn assert_told_as_declared(name: &str, call: &Call) {
-    let Call { operation, .. } = call;
-    for (fact, value) in &operation.facts {
-        let spec = mcp::FACTS.iter().find(|spec| spec.name == *fact).unwrap_or_else(|| panic!("{name}: {fact}"));
-        let ty = match value {
-            Fact::Bool(_) => FactType::Bool,
-            Fact::Long(_) => FactType::Long,
-            Fact::Text(_) => FactType::Text,
-            Fact::Texts(_) => FactType::Texts,
-        };
-        assert_eq!(ty, spec.ty, "{name}: {fact}");
-    }
-    for spec in mcp::FACTS.iter().filter(|spec| spec.required) {
-        assert!(operation.facts.contains_key(spec.name), "{name}: {}", spec.name);
-    }
-    assert!(mcp::RESOURCES.contains(&operation.resource.kind), "{name}");
-    assert!(!operation.resource.id.is_empty(), "{name}");
-    assert!(CLASSES.get(Decoder::Mcp, &operation.action).is_some(), "{name}: {}", operation.action);
+    law::assert_told_as_declared(name, Decoder::Mcp, &call.operation, &CLASSES);
     assert!(call.arguments.root.as_object().is_some(), "{name}");
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should")]
 
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use chaperone_decode::{Classes, Decoder, Operation, shell};
 use proptest::prelude::*;
@@ -278,6 +279,37 @@ proptest! {
         let computed = classes(&format!("{program} $x"));
         for class in classes(&format!("{program} {argument}")) {
             prop_assert!(computed.contains(&class), "{program} {argument}: {class:?}");
+        }
+    }
+}
+
+/// What is not valid is refused about as soon as what is valid is read. Both are measured here, so that it does not matter on what.
+#[test]
+fn no_line_takes_much_longer_than_one_that_is_valid() {
+    let time = |line: &str| {
+        let time = |_| {
+            let began = Instant::now();
+            decode(line);
+            began.elapsed()
+        };
+        (0..3).map(time).min().unwrap()
+    };
+    let valid = time(&"x=$y ls ".repeat(1024));
+    for (head, piece, tail) in [
+        ("", "TT `+`)sud `×n of +` S0", ""),
+        ("", "{a:-`b a`", ""),
+        ("+x=", "!)*", ""),
+        ("", "))${case x in do ", "while |#esac$((`"),
+        ("-c$((", "]function !=]f()ls", "><(#"),
+        ("[[", "function do \\!function fi", ""),
+        ("", "case x in afilscase x in (", "<<E\n~(("),
+        ("))fi", "%x=\\$(x=<", "\"for i in E\n"),
+        ("", "[[ a &&", ""),
+    ] {
+        for bytes in [1024, 2 * 1024, 4 * 1024, 8 * 1024] {
+            let line = format!("{head}{}{tail}", piece.repeat((bytes - head.len() - tail.len()) / piece.len()));
+            let took = time(&line);
+            assert!(took < 5 * valid, "{bytes} bytes of {piece:?}: {took:?}, and {valid:?} for what is valid");
         }
     }
 }

@@ -45,6 +45,14 @@ const LINES: &[&str] = &[
     "https://u@h/p?q ",
     "sh -c 'a' ",
     "a&&b||c ",
+    "x=$y ls ",
+    "!)*",
+    "{a:-`b a`",
+    "TT `+`)sud `×n of +` S0",
+    "case x in afilscase x in (",
+    "))${case x in do ",
+    "${@\\|[a]=<(then #",
+    "function do \\!function fi",
 ];
 
 /// Pieces of scripts.
@@ -84,7 +92,10 @@ pub fn worst_ms(line: &dyn Fn(&str) -> bool, script: &dyn Fn(&str) -> bool) -> [
         worst
     };
     [
-        ("shell_worst_ms", worst(LINES, &["", "a ", "echo \"", "$(", "sudo ", "export "], 16 * 1024, line)),
+        (
+            "shell_worst_ms",
+            worst(LINES, &["", "a ", "echo \"", "$(", "sudo ", "export ", "+x=", "[["], 16 * 1024, line),
+        ),
         ("sql_worst_ms", worst(SCRIPTS, &["", "SELECT ", "SELECT * FROM "], 64 * 1024, script)),
     ]
 }

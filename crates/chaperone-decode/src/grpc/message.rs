@@ -121,6 +121,10 @@ impl Messages {
             Node::Bool(key) => if key { "true" } else { "false" }.into(),
             Node::Null | Node::List(_) | Node::Object(_) => return Err(wrong_form(field)),
         };
+        // It becomes a name, and names have none.
+        if key.contains('\0') {
+            return Err(Undecodable::new(format!("an entry of `{}` has a NUL in its key", field.full_name())));
+        }
         let value = match (value, value_field.kind()) {
             (Some(value), _) => value,
             (None, Kind::Message(message)) => Node::Object(self.read(&message, &[])?),

@@ -1,48 +1,21 @@
 //! gRPC: the message that a call begins with, read by the descriptors of its service.
 
+mod descriptors;
 mod fields;
 mod message;
 mod wire;
 
-use prost_reflect::{DescriptorError, DescriptorPool, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
 
+pub use self::descriptors::{Descriptors, DescriptorsError};
 pub use self::fields::NotInMessages;
 use crate::Undecodable;
 use crate::document::{BYTES_MAX, Document, Node};
-
-/// What services there are, with their methods and messages: a `google.protobuf.FileDescriptorSet`.
-#[derive(Clone, Debug)]
-pub struct Descriptors {
-    pool: DescriptorPool,
-}
 
 /// A method of a service.
 #[derive(Clone, Debug)]
 pub struct Method {
     descriptor: MethodDescriptor,
-}
-
-/// Bytes that are no set of descriptors, or one with a file missing.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct DescriptorsError(#[from] DescriptorError);
-
-impl Descriptors {
-    /// Reads what `protoc --include_imports --descriptor_set_out` writes.
-    ///
-    /// # Errors
-    /// [`DescriptorsError`] if it is not that.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DescriptorsError> {
-        Ok(Self { pool: DescriptorPool::decode(bytes)? })
-    }
-
-    /// The method of a service by their names, such as `mail.v1.Mail` and `Send`.
-    pub fn method(&self, service: &str, method: &str) -> Option<Method> {
-        // One of another spelling is not what the path of a call has.
-        let service = self.pool.get_service_by_name(service).filter(|found| found.full_name() == service)?;
-        let descriptor = service.methods().find(|descriptor| descriptor.name() == method)?;
-        Some(Method { descriptor })
-    }
 }
 
 impl Method {

@@ -10,51 +10,52 @@ pub(super) struct Facts(pub(super) FactMap);
 
 /// The facts that operations may have.
 pub const FACTS: &[FactSpec] = &[
-    required(
+    FactSpec::required(
         "all_namespaces",
+        FactType::Bool,
         "Whether no namespace is named, and the resource is not one that is known to be outside of namespaces.",
     ),
-    optional(
+    FactSpec::optional(
         "command",
         FactType::Text,
         "What `exec` runs, as a line of shell that stands for exactly these arguments.",
     ),
-    optional("container", FactType::Text, "The container that `exec`, `attach` or `log` is about, where it is named."),
-    required(
+    FactSpec::optional(
+        "container",
+        FactType::Text,
+        "The container that `exec`, `attach` or `log` is about, where it is named.",
+    ),
+    FactSpec::required(
         "dry_run",
+        FactType::Bool,
         "Whether the API server is asked to keep nothing. Never of a deletion, whose body can say otherwise.",
     ),
-    optional("group", FactType::Text, "The API group; empty for the core."),
-    optional("groups", FactType::Texts, "The groups of the user whom the API server asks about."),
-    optional(
+    FactSpec::optional("group", FactType::Text, "The API group; empty for the core."),
+    FactSpec::optional("groups", FactType::Texts, "The groups of the user whom the API server asks about."),
+    FactSpec::optional(
         "name",
         FactType::Text,
         "The object's name, where the path or the field selector has it; for a proxy without scheme and port.",
     ),
-    optional("namespace", FactType::Text, "The namespace, where one is named; of a namespace itself, its own name."),
-    optional("path", FactType::Text, "The path, of a `Path`, or the one behind `proxy`."),
-    optional("port", FactType::Text, "The port behind `proxy`, where it is named."),
-    optional("resource", FactType::Text, "The resource's plural name, such as `pods`."),
-    required("selector", "Whether a field or label selector is given. One can be written that selects everything."),
-    optional("subresource", FactType::Text, "The subresource, such as `log`."),
-    required("upgrade", "Whether the connection is to be upgraded to another protocol."),
-    optional("user", FactType::Text, "The user whom the API server asks about."),
-    FactSpec {
-        name: "verb",
-        ty: FactType::Text,
-        required: true,
-        meaning: "The verb, such as `list`; of a `Path`, the method in lower case.",
-    },
-    optional("version", FactType::Text, "The version of the API group."),
+    FactSpec::optional(
+        "namespace",
+        FactType::Text,
+        "The namespace, where one is named; of a namespace itself, its own name.",
+    ),
+    FactSpec::optional("path", FactType::Text, "The path, of a `Path`, or the one behind `proxy`."),
+    FactSpec::optional("port", FactType::Text, "The port behind `proxy`, where it is named."),
+    FactSpec::optional("resource", FactType::Text, "The resource's plural name, such as `pods`."),
+    FactSpec::required(
+        "selector",
+        FactType::Bool,
+        "Whether a field or label selector is given. One can be written that selects everything.",
+    ),
+    FactSpec::optional("subresource", FactType::Text, "The subresource, such as `log`."),
+    FactSpec::required("upgrade", FactType::Bool, "Whether the connection is to be upgraded to another protocol."),
+    FactSpec::optional("user", FactType::Text, "The user whom the API server asks about."),
+    FactSpec::required("verb", FactType::Text, "The verb, such as `list`; of a `Path`, the method in lower case."),
+    FactSpec::optional("version", FactType::Text, "The version of the API group."),
 ];
-
-const fn required(name: &'static str, meaning: &'static str) -> FactSpec {
-    FactSpec { name, ty: FactType::Bool, required: true, meaning }
-}
-
-const fn optional(name: &'static str, ty: FactType, meaning: &'static str) -> FactSpec {
-    FactSpec { name, ty, required: false, meaning }
-}
 
 impl Facts {
     /// Those that every operation has.

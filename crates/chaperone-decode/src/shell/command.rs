@@ -6,7 +6,7 @@ use super::program_text::{is_plain_awk, is_plain_sed};
 use super::report::{Circumstances, DYNAMIC, RUN, Report};
 use super::word::Word;
 use super::wrapper::Wrapper;
-use super::{builtin, environment, keys, path, runner};
+use super::{builtin, environment, keys, path, runner, secret};
 use crate::{Class, Decoder, Undecodable};
 
 /// How many wrappers a command may be in.
@@ -140,7 +140,7 @@ impl Report<'_> {
 
     /// A file with secrets that a word names is read or written, whatever else is done with the word.
     pub(super) fn secret(&mut self, word: &Word, circumstances: &Circumstances) -> Result<bool, Undecodable> {
-        let secret = path::is_secret(word);
+        let secret = secret::is_secret(word);
         if secret {
             self.file("read secret file", &path::normalise(path::within(&word.text)), circumstances)?;
         }
@@ -166,7 +166,7 @@ impl Report<'_> {
             let words = [Word::literal(&path)];
             return self.host("open connection", if host.is_empty() { "." } else { &host }, &words, circumstances);
         }
-        let action = match (writes, path::is_secret(target)) {
+        let action = match (writes, secret::is_secret(target)) {
             (false, true) => "read secret file",
             (false, false) => "read file",
             (true, true) => "write system file",

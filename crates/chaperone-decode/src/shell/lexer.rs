@@ -6,6 +6,7 @@
 
 use smol_str::SmolStr;
 
+use super::reader::Reader;
 use super::syntax::{Nested, NestedKind};
 use super::word::Word;
 use super::{ansi, environment};
@@ -29,7 +30,7 @@ pub(super) struct Findings {
 pub(super) struct Lexer<'a> {
     source: &'a str,
     nested: &'a [Nested],
-    findings: &'a mut Findings,
+    pub(super) findings: &'a mut Findings,
     /// Where it is.
     pub(super) at: usize,
     end: usize,
@@ -38,7 +39,7 @@ pub(super) struct Lexer<'a> {
 
 /// What a text is quoted by.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Quoting {
+pub(super) enum Quoting {
     /// Nothing.
     None,
     /// Double quotes, or a here-document.
@@ -232,7 +233,7 @@ impl<'a> Lexer<'a> {
         Ok(reader.finish(self.since(start)))
     }
 
-    fn dollar(&mut self, reader: &mut Reader, quoting: Quoting) -> Result<(), Undecodable> {
+    pub(super) fn dollar(&mut self, reader: &mut Reader, quoting: Quoting) -> Result<(), Undecodable> {
         let start = self.at;
         let unquoted = quoting == Quoting::None;
         match self.peek(1) {
@@ -398,64 +399,6 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Reads an arithmetic expression to the end of the piece. Parentheses must be even at every place, or else the shell takes them for
-    /// subshells.
-    pub(super) fn arithmetic(mut self, semicolons: bool) -> Result<(), Undecodable> {
-        let mut open = 0_usize;
-        let mut ignored = Reader::default();
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                b'(' => open += 1,
-                b')' => {
-                    open = open.checked_sub(1).ok_or_else(|| self.error("uneven parentheses in arithmetic"))?;
-                }
-                b'$' => {
-                    let start = self.at;
-                    self.dollar(&mut ignored, Quoting::Double)?;
-                    let name = self.since(start).trim_start_matches(['$', '{']);
-                    self.note_names(name);
-                    continue;
-                }
-                b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
-                    let start = self.at;
-                    while matches!(self.peek(0), Some(b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'0'..=b'9' | b'#')) {
-                        self.at += 1;
-                    }
-                    let name = self.since(start);
-                    self.findings.evaluated.push(name.into());
-                    continue;
-                }
-                b'0'..=b'9'
-                | b' '
-                | b'\t'
-                | b'\n'
-                | b'+'
-                | b'-'
-                | b'*'
-                | b'/'
-                | b'%'
-                | b'<'
-                | b'>'
-                | b'='
-                | b'!'
-                | b'&'
-                | b'|'
-                | b'^'
-                | b'~'
-                | b'?'
-                | b':'
-                | b','
-                | b'['
-                | b']'
-                | b'#' => {}
-                b';' if semicolons => {}
-                _ => return Err(self.error("arithmetic that cannot be read")),
-            }
-            self.at += 1;
-        }
-        if open == 0 { Ok(()) } else { Err(self.error("uneven parentheses in arithmetic")) }
-    }
-
     /// Keeps the names of variables in an expression that is evaluated.
     pub(super) fn note_names(&mut self, expression: &str) {
         let names = expression.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
@@ -490,53 +433,4 @@ const fn is_plain(byte: u8) -> bool {
             | b'}'
             | b'!'
     )
-}
-
-/// A word while it is read.
-#[derive(Default)]
-struct Reader {
-    text: String,
-    word: Word,
-    /// Where the literal text ends, once something computed came.
-    literal: Option<usize>,
-    /// Where the first bracket or brace opened.
-    opened: Option<usize>,
-}
-
-impl Reader {
-    /// Takes the next character as it is.
-    fn push_next(&mut self, lexer: &mut Lexer<'_>) {
-        self.push_next_or_end(lexer);
-    }
-
-    fn push_next_or_end(&mut self, lexer: &mut Lexer<'_>) -> bool {
-        let Some(character) = lexer.rest().chars().next() else { return false };
-        self.text.push(character);
-        lexer.at += character.len_utf8();
-        true
-    }
-
-    /// Adds a computed part.
-    fn compute(&mut self, raw: &str, free: bool) {
-        self.literal.get_or_insert(self.text.len());
-        self.word.computed = true;
-        self.word.free |= free;
-        self.text.push_str(raw);
-    }
-
-    /// What stands here, or what opened before, is a pattern.
-    fn pattern_from_here(&mut self) {
-        let from = self.opened.unwrap_or(self.text.len()).min(self.literal.unwrap_or(usize::MAX)).min(self.text.len());
-        self.literal = Some(from);
-        self.word.computed = true;
-    }
-
-    fn finish(mut self, raw: &str) -> Word {
-        self.word.literal = self.literal.unwrap_or(self.text.len());
-        self.word.text = self.text.into();
-        if self.word.computed || !self.word.quoted {
-            self.word.raw = raw.into();
-        }
-        self.word
-    }
 }

@@ -10,9 +10,11 @@
 //! disagree the line is refused. This tells what a line says, for policies and for people; it is no sandbox.
 
 mod ansi;
+mod arithmetic;
 mod builtin;
 mod command;
 mod environment;
+mod grammar;
 mod keys;
 mod lexer;
 mod line;
@@ -20,9 +22,11 @@ mod options;
 mod path;
 mod plain;
 mod program_text;
+mod reader;
 mod report;
 mod runner;
 mod script;
+mod secret;
 mod simple;
 mod syntax;
 mod word;
@@ -48,33 +52,37 @@ pub const RESOURCES: &[&str] = &["File", "Host", "Program"];
 
 /// The facts that the operations have.
 pub const FACTS: &[FactSpec] = &[
-    fact("arguments", FactType::Texts, "The words of the command that are no options."),
-    FactSpec { required: true, ..fact("background", FactType::Bool, "Whether the shell does not wait for it.") },
-    fact(
+    FactSpec::optional("arguments", FactType::Texts, "The words of the command that are no options."),
+    FactSpec::required("background", FactType::Bool, "Whether the shell does not wait for it."),
+    FactSpec::optional(
         "command",
         FactType::Text,
         "The words of the command in one spelling, quoted for a shell; computed parts as written.",
     ),
-    FactSpec { required: true, ..fact("commands", FactType::Long, "How many operations the whole line comes to.") },
-    fact(
+    FactSpec::required("commands", FactType::Long, "How many operations the whole line comes to."),
+    FactSpec::optional(
         "computed_arguments",
         FactType::Bool,
         "Whether any argument is computed: by a variable, a substitution, a pattern or braces.",
     ),
-    fact("environment", FactType::Texts, "The names of variables that are set for the command."),
-    fact("flags", FactType::Texts, "The words of the command that start with a dash."),
-    fact("hosts", FactType::Texts, "Hosts that stand literally in its arguments."),
-    fact("program", FactType::Text, "The name of the program, or its path where that is in no standard directory."),
-    fact("reads", FactType::Texts, "Files that its input is redirected from."),
-    fact("sensitive_paths", FactType::Texts, "Arguments that name files which hold keys, passwords or tokens."),
-    fact("urls", FactType::Texts, "URLs that stand literally in its arguments."),
-    fact("via", FactType::Texts, "The programs that run it, such as `sudo` or `xargs`."),
-    fact("writes", FactType::Texts, "Files that its output is redirected to."),
+    FactSpec::optional("environment", FactType::Texts, "The names of variables that are set for the command."),
+    FactSpec::optional("flags", FactType::Texts, "The words of the command that start with a dash."),
+    FactSpec::optional("hosts", FactType::Texts, "Hosts that stand literally in its arguments."),
+    FactSpec::optional(
+        "program",
+        FactType::Text,
+        "The name of the program, or its path where that is in no standard directory.",
+    ),
+    FactSpec::optional("reads", FactType::Texts, "Files that its input is redirected from."),
+    FactSpec::optional(
+        "sensitive_paths",
+        FactType::Texts,
+        "Arguments that name files which hold keys, passwords or tokens.",
+    ),
+    FactSpec::optional("urls", FactType::Texts, "URLs that stand literally in its arguments."),
+    FactSpec::optional("via", FactType::Texts, "The programs that run it, such as `sudo` or `xargs`."),
+    FactSpec::optional("writes", FactType::Texts, "Files that its output is redirected to."),
 ];
-
-const fn fact(name: &'static str, ty: FactType, meaning: &'static str) -> FactSpec {
-    FactSpec { name, ty, required: false, meaning }
-}
 
 /// Tells what a command line would do.
 ///

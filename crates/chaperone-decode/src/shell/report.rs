@@ -7,9 +7,9 @@ use smol_str::SmolStr;
 use super::Options;
 use super::builtin::ASSIGN;
 use super::line::BYTES_MAX;
-use super::path;
 use super::syntax::GRAMMAR_BYTES_MAX;
 use super::word::Word;
+use super::{path, secret};
 use crate::{Classes, Decoder, Fact, FactMap, Operation, Resource, Undecodable};
 
 /// The most operations that a line may come to.
@@ -180,7 +180,7 @@ fn command_facts(name: &SmolStr, words: &[Word], circumstances: &Circumstances) 
     };
     add(&mut facts, "arguments", texts(|word| !word.text.starts_with('-')));
     add(&mut facts, "flags", texts(|word| word.text.starts_with('-')));
-    add(&mut facts, "sensitive_paths", texts(|word| word.secret.unwrap_or_else(|| path::is_secret(word))));
+    add(&mut facts, "sensitive_paths", texts(|word| word.secret.unwrap_or_else(|| secret::is_secret(word))));
     add(&mut facts, "urls", arguments.iter().filter_map(url).map(SmolStr::from).collect());
     add(&mut facts, "hosts", arguments.iter().filter_map(host).collect());
     add(&mut facts, "environment", circumstances.environment.clone());

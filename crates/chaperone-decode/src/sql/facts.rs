@@ -29,36 +29,44 @@ pub(super) const OBJECT: &str = "Object";
 
 /// The facts that operations have, all of them the same for every operation of a statement.
 pub const FACTS: &[FactSpec] = &[
-    spec("statement", FactType::Text, "The kind of the statement that does it, such as `select` or `alter table`."),
-    spec("tables_read", FactType::Texts, "The tables that the statement reads."),
-    spec("tables_written", FactType::Texts, "The tables that the statement changes."),
-    spec("columns", FactType::Texts, "The columns that the statement names, and `*` if it takes all of a table's."),
-    spec("functions", FactType::Texts, "The functions that the statement calls, in small letters."),
-    spec(
+    FactSpec::required(
+        "statement",
+        FactType::Text,
+        "The kind of the statement that does it, such as `select` or `alter table`.",
+    ),
+    FactSpec::required("tables_read", FactType::Texts, "The tables that the statement reads."),
+    FactSpec::required("tables_written", FactType::Texts, "The tables that the statement changes."),
+    FactSpec::required(
+        "columns",
+        FactType::Texts,
+        "The columns that the statement names, and `*` if it takes all of a table's.",
+    ),
+    FactSpec::required("functions", FactType::Texts, "The functions that the statement calls, in small letters."),
+    FactSpec::required(
         "changes_schema",
         FactType::Bool,
         "Whether the statement changes which objects there are, or how they are made.",
     ),
-    spec("changes_privileges", FactType::Bool, "Whether the statement changes who may do what."),
-    spec("changes_settings", FactType::Bool, "Whether the statement changes how the session or the server works."),
-    spec(
+    FactSpec::required("changes_privileges", FactType::Bool, "Whether the statement changes who may do what."),
+    FactSpec::required(
+        "changes_settings",
+        FactType::Bool,
+        "Whether the statement changes how the session or the server works.",
+    ),
+    FactSpec::required(
         "exports",
         FactType::Bool,
         "Whether the statement takes data out into a file, a program, a stage or another place.",
     ),
-    spec(
+    FactSpec::required(
         "unbounded",
         FactType::Bool,
         "Whether the statement updates or deletes without a condition that could spare a row.",
     ),
-    spec("dialect", FactType::Text, "The dialect that the script was read in."),
-    spec("database", FactType::Text, "The database that the mapping says the script is for."),
-    spec("statements", FactType::Long, "How many statements the script has."),
+    FactSpec::required("dialect", FactType::Text, "The dialect that the script was read in."),
+    FactSpec::required("database", FactType::Text, "The database that the mapping says the script is for."),
+    FactSpec::required("statements", FactType::Long, "How many statements the script has."),
 ];
-
-const fn spec(name: &'static str, ty: FactType, meaning: &'static str) -> FactSpec {
-    FactSpec { name, ty, required: true, meaning }
-}
 
 /// What is known of one statement.
 #[derive(Debug, Default)]
