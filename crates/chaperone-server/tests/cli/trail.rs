@@ -44,8 +44,13 @@ fn all_records_are_listed_however_many_pages_they_take() {
     let limited = ask(&fakes, &["trail", "query", "--limit", "3", "--oldest-first"]);
     assert_eq!(stdout(&limited).lines().count(), 4);
     assert!(stderr(&limited).contains("more exist"), "{}", stderr(&limited));
-    let all = ask(&fakes, &["trail", "query", "--all", "--oldest-first", "--output", "json"]);
-    assert_eq!(json_of(&all).as_array().expect("an array").len(), STORY.lines().count());
+    let count = |more: &[&str]| {
+        let all = ask(&fakes, &[&["trail", "query", "--all", "--oldest-first", "--output", "json"], more].concat());
+        json_of(&all).as_array().expect("an array").len()
+    };
+    // States are there for who asks for them.
+    let states = count(&["--kind", "state"]);
+    assert_eq!((states, states + count(&[])), (1, STORY.lines().count()));
 }
 
 #[test]
