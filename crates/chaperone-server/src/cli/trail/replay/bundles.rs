@@ -84,8 +84,17 @@ impl<'a> Bundles<'a> {
                     Err(failure) => return Err(failure),
                 },
             };
-            match found {
-                Ok(source) => run.add_rules(compile(number, source, &format!("bundle {number}")).await?),
+            let compiled = match found {
+                Ok(source) => match compile(number, source, &format!("bundle {number}")).await {
+                    Ok(rules) => Ok(rules),
+                    // An older program took it.
+                    Err(problems @ Failure::Invalid { .. }) => Err(problems.to_string()),
+                    Err(failure) => return Err(failure),
+                },
+                Err(why) => Err(why),
+            };
+            match compiled {
+                Ok(rules) => run.add_rules(rules),
                 Err(why) => {
                     output::note(&format!("note: bundle {number} is not at hand: {}", output::plain(&why)));
                     self.refused.insert(digest);
