@@ -6,7 +6,6 @@ mod view;
 
 use std::path::PathBuf;
 
-use chaperone_api::chaperone::v1::TrailFilter;
 use clap::Args;
 
 pub use self::bundles::BundleOption;
@@ -128,12 +127,6 @@ async fn replay(mut run: Run, mut source: Source<'_>, bundles: &mut Bundles<'_>)
     tokio::task::spawn_blocking(move || run.finish())
         .await
         .map_err(|error| Failure::Input(format!("a defect was caught: {error}")))
-}
-
-/// Whether a filter is about more than times, so that records of it may be few among many.
-fn is_narrow(filter: &TrailFilter) -> bool {
-    let times = TrailFilter { from: filter.from, before: filter.before, ..TrailFilter::default() };
-    *filter != times
 }
 
 /// A connection, where there is one.
