@@ -483,9 +483,6 @@ async fn state_that_stays_is_written_once_and_again_on_another_day() {
         states.collect::<Vec<_>>()
     };
     let once = ["bundle", "session", "session", "chain"];
-    while world.hand.events().iter().filter(|event| matches!(event, Event::Decision(_))).count() < 10 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
     assert_eq!(states(&world.hand.records()), once);
     world.clock.advance(Duration::from_hours(20));
     world.check(Some(1), &[("read", 1, Attributes::new())]).await.expect("a decision");
