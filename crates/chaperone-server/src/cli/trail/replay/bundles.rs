@@ -10,7 +10,6 @@ use super::MaybeLink;
 use crate::cli::bundle::read_to_send;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::problems::from_local;
 use crate::replay::{Rules, Run};
 
 /// A bundle that is named on the command line.
@@ -118,10 +117,7 @@ async fn compile(number: u64, source: BundleSource, place: &str) -> Result<Rules
     let digest = source.digest();
     let compiled = tokio::task::spawn_blocking(move || Bundle::compile(&source)).await;
     let compiled = compiled.map_err(|error| Failure::Input(format!("compiling {place} failed: {error}")))?;
-    let bundle = compiled.map_err(|problems| Failure::Invalid {
-        place: place.to_owned(),
-        problems: problems.into_iter().map(from_local).collect(),
-    })?;
+    let bundle = compiled.map_err(|problems| Failure::invalid(place, problems))?;
     Ok(Rules::new(BundleNumber::new(number), &digest, bundle))
 }
 
