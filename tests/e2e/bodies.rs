@@ -164,7 +164,8 @@ async fn bytes_that_are_no_text_are_denied() {
 /// The status of a request over HTTP/2, whose body comes in these frames.
 async fn over_http2(envoy: SocketAddr, request: http::Request<()>, frames: &[Vec<u8>]) -> u16 {
     let stream = TcpStream::connect(envoy).await.expect("a connection");
-    let (sender, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    let (sender, mut connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    let mut pings = connection.ping_pong().expect("it was not asked for before");
     let connection = tokio::spawn(connection);
     let mut sender = sender.ready().await.expect("a stream");
     let (response, mut body) = sender.send_request(request, false).expect("a request");
@@ -174,8 +175,11 @@ async fn over_http2(envoy: SocketAddr, request: http::Request<()>, frames: &[Vec
         if body.send_data(Bytes::from(frame.clone()), place == last).is_err() {
             break;
         }
-        // Each alone, so that Envoy sees the first before it knows of the next.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        // Each alone, so that Envoy sees the first before it knows of the next. The first ping may go before the frame, and the second
+        // goes after it; Envoy answers in that order.
+        for _ in 0..2 {
+            pings.ping(h2::Ping::opaque()).await.expect("an answer to a ping");
+        }
     }
     let status = response.await.expect("an answer").status().as_u16();
     connection.abort();

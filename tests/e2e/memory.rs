@@ -1,16 +1,15 @@
 //! What sessions remember, on several replicas over one Postgres.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Decision, Session, SessionServiceGetRequest, Value};
-use chaperone_e2e::admin::{self, Opened, entity};
+use chaperone_api::chaperone::v1::{CheckRequest, Decision, Session, SessionServiceGetRequest};
+use chaperone_e2e::admin::{self, Opened};
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::Chaperone;
-use chaperone_e2e::direct::{Direct, read};
+use chaperone_e2e::direct::{Direct, export, read};
 use chaperone_e2e::process::Signal;
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
@@ -38,21 +37,6 @@ fn budget(counter: &str, condition: &str) -> Bundle {
          @id(\"exports-are-limited\")\n@reason(\"that was the last export\")\n\
          forbid (principal, action == Action::\"export\", resource)\nwhen {{ {condition} >= {BUDGET} }};\n"
     ))
-}
-
-/// The question whether a document may be exported.
-fn export(handle: &str) -> CheckRequest {
-    let format = Value { kind: Some(Kind::String("csv".to_owned())) };
-    let rows = Value { kind: Some(Kind::Long(1)) };
-    CheckRequest {
-        session_handle: handle.to_owned(),
-        action: Some(ActionRequest {
-            action: "export".to_owned(),
-            resource: Some(entity("Document", "42")),
-            attributes: HashMap::from([("format".to_owned(), format), ("rows".to_owned(), rows)]),
-        }),
-        ..Default::default()
-    }
 }
 
 async fn callers(world: &World) -> Vec<Direct> {

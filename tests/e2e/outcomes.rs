@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use chaperone_api::chaperone::v1::value::Kind;
 use chaperone_api::chaperone::v1::{
-    ActionRequest, CheckRequest, Decision, EffectKind, ReportOutcome, ReportRequest, ReportResponse, ReportStatus,
-    SessionServiceGetRequest, Value,
+    Decision, EffectKind, ReportOutcome, ReportRequest, ReportResponse, ReportStatus, SessionServiceGetRequest, Value,
 };
-use chaperone_e2e::admin::{self, Opened, entity};
+use chaperone_e2e::admin::{self, Opened};
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli;
-use chaperone_e2e::direct::Direct;
+use chaperone_e2e::direct::{Direct, export};
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
 use tokio::task::JoinSet;
@@ -36,20 +35,6 @@ fn exports() -> Bundle {
             ),
         )
         .replacing("mapping.toml", "[on_allow]", "[results.export]\nrows = \"Long\"\n\n[on_allow]")
-}
-
-fn export(handle: &str) -> CheckRequest {
-    let format = Value { kind: Some(Kind::String("csv".to_owned())) };
-    let rows = Value { kind: Some(Kind::Long(1)) };
-    CheckRequest {
-        session_handle: handle.to_owned(),
-        action: Some(ActionRequest {
-            action: "export".to_owned(),
-            resource: Some(entity("Document", "42")),
-            attributes: HashMap::from([("format".to_owned(), format), ("rows".to_owned(), rows)]),
-        }),
-        ..Default::default()
-    }
 }
 
 fn about(decision: &Decision, outcome: ReportOutcome) -> ReportRequest {

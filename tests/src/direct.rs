@@ -5,7 +5,7 @@ use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Consistency, Dec
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::admin::entity;
+use crate::admin::{entity, member};
 use crate::chaperone::Chaperone;
 
 /// A caller of one replica's data plane.
@@ -54,6 +54,20 @@ pub fn read(document: &str, handle: &str) -> CheckRequest {
     CheckRequest {
         session_handle: handle.to_owned(),
         action: Some(ActionRequest { action: "read".to_owned(), resource, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+/// The question whether `Document::"42"` may be exported, by a row.
+pub fn export(handle: &str) -> CheckRequest {
+    let attributes = [("format".to_owned(), member("csv")), ("rows".to_owned(), member(1))].into();
+    CheckRequest {
+        session_handle: handle.to_owned(),
+        action: Some(ActionRequest {
+            action: "export".to_owned(),
+            resource: Some(entity("Document", "42")),
+            attributes,
+        }),
         ..Default::default()
     }
 }

@@ -28,6 +28,8 @@ const STATEFUL_TARGETS: [Target; 3] = [
 /// Of the trail.
 const TRAIL_TARGETS: [Target; 2] =
     [("trail_durable_p99_added_ms", Bound::AtMost, 1.5), ("trail_durable_cpu_ratio", Bound::AtMost, 1.25)];
+/// What the names of its figures begin with.
+const TRAIL: [&str; 1] = ["trail_"];
 /// Of the decoders.
 const DECODERS_TARGETS: [Target; 5] = [
     ("decoder_sql_p50_us", Bound::AtMost, 50.0),
@@ -38,8 +40,6 @@ const DECODERS_TARGETS: [Target; 5] = [
 ];
 /// What the names of their figures begin with.
 const DECODERS: [&str; 1] = ["decoder_"];
-/// What the names of its figures begin with.
-const TRAIL: [&str; 1] = ["trail_"];
 /// What the names of the figures begin with of checks that leave something behind, and of what other replicas are told.
 const STATEFUL: [&str; 3] = ["stateful_", "revocation_", "label_"];
 /// What the names of the figures begin with that have a table of their own.

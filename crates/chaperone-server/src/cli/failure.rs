@@ -1,6 +1,6 @@
 //! What can go wrong on the command line, how it is shown, and the exit code that it gives.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io;
 use std::process::ExitCode;
 
@@ -81,6 +81,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of a bundle whose problems were found here.
+    pub fn invalid(place: impl Display, problems: Vec<chaperone_policy::Problem>) -> Self {
+        Self::Invalid { place: place.to_string(), problems: problems.into_iter().map(problems::from_local).collect() }
+    }
+
     /// The exit code that it gives.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

@@ -107,7 +107,7 @@ impl<'a> Asked<'a> {
                 return Err(convert::invalid("payload", "stands in place of `action`, not beside it"));
             }
             (None, None) => return Err(convert::invalid("action", "is required where there is no `payload`")),
-            (action, None) => Wanted::Action(last.request(bundle, action, &evidence.address)?),
+            (Some(action), None) => Wanted::Action(last.request(bundle, action, &evidence.address)?),
             (None, Some(payload)) => Wanted::Payload(Box::new(mapped(bundle.mapping(), &payload, &evidence)?)),
         };
         Ok(Self { claim, evidence, wanted, consistency: consistency(question.consistency)? })
@@ -202,7 +202,7 @@ impl Decisions {
         let evidence = call.evidence(question.presenter.as_ref(), parse_spiffe_id)?;
         let actions = question.actions.into_iter().enumerate().map(|(index, action)| {
             let bundle = &check.snapshot.bundle;
-            let mut request = action_request(bundle, &format_args!("actions[{index}]"), Some(action))?;
+            let mut request = action_request(bundle, &format_args!("actions[{index}]"), action)?;
             bundle.place_zone(&mut request, || evidence.address.ip());
             Ok(request)
         });
@@ -234,9 +234,8 @@ pub(super) fn malformed<M: Message + Default>(message: &[u8]) -> Status {
 pub(super) fn action_request(
     bundle: &Bundle,
     field: &dyn Display,
-    action: Option<ActionFields<'_>>,
+    mut action: ActionFields<'_>,
 ) -> Result<Request, AdminError> {
-    let mut action = action.ok_or_else(|| convert::invalid(field.to_string(), "is required"))?;
     let resource = action.resource.map(|resource| (resource.kind, resource.id));
     let resource = convert::entity(&format_args!("{field}.resource"), resource)?;
     keep_last(&mut action.attributes);

@@ -63,10 +63,10 @@ impl Last {
     pub(super) fn request(
         &mut self,
         bundle: &Arc<Bundle>,
-        action: Option<ActionFields<'_>>,
+        action: ActionFields<'_>,
         address: &Address<'_>,
     ) -> Result<&Request, AdminError> {
-        let again = action.as_ref().and_then(|action| self.action.as_ref()?.again(bundle, action));
+        let again = self.action.as_ref().and_then(|last| last.again(bundle, &action));
         let last = match (again, &mut self.action) {
             (Some(id), Some(last)) => {
                 last.request.resource.id = id.into();
@@ -81,11 +81,9 @@ impl Last {
 }
 
 impl LastAction {
-    fn new(bundle: &Arc<Bundle>, action: Option<ActionFields<'_>>) -> Result<Self, AdminError> {
-        let (bundle_asked, name) = match &action {
-            Some(action) if action.attributes.is_empty() => (Arc::downgrade(bundle), action.action),
-            Some(_) | None => (Weak::new(), ""),
-        };
+    fn new(bundle: &Arc<Bundle>, action: ActionFields<'_>) -> Result<Self, AdminError> {
+        let (bundle_asked, name) =
+            if action.attributes.is_empty() { (Arc::downgrade(bundle), action.action) } else { (Weak::new(), "") };
         Ok(Self { bundle: bundle_asked, name: name.into(), request: action_request(bundle, &"action", action)? })
     }
 
@@ -150,8 +148,8 @@ mod tests {
         fn request_is_what_it_would_be_without_a_last_one(questions in questions()) {
             let mut last = Last::default();
             for (which, question) in questions {
-                let expected = action_request(&BUNDLES[which], &"action", Some(fields(question)));
-                let request = last.request(&BUNDLES[which], Some(fields(question)), &Address::Unknown);
+                let expected = action_request(&BUNDLES[which], &"action", fields(question));
+                let request = last.request(&BUNDLES[which], fields(question), &Address::Unknown);
                 match (request, expected) {
                     (Ok(request), Ok(expected)) => prop_assert_eq!(request, &expected),
                     (Err(error), Err(expected)) => prop_assert_eq!(error.to_string(), expected.to_string()),

@@ -65,30 +65,54 @@ impl Judge {
         requests: &[Request],
         now: Timestamp,
     ) -> Result<Judgement, NoDecision> {
-        guarded(|| {
-            let trace = Trace::default();
-            let judgement = self.session_traced(id, snapshot, &recalled.chain, presenter, requests, now, &trace);
-            Judgement { read: Read { chain: Some(Arc::clone(recalled)), entities: trace.into_entities() }, ..judgement }
+        traced(Some(recalled), |trace| {
+            self.decide(id, snapshot, Authority::Session(&recalled.chain), presenter, requests, now, trace)
         })
     }
 
-    /// As [`session`](Self::session), on a chain, noting what is looked at.
-    #[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
-    pub(crate) fn session_traced(
+    /// Decides what a peer asks for that acts for itself: all of it, or none.
+    ///
+    /// # Errors
+    /// [`NoDecision::Internal`] when a defect was caught.
+    pub(super) fn peer(
         &self,
         id: DecisionId,
         snapshot: &Arc<Snapshot>,
-        chain: &SessionChain,
+        principal: &EntityRef,
+        presenter: &Presenter<'_>,
+        requests: &[Request],
+        now: Timestamp,
+    ) -> Result<Judgement, NoDecision> {
+        traced(None, |trace| {
+            self.decide(id, snapshot, Authority::Principal(principal), presenter, requests, now, trace)
+        })
+    }
+
+    /// Decides what is asked for on this authority: all of it, or none. `trace` notes what is looked at.
+    #[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
+    pub(crate) fn decide(
+        &self,
+        id: DecisionId,
+        snapshot: &Arc<Snapshot>,
+        authority: Authority<'_>,
         presenter: &Presenter<'_>,
         requests: &[Request],
         now: Timestamp,
         trace: &Trace,
     ) -> Judgement {
+        let evaluate = |request: &Request, authority: Authority<'_>| {
+            self.evaluator.decide(id, snapshot, request, authority, presenter, now, trace)
+        };
+        let chain = match authority {
+            Authority::Session(chain) => chain,
+            Authority::Principal(_) => {
+                return combine(requests.iter().map(|request| evaluate(request, authority))).into();
+            }
+        };
         let decay = snapshot.bundle.manifest().risk.decay_per_hour;
         let occasion = Occasion { decision: id, results: None, now, limits: &self.limits, risk_decay_per_hour: decay };
         let decide = |request: &Request, chain: &SessionChain| {
-            let authority = Authority::Session(chain);
-            let mut decision = self.evaluator.decide(id, snapshot, request, authority, presenter, now, trace);
+            let mut decision = evaluate(request, Authority::Session(chain));
             if decision.reason == Reason::BindingMismatch {
                 decision.effects = token_reuse::effects(self.on_token_reuse);
             }
@@ -124,44 +148,6 @@ impl Judge {
             return Judgement { after, ..Judgement::from(decision) };
         }
         Judgement { after, ..Judgement::from(allowed.unwrap_or_else(nothing_asked)) }
-    }
-
-    /// Decides what a peer asks for that acts for itself: all of it, or none.
-    ///
-    /// # Errors
-    /// [`NoDecision::Internal`] when a defect was caught.
-    pub(super) fn peer(
-        &self,
-        id: DecisionId,
-        snapshot: &Arc<Snapshot>,
-        principal: &EntityRef,
-        presenter: &Presenter<'_>,
-        requests: &[Request],
-        now: Timestamp,
-    ) -> Result<Judgement, NoDecision> {
-        guarded(|| {
-            let trace = Trace::default();
-            let decision = self.peer_traced(id, snapshot, principal, presenter, requests, now, &trace);
-            let read = Read { chain: None, entities: trace.into_entities() };
-            Judgement { read, ..Judgement::from(decision) }
-        })
-    }
-
-    /// As [`peer`](Self::peer), noting what is looked at.
-    #[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
-    pub(crate) fn peer_traced(
-        &self,
-        id: DecisionId,
-        snapshot: &Arc<Snapshot>,
-        principal: &EntityRef,
-        presenter: &Presenter<'_>,
-        requests: &[Request],
-        now: Timestamp,
-        trace: &Trace,
-    ) -> Decision {
-        let authority = Authority::Principal(principal);
-        let decide = |request: &Request| self.evaluator.decide(id, snapshot, request, authority, presenter, now, trace);
-        combine(requests.iter().map(decide))
     }
 }
 
@@ -211,6 +197,21 @@ fn both(mut whole: Decision, part: Decision) -> Decision {
 /// Asking for nothing is no reason to allow.
 fn nothing_asked() -> Decision {
     Decision::deny(Reason::Undecodable)
+}
+
+/// What is decided, with what it was made on.
+///
+/// # Errors
+/// [`NoDecision::Internal`] when a defect was caught.
+fn traced(
+    chain: Option<&Arc<RecalledChain>>,
+    decide: impl FnOnce(&Trace) -> Judgement,
+) -> Result<Judgement, NoDecision> {
+    guarded(|| {
+        let trace = Trace::default();
+        let judgement = decide(&trace);
+        Judgement { read: Read { chain: chain.cloned(), entities: trace.into_entities() }, ..judgement }
+    })
 }
 
 /// A defect in the evaluation must not become a failed call, which a proxy may be configured to treat as an allow.

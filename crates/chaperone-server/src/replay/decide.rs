@@ -80,6 +80,13 @@ struct Again {
     needs: Needs,
 }
 
+impl Again {
+    /// A decision for which nothing is looked at.
+    const fn without_looking(decision: Decision) -> Self {
+        Self { decision, entities: Vec::new(), looked: BTreeSet::new(), chain: None, needs: Needs::Policies }
+    }
+}
+
 /// Makes a decision again, by the bundle that made it or by a candidate, and compares it with its record.
 ///
 /// Pure: equal arguments give equal results. Where it hangs on something that is not on record, that is said, and nothing is guessed.
@@ -92,7 +99,7 @@ pub fn replay(
     own: &Rules,
     candidate: Option<&Rules>,
 ) -> Replayed {
-    let work = || try_replay(decided, at, states, context, own, candidate);
+    let work = || Question::of(decided, at, states, context)?.decide_again(own, candidate);
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(again)) => compare(decided, &again),
         Ok(Err(Flaw::Changed(of))) => Replayed::Differs(Box::new(Difference::State { of })),
@@ -107,52 +114,45 @@ impl From<Obstacle> for Flaw {
     }
 }
 
-fn try_replay(
-    decided: &Decided<'_>,
-    at: Timestamp,
-    states: &States,
-    context: &BundleState,
-    own: &Rules,
-    candidate: Option<&Rules>,
-) -> Result<Again, Flaw> {
-    if decided.code == Reason::Undecodable.code() {
-        return Err(Obstacle::Undecodable.into());
+impl<'a> Question<'a> {
+    /// From the record, with the entities that it names.
+    fn of(decided: &'a Decided<'a>, at: Timestamp, states: &'a States, context: &BundleState) -> Result<Self, Flaw> {
+        if decided.code == Reason::Undecodable.code() {
+            return Err(Obstacle::Undecodable.into());
+        }
+        let mut entities = Vec::new();
+        for read in decided.states.iter().filter(|read| read.of.starts_with("entity:")) {
+            let digest = read.digest.ok_or(Obstacle::NoState)?;
+            entities.push(states.entity(&read.of, digest)?);
+        }
+        let limits = context.limits();
+        let judge = Judge { evaluator: Evaluator::Compiled, limits, on_token_reuse: OnTokenReuse::Deny };
+        Ok(Self { decided, at, entities, judge, states })
     }
-    let mut entities = Vec::new();
-    for read in decided.states.iter().filter(|read| read.of.starts_with("entity:")) {
-        let digest = read.digest.ok_or(Obstacle::NoState)?;
-        entities.push(states.entity(&read.of, digest)?);
-    }
-    let limits = context.limits();
-    let judge = Judge { evaluator: Evaluator::Compiled, limits, on_token_reuse: OnTokenReuse::Deny };
-    let question = Question { decided, at, entities, judge, states };
-    let again = question.decide(own)?;
-    let Some(candidate) = candidate else {
-        question.check_known(&again)?;
-        return Ok(again);
-    };
-    let other = question.decide(candidate)?;
-    question.check_known(&other)?;
-    question.check_read(&again, &other, own)?;
-    Ok(other)
-}
 
-impl Question<'_> {
+    /// Decides by the candidate, where there is one, or by the bundle that did.
+    fn decide_again(&self, own: &Rules, candidate: Option<&Rules>) -> Result<Again, Flaw> {
+        let again = self.decide(own)?;
+        let Some(candidate) = candidate else {
+            self.check_known(&again)?;
+            return Ok(again);
+        };
+        let other = self.decide(candidate)?;
+        self.check_known(&other)?;
+        self.check_read(&again, &other, own)?;
+        Ok(other)
+    }
+
     /// Decides by one bundle.
     fn decide(&self, rules: &Rules) -> Result<Again, Flaw> {
         let decided = self.decided;
         let bundle = rules.bundle();
         let subject = self.subject(rules)?;
-        let nothing = |decision| Again {
-            decision,
-            entities: Vec::new(),
-            looked: BTreeSet::new(),
-            chain: None,
-            needs: Needs::Policies,
+        let authority = match &subject {
+            Subject::Session(read) => Authority::Session(&read.chain),
+            Subject::Peer(principal) => Authority::Principal(principal),
+            Subject::Nobody(reason) => return Ok(Again::without_looking(Decision::deny(*reason))),
         };
-        if let Subject::Nobody(reason) = subject {
-            return Ok(nothing(Decision::deny(reason)));
-        }
         let requests = decided.actions.iter().map(|asked| {
             let kept: Vec<_> =
                 asked.attributes.iter().filter(|(name, _)| !asked.hashed.contains(name)).cloned().collect();
@@ -168,20 +168,11 @@ impl Question<'_> {
             certificate_sha256: decided.presenter.certificate_sha256.map(|digest| *digest.as_bytes()),
             address: decided.presenter.address,
         };
-        let (decision, chain, needs) = match subject {
-            Subject::Session(read) => {
-                let (chain, at) = (&read.chain, self.at);
-                let needs = bundle.needs(Authority::Session(chain));
-                let judgement = self.judge.session_traced(id, &snapshot, chain, &presenter, &requests, at, &trace);
-                (judgement.decision, Some(read), needs)
-            }
-            Subject::Peer(principal) => {
-                let needs = bundle.needs(Authority::Principal(&principal));
-                let at = self.at;
-                let decision = self.judge.peer_traced(id, &snapshot, &principal, &presenter, &requests, at, &trace);
-                (decision, None, needs)
-            }
-            Subject::Nobody(reason) => (Decision::deny(reason), None, Needs::Policies),
+        let judgement = self.judge.decide(id, &snapshot, authority, &presenter, &requests, self.at, &trace);
+        let (decision, needs) = (judgement.decision, bundle.needs(authority));
+        let chain = match subject {
+            Subject::Session(read) => Some(read),
+            Subject::Peer(_) | Subject::Nobody(_) => None,
         };
         let (entities, looked) = trace.into_parts();
         Ok(Again { decision, entities, looked, chain, needs })

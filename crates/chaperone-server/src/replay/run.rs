@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -126,14 +127,13 @@ impl Run {
                     return is_bundle;
                 }
             }
-            // What cannot be read is counted there.
-            Ok("decision") | Err(_) => {
-                self.batch.push(record.to_vec());
-                if self.batch.len() >= BATCH {
-                    self.hand_over();
-                }
-            }
-            Ok(_) => {}
+            Ok("decision") | Err(_) => {}
+            Ok(_) => return false,
+        }
+        // What cannot be read is counted there.
+        self.batch.push(record.to_vec());
+        if self.batch.len() >= BATCH {
+            self.hand_over();
         }
         false
     }
@@ -157,16 +157,16 @@ impl Run {
         self.record_count
     }
 
-    /// What came of all of it, when the last is done.
+    /// What came of all of it, when the last is done. Panics where a thread did: nobody knows what became of its decisions.
     pub fn finish(mut self) -> Tally {
         self.hand_over();
         // The threads end with it.
         self.jobs = None;
         let mut whole = Tally::default();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has said so; what it had is not counted as replayed.
-            if let Ok(part) = thread.join() {
-                whole.merge(part);
+            match thread.join() {
+                Ok(part) => whole.merge(part),
+                Err(defect) => resume_unwind(defect),
             }
         }
         whole.record_count = self.record_count;

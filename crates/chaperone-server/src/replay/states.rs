@@ -1,6 +1,7 @@
 //! States that were read from the trail, for those decisions that name them.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use chaperone_policy::recorded::{BundleState, ChainState, EntityState, MemoryState, SessionState};
@@ -12,8 +13,8 @@ use super::obstacle::Obstacle;
 /// How many scopes are kept compiled.
 const SCOPES_MAX: usize = 4_096;
 
-/// What was read of the trail's states so far. The oldest make room where there are too many: each stands behind the decisions of at
-/// most a day.
+/// What was read of the trail's states so far. Where there are too many, those make room that were not read for longest: a state is written
+/// again every day that decisions read it.
 #[derive(Debug)]
 pub struct States {
     bytes_max: usize,
@@ -24,9 +25,12 @@ pub struct States {
 
 #[derive(Debug, Default)]
 struct Held {
-    by_digest: HashMap<Digest, Arc<HeldState>>,
-    /// In the order in which they came.
-    order: VecDeque<Digest>,
+    /// With when they came last.
+    by_digest: HashMap<Digest, (u64, Arc<HeldState>)>,
+    /// In the order in which they came last.
+    order: BTreeMap<u64, Digest>,
+    /// How many came so far.
+    count: u64,
     bytes: usize,
     /// Of each chain and bundle: from which place on which state is meant.
     bundles: HashMap<(ChainId, u64), Vec<PlacedBundle>>,
@@ -43,7 +47,8 @@ struct HeldState {
     is_whole: bool,
     session: OnceLock<Result<Arc<Session>, String>>,
     memory: OnceLock<Result<ReadMemory, String>>,
-    chain: OnceLock<Result<Arc<ReadChain>, Flaw>>,
+    /// Once all that it names is there.
+    chain: OnceLock<Arc<ReadChain>>,
     entity: OnceLock<Result<Arc<EntityState>, String>>,
 }
 
@@ -94,23 +99,10 @@ impl States {
             return;
         }
         let (of, text) = (state.of.into_owned(), state.value.into_owned());
-        let bytes = of.len() + text.len();
         let (session, memory) = (OnceLock::new(), OnceLock::new());
         let (chain, entity) = (OnceLock::new(), OnceLock::new());
-        let added = Arc::new(HeldState { of, text, is_whole, session, memory, chain, entity });
-        if held.by_digest.contains_key(&state.digest) {
-            return;
-        }
-        held.bytes += bytes;
-        held.order.push_back(state.digest);
-        held.by_digest.insert(state.digest, added);
-        while held.bytes > self.bytes_max
-            && let Some(oldest) = held.order.pop_front()
-        {
-            if let Some(gone) = held.by_digest.remove(&oldest) {
-                held.bytes = held.bytes.saturating_sub(gone.of.len() + gone.text.len());
-            }
-        }
+        held.put(state.digest, HeldState { of, text, is_whole, session, memory, chain, entity });
+        while held.bytes > self.bytes_max && held.drop_oldest() {}
     }
 
     /// What a record at this place of a chain means by a bundle's number.
@@ -132,7 +124,11 @@ impl States {
 
     pub(super) fn chain(&self, of: &str, digest: Digest) -> Result<Arc<ReadChain>, Flaw> {
         let state = self.find(of, digest)?;
-        state.chain.get_or_init(|| self.read_chain(&state)).clone()
+        if let Some(read) = state.chain.get() {
+            return Ok(Arc::clone(read));
+        }
+        let read = self.read_chain(&state)?;
+        Ok(Arc::clone(state.chain.get_or_init(|| read)))
     }
 
     pub(super) fn entity(&self, of: &str, digest: Digest) -> Result<Arc<EntityState>, Flaw> {
@@ -212,12 +208,79 @@ impl States {
 
     fn find(&self, of: &str, digest: Digest) -> Result<Arc<HeldState>, Flaw> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let found = held.by_digest.get(&digest).cloned();
+        let found = held.by_digest.get(&digest).map(|(_, state)| Arc::clone(state));
         let found = found.ok_or_else(|| Flaw::Obstacle(Obstacle::StateMissing { of: of.to_owned(), digest }))?;
         if found.is_whole { Ok(found) } else { Err(Flaw::Changed(found.of.clone())) }
     }
 }
 
+impl Held {
+    /// Takes a state. Of one that came before, the first stays.
+    fn put(&mut self, digest: Digest, state: HeldState) {
+        self.count += 1;
+        match self.by_digest.entry(digest) {
+            Entry::Occupied(mut known) => {
+                let (last, _) = known.get_mut();
+                self.order.remove(last);
+                *last = self.count;
+            }
+            Entry::Vacant(place) => {
+                self.bytes += state.bytes();
+                place.insert((self.count, Arc::new(state)));
+            }
+        }
+        self.order.insert(self.count, digest);
+    }
+
+    /// Forgets the state that came before all others; false when there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.order.pop_first();
+        let gone = oldest.and_then(|(_, digest)| self.by_digest.remove(&digest));
+        gone.inspect(|(_, state)| self.bytes = self.bytes.saturating_sub(state.bytes())).is_some()
+    }
+}
+
+impl HeldState {
+    fn bytes(&self) -> usize {
+        self.of.len() + self.text.len()
+    }
+}
+
 fn unreadable(state: &HeldState, message: String) -> Flaw {
     Flaw::Obstacle(Obstacle::StateUnreadable { of: state.of.clone(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(value: &str) -> Digest {
+        Digest::of(value.as_bytes())
+    }
+
+    fn state(of: &'static str, value: &str) -> State<'static> {
+        State { of: of.into(), digest: digest(value), value: value.to_owned().into() }
+    }
+
+    #[test]
+    fn state_that_is_written_again_makes_room_later() {
+        let (states, chain) = (States::new(6), ChainId::new(uuid::Uuid::from_u128(1)));
+        for (seq, value) in (1..).zip(["a", "b", "a", "c", "d"]) {
+            states.add(chain, seq, state("m", value));
+        }
+        let is_held = |value: &str| states.find("m", digest(value)).is_ok();
+        assert_eq!(["a", "b", "c", "d"].map(is_held), [true, false, true, true]);
+    }
+
+    #[test]
+    fn chain_is_read_once_what_it_names_is_there() {
+        let (states, chain) = (States::new(1_000), ChainId::new(uuid::Uuid::from_u128(1)));
+        let session = "{}";
+        let text = ChainState::new([digest(session).as_bytes()], []).text();
+        states.add(chain, 1, state("chain:1", &text));
+        let read = || states.chain("chain:1", digest(&text)).expect_err("there is no such session");
+        assert!(matches!(read(), Flaw::Obstacle(Obstacle::StateMissing { .. })));
+        states.add(chain, 2, state("session:1", session));
+        assert!(matches!(read(), Flaw::Obstacle(Obstacle::StateUnreadable { .. })));
+    }
 }

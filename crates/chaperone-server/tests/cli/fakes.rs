@@ -8,6 +8,7 @@ use chaperone_api::chaperone::v1::session_service_server::{SessionService, Sessi
 use chaperone_api::chaperone::v1::trail_service_server::TrailServiceServer;
 use chaperone_api::chaperone::v1::*;
 use chaperone_api::google::rpc;
+use chaperone_policy::BundleSource;
 use chaperone_server::admin::trail::TrailReading;
 use chaperone_server::grpc::trail::TrailApi;
 use chaperone_trail::{MemorySource, Record, RecordSource, Sealed};
@@ -93,6 +94,11 @@ impl Fakes {
 /// One chain of a session, of a child, and of somebody else.
 fn story() -> MemorySource {
     STORY.lines().map(|line| sealed(line.as_bytes())).collect()
+}
+
+/// The bundle of every number: one that does not compile.
+pub fn broken_bundle() -> BundleSource {
+    BundleSource { files: [("policies/main.cedar".to_owned(), "permit (".to_owned())].into() }
 }
 
 /// A record from its bytes.
@@ -274,6 +280,7 @@ impl PolicyService for Fake {
     }
 
     async fn get(&self, _: Request<PolicyServiceGetRequest>) -> Answer<PolicyServiceGetResponse> {
-        Err(Status::unimplemented(""))
+        let files = broken_bundle().files.into_iter().map(|(path, content)| BundleFile { path, content }).collect();
+        Ok(Response::new(PolicyServiceGetResponse { files, ..PolicyServiceGetResponse::default() }))
     }
 }

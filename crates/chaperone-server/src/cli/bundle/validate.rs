@@ -83,8 +83,7 @@ pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
     if problems.is_empty() {
         return Ok(found.source);
     }
-    let problems = problems.into_iter().map(from_local).collect();
-    Err(Failure::Invalid { place: folder.display().to_string(), problems })
+    Err(Failure::invalid(folder.display(), problems))
 }
 
 /// Reads and compiles a folder, to look at what the bundle makes of things.
@@ -93,10 +92,7 @@ pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
 /// As [`ValidateArgs::run`].
 pub fn compile_folder(folder: &Path) -> Result<Bundle, Failure> {
     let source = read(folder)?;
-    Bundle::compile(&source).map_err(|problems| {
-        let problems = problems.into_iter().map(from_local).collect();
-        Failure::Invalid { place: folder.display().to_string(), problems }
-    })
+    Bundle::compile(&source).map_err(|problems| Failure::invalid(folder.display(), problems))
 }
 
 fn leave_notes(notes: &[String]) {

@@ -101,13 +101,7 @@ impl ExplainArgs {
             metadata: metadata.as_ref().map(|metadata| -> &dyn Metadata { metadata }),
             ..Connection::default()
         };
-        let length = message.body.len().to_string();
-        let mut request = message.request(connection);
-        // Whoever sends a body from a flag or a file knows its length, as clients do.
-        if !message.body.is_empty() && request.headers.all("content-length").next().is_none() {
-            request.headers.push("content-length", length.as_bytes());
-        }
-        let explanation = mapping::explain(&bundle, &request);
+        let explanation = mapping::explain(&bundle, &message.request(connection));
         match self.output {
             Format::Json => output::print_json(&ExplanationJson::from(&explanation))?,
             Format::Table => output::print(&view::shown(&explanation, &message.method, &message.target))?,
@@ -116,6 +110,18 @@ impl ExplainArgs {
     }
 
     fn message(&self) -> Result<Message, Failure> {
+        let mut message = self.written_message()?;
+        // Whoever sends a body from a flag or a file knows its length, as clients do.
+        let has_body = self.data.is_some() || !message.body.is_empty();
+        if has_body && !message.has_header("transfer-encoding") {
+            let length = message.body.len().to_string();
+            message.add_header("content-length", length);
+        }
+        Ok(message)
+    }
+
+    /// As it was written.
+    fn written_message(&self) -> Result<Message, Failure> {
         if let Some(path) = &self.message {
             let bytes = files::read(path, files::JSON_BYTES_MAX)?;
             return Message::parse(&bytes)
@@ -123,24 +129,16 @@ impl ExplainArgs {
         }
         let (scheme, host, target) = message::split_url(self.url.as_deref().unwrap_or_default());
         let method = self.method.clone().unwrap_or_else(|| if self.data.is_some() { "POST" } else { "GET" }.to_owned());
-        let mut headers = self.headers.clone();
         let body = match self.data.as_deref().map(|data| data.strip_prefix('@').ok_or(data)) {
             None => Vec::new(),
             Some(Ok(path)) => files::read(Path::new(path), files::JSON_BYTES_MAX)?,
             Some(Err(text)) => text.as_bytes().to_vec(),
         };
+        let mut message = Message { method, host, scheme, target, headers: self.headers.clone(), body };
         if self.data.is_some() {
-            let said = [
-                ("content-type", "application/x-www-form-urlencoded".to_owned()),
-                ("content-length", body.len().to_string()),
-            ];
-            for (name, value) in said {
-                if !headers.iter().any(|(known, _)| known == name) {
-                    headers.push((name.to_owned(), value.into_bytes()));
-                }
-            }
+            message.add_header("content-type", "application/x-www-form-urlencoded".to_owned());
         }
-        Ok(Message { method, host, scheme, target, headers, body })
+        Ok(message)
     }
 }
 
@@ -162,4 +160,43 @@ fn spiffe_id(text: &str) -> Result<String, String> {
 fn extension(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('=').ok_or("write NAME=VALUE")?;
     Ok((parts.0.to_owned(), parts.1.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Options {
+        #[command(flatten)]
+        explain: ExplainArgs,
+    }
+
+    /// What is said of the length of a body.
+    fn lengths(arguments: &[&str]) -> Vec<String> {
+        let options = Options::try_parse_from(["x"].iter().chain(arguments)).expect("arguments");
+        let message = options.explain.message().expect("a message");
+        let lengths = message.headers.iter().filter(|(name, _)| name == "content-length");
+        lengths.map(|(_, length)| String::from_utf8_lossy(length).into_owned()).collect()
+    }
+
+    #[test]
+    fn body_has_a_length_unless_it_comes_in_chunks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("request.http");
+        let written = |headers: &str| {
+            std::fs::write(&file, format!("POST /a HTTP/1.1\r\n{headers}\r\nbody")).expect("written");
+            lengths(&["--request", file.to_str().expect("UTF-8")])
+        };
+        assert_eq!(written(""), ["4"]);
+        assert_eq!(written("Content-Length: 7\r\n"), ["7"]);
+        assert!(written("Transfer-Encoding: chunked\r\n").is_empty());
+        assert_eq!(lengths(&["-d", "body", "/a"]), ["4"]);
+        assert_eq!(lengths(&["-d", "", "/a"]), ["0"]);
+        assert_eq!(lengths(&["-d", "body", "-H", "content-length: 7", "/a"]), ["7"]);
+        assert!(lengths(&["-d", "body", "-H", "transfer-encoding: chunked", "/a"]).is_empty());
+        assert!(lengths(&["/a"]).is_empty());
+    }
 }

@@ -27,17 +27,15 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let mut rest = bytes;
         let mut lines = Vec::new();
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        while !rest.is_empty() {
+            // A message without a body may end without an empty line, and without the end of its last.
+            let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
             let (line, after) = rest.split_at(end);
             rest = after.get(1..).unwrap_or_default();
             match line.strip_suffix(b"\r").unwrap_or(line) {
                 b"" => break,
                 line => lines.push(line),
             }
-        }
-        // A message without a body may end without an empty line, and without the end of its last.
-        if lines.is_empty() && !rest.is_empty() {
-            lines.push(std::mem::take(&mut rest));
         }
         let (first, headers) = lines.split_first().ok_or("the request is empty")?;
         let first = std::str::from_utf8(first).map_err(|_| "the first line is not UTF-8")?;
@@ -52,6 +50,18 @@ impl Message {
         let headers = headers.iter().map(|line| header(line)).collect::<Result<Vec<_>, _>>()?;
         let (scheme, host, target) = split_url(target);
         Ok(Self { method: method.to_owned(), host, scheme, target, headers, body: rest.to_vec() })
+    }
+
+    /// Whether it has a header of this name, in lower case.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| known == name)
+    }
+
+    /// Adds a header, where there is none of that name yet.
+    pub fn add_header(&mut self, name: &str, value: String) {
+        if !self.has_header(name) {
+            self.headers.push((name.to_owned(), value.into_bytes()));
+        }
     }
 
     /// As a proxy would report it.
@@ -108,7 +118,10 @@ mod tests {
         let message = Message::parse(b"GET https://a.example:8443/b HTTP/1.1").expect("a message");
         let parts = (message.scheme.as_str(), message.host.as_str(), message.target.as_str());
         assert_eq!(parts, ("https", "a.example:8443", "/b"));
-        assert!(Message::parse(b"GET /a\nx-a: 1\n").expect("a message").body.is_empty());
+        for bytes in [b"GET /a\nx-a: 1\n" as &[u8], b"GET /a\nx-a: 1", b"GET /a\nx-a: 1\n\n"] {
+            let message = Message::parse(bytes).expect("a message");
+            assert_eq!((message.headers, message.body), (vec![header("x-a", "1")], Vec::new()));
+        }
     }
 
     #[test]

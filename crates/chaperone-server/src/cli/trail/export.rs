@@ -8,7 +8,7 @@ use chaperone_api::chaperone::v1::trail_service_export_request::What;
 use chaperone_api::chaperone::v1::{TrailFilter, TrailFormat, TrailServiceExportRequest};
 use clap::{Args, ValueEnum};
 
-use super::filter::FilterOptions;
+use super::filter::{FilterOptions, says_only_when};
 use super::progress::Progress;
 use super::stretch::StretchOptions;
 use crate::cli::connect::AdminOptions;
@@ -91,8 +91,7 @@ impl ExportArgs {
 
 /// A stretch, unless something is asked for that only a filter can say.
 fn what(filter: TrailFilter, places: StretchOptions) -> Result<What, Failure> {
-    let times = TrailFilter { from: filter.from, before: filter.before, ..TrailFilter::default() };
-    if filter == times {
+    if says_only_when(&filter) {
         return Ok(What::Stretch(places.into_stretch(filter.from, filter.before)));
     }
     if places.is_given() {

@@ -174,6 +174,11 @@ impl From<KindOption> for TrailKind {
     }
 }
 
+/// Whether a filter is about times alone, and so about every record of some time.
+pub fn says_only_when(filter: &TrailFilter) -> bool {
+    *filter == TrailFilter { from: filter.from, before: filter.before, ..TrailFilter::default() }
+}
+
 /// Reads an action: an entity, or a short name.
 fn action(text: &str) -> Result<EntityRef, String> {
     if text.contains("::") {

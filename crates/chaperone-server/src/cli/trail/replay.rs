@@ -6,7 +6,6 @@ mod view;
 
 use std::path::PathBuf;
 
-use chaperone_api::chaperone::v1::TrailFilter;
 use clap::Args;
 
 pub use self::bundles::BundleOption;
@@ -35,7 +34,7 @@ Examples:
   chaperone trail replay --since 7d --bundle 8 --action export --output json
   chaperone trail replay --file trail.jsonl                    # an export; bundles still come from the server
 
-Exit codes: 0 no difference, 1 differences, 2 it could not be told.";
+Exit codes: 0 no difference, 1 differences (or the bundle has problems), 2 it could not be told.";
 
 /// How much memory the states of a replay take at most.
 const STATES_BYTES_MAX: usize = 1 << 30;
@@ -70,7 +69,7 @@ impl ReplayArgs {
     /// Runs the command.
     ///
     /// # Errors
-    /// As they come; and `Input` when there were decisions and none of them could be made again.
+    /// As they come; and `Input` when there were decisions, or what may have been some, and none of them could be made again.
     pub async fn run(self) -> Result<Verdict, Failure> {
         let filter = self.filter.into_filter()?;
         if !filter.kinds.is_empty() {
@@ -105,7 +104,8 @@ impl ReplayArgs {
             Format::Json => output::print_json(&view::TallyJson::new(&tally, self.limit))?,
             Format::Table => output::print(&view::render(&tally, self.limit))?,
         }
-        if tally.decision_count > 0 && tally.same_count + tally.different_count == 0 {
+        let is_told = tally.same_count + tally.different_count > 0;
+        if !is_told && tally.decision_count + tally.unreadable_count > 0 {
             return Err(Failure::Input("none of the decisions could be made again".to_owned()));
         }
         Ok(if tally.different_count == 0 { Verdict::Yes } else { Verdict::No })
@@ -127,12 +127,6 @@ async fn replay(mut run: Run, mut source: Source<'_>, bundles: &mut Bundles<'_>)
     tokio::task::spawn_blocking(move || run.finish())
         .await
         .map_err(|error| Failure::Input(format!("a defect was caught: {error}")))
-}
-
-/// Whether a filter is about more than times, so that records of it may be few among many.
-fn is_narrow(filter: &TrailFilter) -> bool {
-    let times = TrailFilter { from: filter.from, before: filter.before, ..TrailFilter::default() };
-    *filter != times
 }
 
 /// A connection, where there is one.

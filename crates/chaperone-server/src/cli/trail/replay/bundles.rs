@@ -10,7 +10,6 @@ use super::MaybeLink;
 use crate::cli::bundle::read_to_send;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::problems::from_local;
 use crate::replay::{Rules, Run};
 
 /// A bundle that is named on the command line.
@@ -84,8 +83,17 @@ impl<'a> Bundles<'a> {
                     Err(failure) => return Err(failure),
                 },
             };
-            match found {
-                Ok(source) => run.add_rules(compile(number, source, &format!("bundle {number}")).await?),
+            let compiled = match found {
+                Ok(source) => match compile(number, source, &format!("bundle {number}")).await {
+                    Ok(rules) => Ok(rules),
+                    // An older program took it.
+                    Err(problems @ Failure::Invalid { .. }) => Err(problems.to_string()),
+                    Err(failure) => return Err(failure),
+                },
+                Err(why) => Err(why),
+            };
+            match compiled {
+                Ok(rules) => run.add_rules(rules),
                 Err(why) => {
                     output::note(&format!("note: bundle {number} is not at hand: {}", output::plain(&why)));
                     self.refused.insert(digest);
@@ -109,10 +117,7 @@ async fn compile(number: u64, source: BundleSource, place: &str) -> Result<Rules
     let digest = source.digest();
     let compiled = tokio::task::spawn_blocking(move || Bundle::compile(&source)).await;
     let compiled = compiled.map_err(|error| Failure::Input(format!("compiling {place} failed: {error}")))?;
-    let bundle = compiled.map_err(|problems| Failure::Invalid {
-        place: place.to_owned(),
-        problems: problems.into_iter().map(from_local).collect(),
-    })?;
+    let bundle = compiled.map_err(|problems| Failure::invalid(place, problems))?;
     Ok(Rules::new(BundleNumber::new(number), &digest, bundle))
 }
 

@@ -6,17 +6,18 @@ use std::path::Path;
 
 use chaperone_api::chaperone::v1::trail_service_export_request::What;
 use chaperone_api::chaperone::v1::{
-    TrailFilter, TrailFormat, TrailOrder, TrailServiceExportRequest, TrailServiceExportResponse,
-    TrailServiceQueryRequest, TrailStretch,
+    TrailFilter, TrailFormat, TrailOrder, TrailServiceExportRequest, TrailServiceExportResponse, TrailStretch,
 };
-use chaperone_trail::{ChainId, Cursor, Record, Segments};
+use chaperone_trail::{ChainId, Cursor, Segments};
 use prost_types::Timestamp;
 use tonic::Streaming;
 
-use super::is_narrow;
 use crate::cli::connect::Link;
 use crate::cli::failure::Failure;
+use crate::cli::trail::Entry;
+use crate::cli::trail::filter::says_only_when;
 use crate::cli::trail::stretch::StretchOptions;
+use crate::grpc::convert::timestamp_to_api;
 
 /// No record is longer, in bytes.
 const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -76,7 +77,7 @@ impl<'a> Source<'a> {
     /// When it does not answer.
     pub async fn server(link: &'a Link, filter: &TrailFilter, places: &Places) -> Result<Self, Failure> {
         let (mut from, mut before) = (filter.from, filter.before);
-        if is_narrow(filter) {
+        if !says_only_when(filter) {
             // What is wanted may be little: it is read from where it begins to where it ends.
             let Some(first) = at(link, filter, TrailOrder::Oldest).await? else {
                 return Ok(Self::Lines(Box::new(std::io::empty()), String::new()));
@@ -172,11 +173,11 @@ fn unreadable(error: &chaperone_trail::TrailError) -> Failure {
 
 /// When the first or last record of a filter happened.
 async fn at(link: &Link, filter: &TrailFilter, order: TrailOrder) -> Result<Option<Timestamp>, Failure> {
-    let (filter, page_token) = (Some(filter.clone()), String::new());
-    let request = TrailServiceQueryRequest { filter, page_size: 1, page_token, order: order.into() };
-    let page = link.answer(link.trail().query(request)).await?;
-    let record = page.records.first().and_then(|record| Record::parse(&record.json).ok());
-    Ok(record.map(|record| crate::grpc::convert::timestamp_to_api(record.at)))
+    let Some(entry) = Entry::find(link, filter, order, 1).await?.pop() else { return Ok(None) };
+    let record = entry.record.ok_or_else(|| {
+        Failure::Input("a record that matches is none that this program reads: the server is newer".to_owned())
+    })?;
+    Ok(Some(timestamp_to_api(record.at)))
 }
 
 /// The beginning of the day.
