@@ -5,6 +5,7 @@
 //! stopped as soon as anything tells that the text is not, or is not likely to be.
 
 use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -22,9 +23,13 @@ const READS_MAX: usize = 8;
 /// It may ask so many times more, since the end of a text is asked for at every look at it.
 const READS_MORE: usize = 64;
 
-/// Of texts that are longer, the parser's log is read to learn of its first error. Writing it takes twice as long as parsing a text that is valid;
-/// without, the parser goes through all of some texts that are not, at a tenth of its speed.
+/// Of texts that are longer, the parser's log is read at times to learn of its first error. Without, it goes through all of some texts that are
+/// not valid, at a tenth of its speed.
 const UNLOGGED_BYTES_MAX: usize = 1024;
+
+/// Of so many hundreds of steps one is logged, since writing the log takes twice as long as parsing. Which ones hangs on the whole text, so that
+/// it is hard to write one whose errors fall between them.
+const LOGGED_ONE_OF: u64 = 4;
 
 thread_local! {
     /// Making a parser costs more than parsing a line.
@@ -58,22 +63,36 @@ impl Grammar {
     fn parse(&mut self, text: &str) -> Option<Tree> {
         self.parser.reset();
         self.recovers.set(false);
-        self.read_log(text.len() > UNLOGGED_BYTES_MAX);
-        let mut steps_left = STEPS_MAX;
-        let recovers = Rc::clone(&self.recovers);
-        let mut check = |state: &ParseState| {
-            steps_left -= 1;
-            let is_lost = steps_left == 0 || state.has_error() || recovers.get();
-            if is_lost { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
         let mut reads_left = text.len() / CHUNK_BYTES * READS_MAX + READS_MORE;
         let mut read = |at: usize, _| {
             reads_left = reads_left.saturating_sub(1);
             let end = if reads_left == 0 { at } else { text.len().min(at + CHUNK_BYTES) };
             text.as_bytes().get(at..end).unwrap_or_default()
         };
-        let options = ParseOptions::new().progress_callback(&mut check);
-        let tree = self.parser.parse_with_options(&mut read, None, Some(options))?;
+        let mut turns = Turns::of(text);
+        let mut steps_left = STEPS_MAX;
+        let tree = loop {
+            let is_logged = turns.are_logged;
+            self.read_log(is_logged);
+            let mut is_lost = false;
+            let mut check = |state: &ParseState| {
+                steps_left -= 1;
+                is_lost = steps_left == 0 || state.has_error() || self.recovers.get();
+                turns.next();
+                if is_lost || turns.are_logged != is_logged {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            let options = ParseOptions::new().progress_callback(&mut check);
+            // After a break, the parser goes on where it was.
+            match self.parser.parse_with_options(&mut read, None, Some(options)) {
+                None if is_lost || turns.are_logged == is_logged => return None,
+                None => {}
+                Some(tree) => break tree,
+            }
+        };
         // The tree of a text that seemed to end where it may be read no further says nothing.
         (reads_left > 0 && !self.recovers.get() && !tree.root_node().has_error()).then_some(tree)
     }
@@ -87,6 +106,30 @@ impl Grammar {
             }
         };
         self.parser.set_logger(if is_read { Some(Box::new(log)) } else { None });
+    }
+}
+
+/// Which hundreds of steps are logged: some of each text that is not short, and always the same ones.
+struct Turns {
+    are_logged: bool,
+    random: Option<u64>,
+}
+
+impl Turns {
+    fn of(text: &str) -> Self {
+        let hash = || {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self { are_logged: false, random: (text.len() > UNLOGGED_BYTES_MAX).then(hash) }
+    }
+
+    fn next(&mut self) {
+        if let Some(random) = &mut self.random {
+            *random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            self.are_logged = (*random >> 32).is_multiple_of(LOGGED_ONE_OF);
+        }
     }
 }
 
