@@ -75,8 +75,7 @@ impl Bundle {
                 if path.is_dir() {
                     directories.push(path);
                 } else {
-                    let name =
-                        path.strip_prefix(root).expect("it is below").to_str().expect("a name in UTF-8").to_owned();
+                    let name = path.strip_prefix(root).expect("it is below").to_str().expect("a name in UTF-8");
                     source.add(name, fs::read(&path).expect("a file")).expect("a text file");
                 }
             }

@@ -28,13 +28,13 @@ impl BundleSource {
     ///
     /// # Errors
     /// When it should be a text and is not UTF-8.
-    pub fn add(&mut self, path: String, content: Vec<u8>) -> Result<(), Utf8Error> {
+    pub fn add(&mut self, path: &str, content: Vec<u8>) -> Result<(), Utf8Error> {
         let text = if path == descriptors::PATH {
             STANDARD.encode(content)
         } else {
             String::from_utf8(content).map_err(|error| error.utf8_error())?
         };
-        self.files.insert(path, text);
+        self.files.insert(path.to_owned(), text);
         Ok(())
     }
 

@@ -100,7 +100,7 @@ impl Reader {
             }
             self.problem(&path, "unknown_file", "a bundle has no such folder");
         } else if metadata.is_file() {
-            self.file(&target, path)?;
+            self.file(&target, &path)?;
         } else {
             // Reading a pipe or a device might never end.
             self.problem(&path, "unknown_file", "this is not a regular file");
@@ -108,7 +108,7 @@ impl Reader {
         Ok(())
     }
 
-    fn file(&mut self, target: &Path, path: String) -> Result<(), Failure> {
+    fn file(&mut self, target: &Path, path: &str) -> Result<(), Failure> {
         let limit = BUNDLE_BYTES_MAX as u64;
         if self.found.source.files.len() >= BUNDLE_FILES_MAX {
             let shown = self.root.display();
@@ -132,9 +132,9 @@ impl Reader {
         if self.bytes > limit {
             return Err(too_large());
         }
-        if let Err(error) = self.found.source.add(path.clone(), content) {
+        if let Err(error) = self.found.source.add(path, content) {
             let place = error.valid_up_to();
-            self.problem(&path, "not_utf8", &format!("the file is not UTF-8 text (at byte {place})"));
+            self.problem(path, "not_utf8", &format!("the file is not UTF-8 text (at byte {place})"));
         }
         Ok(())
     }
