@@ -13,18 +13,26 @@ use tonic::Code;
 
 fn bundle() -> Bundle {
     let decoders = "[zones]\noffice = [\"10.0.0.0/8\"]\n\n\
-                    [decoder.crm]\nsql = { dialect = \"postgres\", database = \"crm\" }\n\n[on_allow]";
+                    [decoder.crm]\nsql = { dialect = \"postgres\", database = \"crm\" }\n\n\
+                    [decoder.host]\nshell = {}\n\n[decoder.desk]\nmcp = { server = \"desk\" }\n\n[on_allow]";
     let policies = "@id(\"agents-query\")\n\
                     permit (principal is Agent, action == Chaperone::Action::\"sql.select\", resource)\n\
                     when { context.request.object != \"crm/salaries\" };\n\
                     @id(\"office-deletes\")\n\
                     permit (principal is Agent, action == Chaperone::Action::\"sql.delete\", resource)\n\
-                    when { context.request has zone && context.request.zone == \"office\" };\n";
+                    when { context.request has zone && context.request.zone == \"office\" };\n\
+                    @id(\"agents-look\")\n\
+                    permit (principal is Agent, action in [Chaperone::Action::\"shell.tail\", Chaperone::Action::\"mcp.tools/list\"], resource);\n";
     Bundle::documents().replacing("mapping.toml", "[on_allow]", decoders).with("policies/payloads.cedar", policies)
 }
 
 fn text(text: &str) -> Content {
     Content::Text(text.to_owned())
+}
+
+fn message(method: &str, params: &str) -> Content {
+    let message = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+    Content::Message(message.into_bytes())
 }
 
 fn question(handle: &str, decoder: &str, content: Content) -> CheckRequest {
@@ -54,6 +62,16 @@ async fn every_action_of_a_payload_must_be_allowed() {
         ("crm", text(""), "undecodable"),
         ("crm", Content::Message(b"{}".to_vec()), "undecodable"),
         ("crm", arguments(&["select", "1"]), "undecodable"),
+        ("host", arguments(&["tail", "-n", "5", "app.log"]), "permitted"),
+        ("host", arguments(&["rm", "app.log"]), "no_permit"),
+        ("host", arguments(&["sh", "-c", "tail app.log; rm app.log"]), "no_permit"),
+        ("host", arguments(&[]), "undecodable"),
+        ("host", text("tail app.log | tail -n 5"), "permitted"),
+        ("host", text("tail app.log; rm app.log"), "no_permit"),
+        ("desk", message("tools/list", "{}"), "permitted"),
+        ("desk", message("tools/call", r#"{"name":"send_mail","arguments":{}}"#), "no_permit"),
+        ("desk", Content::Message(b"{".to_vec()), "undecodable"),
+        ("desk", text("tools/list"), "undecodable"),
     ] {
         let shown = format!("{content:?}");
         for consistency in [Consistency::Bounded, Consistency::Strict] {
