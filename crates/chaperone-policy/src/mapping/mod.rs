@@ -106,7 +106,7 @@ pub struct Mapped<'a> {
 #[derive(Debug)]
 enum Origin<'a> {
     /// What the route says, and then what the decoder found.
-    Route(Option<&'a Target<RequestField>>, Option<Decoded<'a>>, View<'a>),
+    Route(&'a [Target<RequestField>], Option<Decoded<'a>>, View<'a>),
     /// What a direct caller is about to do.
     Payload(Decoded<'a>, Caller<'a>, &'a Zones),
     Generic(&'a GenericAction, View<'a>),
@@ -129,25 +129,25 @@ impl Mapped<'_> {
     /// When one cannot be read in one way only, or is no value of its type.
     pub fn read_attributes(&mut self, needs: Needs) -> Result<(), Undecodable> {
         let Self { requests, origin, symbols, .. } = self;
-        if let Origin::Payload(decoded, caller, zones) = origin {
-            return decoded.read_attributes(Surroundings::Caller(*caller, zones), needs, symbols, requests);
-        }
-        let Some((request, others)) = requests.split_first_mut() else { return Ok(()) };
         match origin {
-            Origin::Payload(..) => Ok(()),
-            Origin::Route(target, decoded, view) => {
-                let others = match target {
-                    Some(target) => {
-                        target.read_attributes(view, needs, symbols, request)?;
-                        others
-                    }
-                    None => requests,
-                };
-                let Some(decoded) = decoded else { return Ok(()) };
-                decoded.read_attributes(Surroundings::Proxy(view.connection, view.zones), needs, symbols, others)
+            Origin::Payload(decoded, caller, zones) => {
+                decoded.read_attributes(Surroundings::Caller(*caller, zones), needs, symbols, requests)
             }
-            Origin::Generic(action, view) => action.read_request(view, needs, request),
-            Origin::Connection(action, connection, zones) => action.read_connection(connection, zones, needs, request),
+            Origin::Route(targets, decoded, view) => {
+                let mut requests = requests.iter_mut();
+                for (target, request) in targets.iter().zip(&mut requests) {
+                    target.read_attributes(view, needs, symbols, request)?;
+                }
+                let Some(decoded) = decoded else { return Ok(()) };
+                let surroundings = Surroundings::Proxy(view.connection, view.zones);
+                decoded.read_attributes(surroundings, needs, symbols, requests.into_slice())
+            }
+            Origin::Generic(action, view) => {
+                requests.iter_mut().try_for_each(|request| action.read_request(view, needs, request))
+            }
+            Origin::Connection(action, connection, zones) => {
+                requests.iter_mut().try_for_each(|request| action.read_connection(connection, zones, needs, request))
+            }
         }
     }
 }
@@ -285,8 +285,8 @@ impl Mapping {
     }
 
     fn map_route<'a>(&'a self, route: &'a Route, view: View<'a>) -> Result<Mapped<'a>, Undecodable> {
-        let mut requests = Vec::with_capacity(1);
-        if let Some(target) = &route.target {
+        let mut requests = Vec::with_capacity(route.targets.len());
+        for target in &route.targets {
             requests.push(target.request(&view)?);
         }
         let decoded = route.decoding.as_ref().map(|decoding| decoding.decode(&self.decoders, &view)).transpose()?;
@@ -294,7 +294,7 @@ impl Mapping {
             requests.extend(decoded.requests()?);
         }
         let read = route.answer.read(&view)?;
-        let origin = Origin::Route(route.target.as_ref(), decoded, view);
+        let origin = Origin::Route(&route.targets, decoded, view);
         let (on_failure, answer) = (route.on_failure, &*route.answer);
         Ok(Mapped { requests, route: Some(&route.name), on_failure, origin, answer, read, symbols: &self.symbols })
     }

@@ -35,7 +35,7 @@ pub(super) const RAW_FACTS: [&str; 5] = ["arguments", "command", "flags", "push_
 impl Recording {
     /// Notes which attributes routes and operations fill with what the client wrote word by word.
     pub(super) fn note(&mut self, routes: &[Route], decoders: &[NamedDecoder]) {
-        let targets = routes.iter().filter_map(|route| route.target.as_ref());
+        let targets = routes.iter().flat_map(|route| &route.targets);
         let of_routes = targets.flat_map(|target| target.filled_from(RequestField::is_raw));
         let targets = decoders.iter().flat_map(|decoder| &decoder.rules).map(|rule| &rule.target);
         let of_operations = targets.flat_map(|target| target.filled_from(OperationField::is_raw));

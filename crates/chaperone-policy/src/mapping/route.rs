@@ -17,8 +17,8 @@ use super::target::Target;
 pub(super) struct Route {
     pub(super) name: Arc<str>,
     pub(super) pattern: Pattern,
-    /// What its requests do whatever is in them; `None` where only a decoder can tell.
-    pub(super) target: Option<Target<RequestField>>,
+    /// What its requests do whatever is in them; nothing where only a decoder can tell.
+    pub(super) targets: Vec<Target<RequestField>>,
     pub(super) decoding: Option<Decoding>,
     pub(super) on_failure: OnFailure,
     pub(super) answer: Arc<AnswerPlan>,
@@ -151,7 +151,7 @@ impl RouteTable {
 
     /// Notes which attributes any policy reads.
     pub(super) fn keep_reads(&mut self, is_read: impl Fn(&str) -> bool) {
-        for target in self.routes.iter_mut().filter_map(|route| route.target.as_mut()) {
+        for target in self.routes.iter_mut().flat_map(|route| &mut route.targets) {
             target.keep_reads(&is_read);
         }
     }

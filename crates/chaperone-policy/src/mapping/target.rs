@@ -38,8 +38,18 @@ pub(super) struct AttributeRule<F> {
     pub(super) source: AttributeSource<F>,
     /// Whether any policy of the bundle reads it.
     pub(super) is_read: bool,
-    /// Left out when its source is absent.
-    pub(super) optional: bool,
+    pub(super) absent: Absent,
+}
+
+/// What becomes of an attribute whose source is absent.
+#[derive(Clone, Debug)]
+pub(super) enum Absent {
+    /// The request is undecodable.
+    Denied,
+    /// The attribute is left out.
+    LeftOut,
+    /// The attribute has this value.
+    Default(Datum),
 }
 
 #[derive(Debug)]
@@ -101,12 +111,11 @@ impl<F: Display> AttributeRule<F> {
             AttributeSource::Constant(value) => Ok(Some(value.clone())),
             AttributeSource::Text(template, ty) => match template.render(|field| from.read(field)) {
                 Ok(text) => self.of_text(&text, *ty).map(Some),
-                Err(Unreadable::Absent(_)) if self.optional => Ok(None),
+                Err(Unreadable::Absent(field)) => self.absent.value(field),
                 Err(error) => Err(unreadable(error)),
             },
             AttributeSource::Value(field, ty) => match from.structured(field)? {
-                Structured::Absent if self.optional => Ok(None),
-                Structured::Absent => Err(unreadable(Unreadable::Absent(field))),
+                Structured::Absent => self.absent.value(field),
                 Structured::Text(text) => match TextType::of(ty) {
                     Some(ty) => self.of_text(&text, ty).map(Some),
                     None => Err(ambiguous(field)),
@@ -126,6 +135,16 @@ impl<F: Display> AttributeRule<F> {
         }
         let value = ty.convert(text);
         value.ok_or_else(|| Undecodable::new(format!("the attribute `{}` must be {}", self.name, ty.expectation())))
+    }
+}
+
+impl Absent {
+    fn value(&self, field: &impl Display) -> Result<Option<Datum>, Undecodable> {
+        match self {
+            Self::Denied => Err(unreadable(Unreadable::Absent(field))),
+            Self::LeftOut => Ok(None),
+            Self::Default(value) => Ok(Some(value.clone())),
+        }
     }
 }
 

@@ -229,10 +229,27 @@ fn attributes_must_fit_the_schema() {
     assert_eq!(probe("number = 5"), [("mapping_type", 7)]);
     assert_eq!(probe("number = { optional = true }"), [("mapping_missing_key", 7)]);
     assert_eq!(probe("number = { from = \"1\", colour = 1 }"), [("mapping_unknown_key", 7)]);
+    assert_eq!(probe("number = { from = \"{query.n}\", default = \"many\" }"), [("mapping_attribute_type", 7)]);
+    assert_eq!(probe("tags = { from = \"{body:/tags}\", default = \"a\" }"), [("mapping_attribute_type", 7)]);
+    let both = "number = { from = \"{query.n}\", default = \"1\", optional = true }";
+    assert_eq!(probe(both), [("mapping_attribute", 7)]);
     let required = "[[route]]\nname = \"r\"\npath = \"/a\"\naction = \"export\"\n\
                     resource = { type = \"Document\", id = \"a\" }\n\
                     attributes = { format = { from = \"{query.f}\", optional = true } }\n";
     assert_eq!(codes(required), [("mapping_attribute", 6)]);
+}
+
+#[test]
+fn mistakes_in_further_actions_are_placed() {
+    let also = |keys: &str| codes(&(route("r", "/a", "a", "") + "[[route.also]]\n" + keys));
+    assert_eq!(also("action = \"read\""), [("mapping_missing_key", 7)]);
+    assert_eq!(also("action = \"erase\"\nresource = { type = \"Document\", id = \"b\" }\n"), [("mapping_action", 8)]);
+    assert_eq!(
+        also("action = \"read\"\nresource = { type = \"Document\", id = \"{path.b}\" }\n"),
+        [("mapping_template", 9)]
+    );
+    let many = "[[route.also]]\naction = \"read\"\nresource = { type = \"Document\", id = \"b\" }\n";
+    assert_eq!(codes(&(route("r", "/a", "a", "") + &many.repeat(16))), [("mapping_limit", 52)]);
 }
 
 #[test]

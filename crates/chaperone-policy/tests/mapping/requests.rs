@@ -4,7 +4,7 @@ use chaperone_policy::mapping::{Connection, HttpRequest, OnFailure};
 use chaperone_policy::{EntityRef, Value};
 
 use crate::fixture::{
-    self, from_peer, get, get_with, map, map_tcp, mapping, no_mapping, reading, resource, route, route_of,
+    self, from_peer, get, get_with, map, map_tcp, mapping, no_mapping, reading, request, resource, route, route_of,
 };
 
 #[test]
@@ -35,6 +35,30 @@ fn first_matching_route_in_file_order_wins() {
         let mapped = map(&mapping, &get(target));
         assert_eq!(route_of(&mapped), Some(name), "{target}");
         assert_eq!(resource(&mapped), Ok(format!("Document::\"{id}\"")));
+    }
+}
+
+#[test]
+fn route_does_several_things_at_once() {
+    let also = r#"
+        [[route.also]]
+        action = "export"
+        resource = { type = "Document", id = "{query.to}" }
+        attributes = { format = { from = "{query.format}", default = "csv" }, rows = { from = "{query.rows}", default = "100" } }
+    "#;
+    let mapping = reading("/documents/{id}/copy", "{path.id}", also);
+    let copied = |target: &str| map(&mapping, &get(target)).map(|mapped| mapped.requests);
+    let of = |format: &str, rows| {
+        let attributes = [("format", Value::String(format.into())), ("rows", Value::Long(rows))];
+        let read = request("read", ("Document", "a"), []);
+        Ok(vec![read, request("export", ("Document", "b"), attributes)])
+    };
+    assert_eq!(copied("/documents/a/copy?to=b"), of("csv", 100), "by default");
+    assert_eq!(copied("/documents/a/copy?to=b&format=pdf&rows=7"), of("pdf", 7));
+    assert_eq!(copied("/documents/a/copy?to=b&format="), of("", 100), "what is there is not absent");
+    for undecodable in ["/documents/a/copy", "/documents/a/copy?to=b&rows=many", "/documents/a/copy?to=b&rows=1&rows=2"]
+    {
+        assert!(copied(undecodable).is_err(), "{undecodable}");
     }
 }
 

@@ -9,11 +9,12 @@ use smol_str::SmolStr;
 use super::answer::Captures;
 use super::names::{check_header_name, check_parameter_name};
 use super::reader::{Node, Reader, Span, Table, Text};
+use crate::compiled::Datum;
 use crate::mapping::convert::TextType;
 use crate::mapping::decoding::OperationField;
 use crate::mapping::node::is_of_documents;
 use crate::mapping::reading::RequestField;
-use crate::mapping::target::{AttributeRule, AttributeSource, Target};
+use crate::mapping::target::{Absent, AttributeRule, AttributeSource, Target};
 use crate::mapping::template::Template;
 use crate::shape::{ActionShape, Fields, Shapes, Type, ZONE};
 use crate::value::EntityRef;
@@ -194,7 +195,7 @@ fn zone<F: Zone>(shape: &ActionShape) -> Option<AttributeRule<F>> {
     let place = shape.zone()?;
     let template = Template::of(F::zone()?);
     let source = AttributeSource::Text(template, TextType::String);
-    Some(AttributeRule { name: SmolStr::new_static(ZONE), place, source, is_read: true, optional: true })
+    Some(AttributeRule { name: SmolStr::new_static(ZONE), place, source, is_read: true, absent: Absent::LeftOut })
 }
 
 fn attribute<P: Placeholder>(
@@ -205,14 +206,15 @@ fn attribute<P: Placeholder>(
     shape: Option<&ActionShape>,
 ) -> Option<AttributeRule<P::Field>> {
     let declared = shape.map(|shape| &*shape.attributes);
-    let (text, optional) = if let toml::de::DeValue::Table(_) = node.get_ref() {
+    let (text, optional, default) = if let toml::de::DeValue::Table(_) = node.get_ref() {
         let what = format!("the attribute `{}`", name.value);
-        let table = reader.table(node, &what, &["from", "optional"])?;
+        let table = reader.table(node, &what, &["from", "optional", "default"])?;
         let optional = table.get("optional").and_then(|node| reader.boolean(node, "`optional`")).unwrap_or(false);
+        let default = table.get("default").and_then(|node| reader.text(node, "`default`"));
         let from = reader.required(&table, &what, "from").and_then(|node| reader.text(node, "`from`"));
-        (from, optional)
+        (from, optional, default)
     } else {
-        (reader.text(node, &format!("the attribute `{}`", name.value)), false)
+        (reader.text(node, &format!("the attribute `{}`", name.value)), false, None)
     };
     let template = text.as_ref().and_then(|text| reader.template(text, |name| placeholders.resolve(name)));
     // Without a schema there is nothing to check against, and nobody will use the rule.
@@ -227,9 +229,39 @@ fn attribute<P: Placeholder>(
         let message = format!("the schema requires the attribute `{}`: it cannot be left out", name.value);
         reader.problem(&name.span, "mapping_attribute", message);
     }
+    let absent = match default {
+        Some(text) if optional => {
+            let message = "an attribute with a `default` is never left out: it is not `optional`";
+            reader.problem(&text.span, "mapping_attribute", message);
+            return None;
+        }
+        Some(text) => Absent::Default(constant(reader, name, &text, &field.ty)?),
+        None if optional => Absent::LeftOut,
+        None => Absent::Denied,
+    };
     let source = source(reader, name, template?, &text?, &field.ty, placeholders)?;
     let place = shape?.place(name.value)?;
-    Some(AttributeRule { name: SmolStr::new(name.value), place, source, is_read: true, optional })
+    Some(AttributeRule { name: SmolStr::new(name.value), place, source, is_read: true, absent })
+}
+
+/// A value of this type, written as a text.
+fn constant(reader: &mut Reader<'_>, name: &Text<'_>, text: &Text<'_>, ty: &Type) -> Option<Datum> {
+    let ty = text_type(reader, name, ty)?;
+    let value = ty.convert(text.value);
+    if value.is_none() {
+        let message = format!("the attribute `{}` must be {}", name.value, ty.expectation());
+        reader.problem(&text.span, "mapping_attribute_type", message);
+    }
+    value
+}
+
+fn text_type(reader: &mut Reader<'_>, name: &Text<'_>, ty: &Type) -> Option<TextType> {
+    let found = TextType::of(ty);
+    if found.is_none() {
+        let message = format!("the attribute `{}` is {}, which is not read from text", name.value, ty.name());
+        reader.problem(&name.span, "mapping_attribute_type", message);
+    }
+    found
 }
 
 /// What an attribute of this type is made of.
@@ -245,11 +277,7 @@ fn source<P: Placeholder>(
         let field = template.into_only()?;
         return Some(AttributeSource::Value(field, ty.clone()));
     }
-    let Some(ty) = TextType::of(ty) else {
-        let message = format!("the attribute `{}` is {}, which is not read from text", name.value, ty.name());
-        reader.problem(&name.span, "mapping_attribute_type", message);
-        return None;
-    };
+    let ty = text_type(reader, name, ty)?;
     match template.constant().map(|constant| ty.convert(constant)) {
         None => Some(AttributeSource::Text(template, ty)),
         Some(Some(value)) => Some(AttributeSource::Constant(value)),

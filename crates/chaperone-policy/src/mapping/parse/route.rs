@@ -24,10 +24,12 @@ use crate::shape::Shapes;
 const NAME_BYTES_MAX: usize = 128;
 /// How many conditions of one kind a route may have.
 const CONDITIONS_MAX: usize = 32;
+/// How many actions a route may have beside its first.
+const ALSO_MAX: usize = 15;
 /// How long the text of a condition, a path or a literal segment may be, in bytes.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "methods",
     "host",
@@ -37,6 +39,7 @@ const KEYS: [&str; 13] = [
     "action",
     "resource",
     "attributes",
+    "also",
     "decoder",
     "input",
     "on_failure",
@@ -57,7 +60,7 @@ pub(super) struct Context<'c> {
 pub(super) struct Draft {
     pub(super) name: Option<(Arc<str>, Span)>,
     pub(super) pattern: Option<(Pattern, Span)>,
-    target: Option<Target<RequestField>>,
+    targets: Vec<Target<RequestField>>,
     decoding: Option<Decoding>,
     /// Whether what it does could be read.
     is_whole: bool,
@@ -76,9 +79,9 @@ impl Draft {
 
     /// The route, if it is whole.
     pub(super) fn finish(self) -> Option<Route> {
-        let Self { name, pattern, target, decoding, is_whole, on_failure, answer } = self;
+        let Self { name, pattern, targets, decoding, is_whole, on_failure, answer } = self;
         let ((name, _), (pattern, _)) = (name?, pattern?);
-        is_whole.then_some(Route { name, pattern, target, decoding, on_failure, answer })
+        is_whole.then_some(Route { name, pattern, targets, decoding, on_failure, answer })
     }
 }
 
@@ -100,7 +103,9 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, context: &Context<'
     // Where a decoder tells what is done, a route need not say more.
     let is_plain = ["action", "resource", "attributes"].iter().any(|key| table.get(key).is_some());
     let has_target = is_plain || table.get("decoder").is_none();
-    let target = if has_target { target(reader, &table, &what, &placeholders, context.shapes) } else { None };
+    let mut targets: Vec<_> =
+        has_target.then(|| target(reader, &table, &what, &placeholders, context.shapes)).into_iter().collect();
+    targets.extend(also(reader, &table, &placeholders, context.shapes));
     let decoding = match (table.get("decoder"), table.get("input")) {
         (Some(node), _) => decoding(reader, node, &table, &placeholders, context),
         (None, Some(node)) => {
@@ -109,7 +114,8 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, context: &Context<'
         }
         (None, None) => None,
     };
-    let is_whole = target.is_some() == has_target && decoding.is_some() == table.get("decoder").is_some();
+    let targets: Option<Vec<_>> = targets.into_iter().collect();
+    let is_whole = targets.is_some() && decoding.is_some() == table.get("decoder").is_some();
     let on_failure = table.get("on_failure").and_then(|node| on_failure(reader, node)).unwrap_or_default();
     let rules = match table.get("on_allow") {
         Some(node) => answer::rules(reader, node, "`on_allow`", captures, context.stripped),
@@ -119,12 +125,32 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>, context: &Context<'
     Some(Draft {
         name,
         pattern,
-        target,
+        targets: targets.unwrap_or_default(),
         decoding,
         is_whole,
         on_failure,
         answer: Arc::new(rules.over(context.base).plan()),
     })
+}
+
+/// What a request does beside the first action: all of it must be allowed.
+fn also(
+    reader: &mut Reader<'_>,
+    table: &Table<'_, '_>,
+    placeholders: &RequestPlaceholders<'_>,
+    shapes: Option<&Shapes>,
+) -> Vec<Option<Target<RequestField>>> {
+    const WHAT: &str = "an action in `also`";
+    let nodes = table.get("also").map(|node| reader.items(node, "`also`")).unwrap_or_default();
+    if let Some(node) = nodes.get(ALSO_MAX) {
+        let message = format!("`also` has {} actions; at most {ALSO_MAX} are accepted", nodes.len());
+        reader.problem(&node.span(), "mapping_limit", message);
+    }
+    let mut read = |node| {
+        let table = reader.table(node, WHAT, &["action", "resource", "attributes"])?;
+        target(reader, &table, WHAT, placeholders, shapes)
+    };
+    nodes.into_iter().take(ALSO_MAX).map(&mut read).collect()
 }
 
 fn decoding(
