@@ -9,6 +9,7 @@ mod reading;
 mod records;
 mod stopping;
 mod verifying;
+mod waking;
 
 use std::path::Path;
 use std::sync::Arc;
