@@ -4,6 +4,7 @@ mod bits;
 mod crashes;
 mod events;
 mod faulty;
+mod gathering;
 mod outages;
 mod reading;
 mod records;
