@@ -23,6 +23,7 @@ mod observer;
 mod options;
 mod queue;
 mod record;
+mod relay;
 mod sink;
 mod source;
 mod space;

@@ -30,6 +30,9 @@ pub struct TrailOptions {
     pub queue_len_max: usize,
     /// How many bytes of records may wait to be written.
     pub queue_bytes_max: usize,
+    /// After it wrote many records together, the writer waits until as many have come again, at most for this long from when it began: what a
+    /// write costs is then shared by more. A record that comes by itself is written at once.
+    pub gather: Duration,
     /// A chain that grows is signed at least this often.
     pub checkpoint_interval: Duration,
     /// A chain is signed after at most this many records.
@@ -67,8 +70,8 @@ pub struct Identity {
 }
 
 impl TrailOptions {
-    /// A journal in `directory`, with defaults: segments of 64 MiB, a quota of 8 GiB, a queue of 65 536 records and 64 MiB, and a
-    /// checkpoint a minute or every 100 000 records.
+    /// A journal in `directory`, with defaults: segments of 64 MiB, a quota of 8 GiB, a queue of 65 536 records and 64 MiB, a
+    /// millisecond to gather, and a checkpoint a minute or every 100 000 records.
     pub fn journal(directory: impl Into<PathBuf>) -> Self {
         Self::keep(Keep::Journal(JournalOptions {
             directory: directory.into(),
@@ -87,6 +90,7 @@ impl TrailOptions {
             keep,
             queue_len_max: 65_536,
             queue_bytes_max: 64 << 20,
+            gather: Duration::from_millis(1),
             checkpoint_interval: Duration::from_mins(1),
             checkpoint_records: 100_000,
             observer: Arc::new(NoObserver),

@@ -31,9 +31,21 @@ pub(crate) struct Queue {
 struct Inner {
     waiting: Batch,
     last: u64,
-    asleep: bool,
+    sleep: Sleep,
     failing: bool,
     stopping: bool,
+}
+
+/// What the writer waits for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Sleep {
+    /// Nothing: it will look by itself.
+    #[default]
+    Awake,
+    /// Any record.
+    UntilAny,
+    /// So many.
+    UntilMany(usize),
 }
 
 /// Bodies that are written together: one allocation for all.
@@ -101,12 +113,40 @@ impl Queue {
         let ticket = Ticket(inner.last);
         inner.waiting.push(at, body);
         inner.waiting.through = ticket;
-        let asleep = std::mem::take(&mut inner.asleep);
+        let wakes = match inner.sleep {
+            Sleep::Awake => false,
+            Sleep::UntilAny => true,
+            Sleep::UntilMany(enough) => self.are_many(&inner.waiting, enough),
+        };
+        if wakes {
+            inner.sleep = Sleep::Awake;
+        }
         drop(inner);
-        if asleep {
+        if wakes {
             self.wake.notify_one();
         }
         Ok(ticket)
+    }
+
+    /// Lets records come until `until`: those that come together are written together. Ends when `enough` have come, or the queue could
+    /// become full.
+    pub fn gather(&self, until: Instant, enough: usize) {
+        let mut inner = self.inner();
+        while !inner.stopping && !self.are_many(&inner.waiting, enough) {
+            let patience = until.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                break;
+            }
+            inner.sleep = Sleep::UntilMany(enough);
+            inner = self.wake.wait_timeout(inner, patience).unwrap_or_else(PoisonError::into_inner).0;
+            inner.sleep = Sleep::Awake;
+        }
+    }
+
+    /// Whether `enough` wait, or half of what may.
+    fn are_many(&self, waiting: &Batch, enough: usize) -> bool {
+        waiting.entries.len() >= enough.min(self.len_max.div_ceil(2))
+            || waiting.bytes.len() >= self.bytes_max.div_ceil(2)
     }
 
     /// Takes all that waits into `batch`, which is empty; waits until `until` where nothing does.
@@ -125,13 +165,13 @@ impl Queue {
             if patience.is_zero() {
                 return Wake::Time;
             }
-            inner.asleep = true;
+            inner.sleep = Sleep::UntilAny;
             inner = if patience == Duration::MAX {
                 self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner)
             } else {
                 self.wake.wait_timeout(inner, patience).unwrap_or_else(PoisonError::into_inner).0
             };
-            inner.asleep = false;
+            inner.sleep = Sleep::Awake;
         }
     }
 
@@ -198,6 +238,10 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+    }
+
+    pub const fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// What its records may need in the journal.

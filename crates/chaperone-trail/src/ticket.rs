@@ -5,11 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio::runtime::Handle;
+
 use crate::error::AppendError;
+use crate::relay::{Relay, wake_all};
 
 /// Stands for a record that was appended. Later records have greater tickets; a ticket means nothing after the process.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(pub(crate) u64);
+
+/// In the order of their tickets.
+#[derive(Debug, Default)]
+struct Wakers(VecDeque<(Ticket, Waker)>);
 
 /// Failed ranges that are remembered. A range is one outage, and a ticket is waited for only briefly.
 const FAILURES_MAX: usize = 256;
@@ -26,8 +33,10 @@ pub(crate) struct Settlement {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// In the order of their tickets.
-    wakers: VecDeque<(Ticket, Waker)>,
+    /// Those without a runtime are woken by whoever settles.
+    alone: Wakers,
+    /// Those of each runtime that has any.
+    groups: Vec<(Relay, Wakers)>,
     /// First and last tickets that failed, in their order.
     failures: VecDeque<(u64, u64)>,
     /// Ranges up to here were forgotten: whoever asks about such a ticket is told that it failed.
@@ -60,16 +69,14 @@ impl Settlement {
             self.last_failed.store(through.0, Ordering::Release);
         }
         self.settled.store(through.0, Ordering::Release);
-        let ready = waiting.wakers.partition_point(|(ticket, _)| *ticket <= through);
-        let woken: Vec<(Ticket, Waker)> = waiting.wakers.drain(..ready).collect();
+        let alone = waiting.alone.settled(through);
+        let groups: Vec<_> =
+            waiting.groups.iter_mut().map(|(relay, wakers)| (relay.clone(), wakers.settled(through))).collect();
+        waiting.groups.retain(|(relay, wakers)| !relay.has_ended() || !wakers.0.is_empty());
         drop(waiting);
-        let mut last: Option<Waker> = None;
-        for (_, waker) in woken {
-            // A task that waits for many tickets of a batch is woken once.
-            if !last.as_ref().is_some_and(|last| last.will_wake(&waker)) {
-                waker.wake_by_ref();
-                last = Some(waker);
-            }
+        wake_all(alone);
+        for (relay, wakers) in groups {
+            relay.wake(wakers);
         }
     }
 
@@ -90,12 +97,20 @@ impl Settlement {
 
 impl Waiting {
     fn register(&mut self, ticket: Ticket, waker: &Waker) {
-        // Nearly always at the end: who waits has just appended.
-        let end = self.wakers.partition_point(|(other, _)| *other <= ticket);
-        let begin = self.wakers.partition_point(|(other, _)| *other < ticket);
-        if !self.wakers.range(begin..end).any(|(_, known)| known.will_wake(waker)) {
-            self.wakers.insert(end, (ticket, waker.clone()));
+        match Handle::try_current() {
+            Ok(runtime) => self.group(&runtime).register(ticket, waker),
+            Err(_) => self.alone.register(ticket, waker),
         }
+    }
+
+    /// Those of a runtime, of which there are a few.
+    fn group(&mut self, runtime: &Handle) -> &mut Wakers {
+        let place = self.groups.iter().position(|(relay, _)| relay.is_of(runtime));
+        let place = place.unwrap_or_else(|| {
+            self.groups.push((Relay::start(runtime), Wakers::default()));
+            self.groups.len() - 1
+        });
+        self.groups.get_mut(place).map_or(&mut self.alone, |(_, wakers)| wakers)
     }
 
     fn fail(&mut self, first: u64, last: u64) {
@@ -107,6 +122,31 @@ impl Waiting {
             && let Some((_, last)) = self.failures.pop_front()
         {
             self.forgotten = last;
+        }
+    }
+}
+
+impl Wakers {
+    fn register(&mut self, ticket: Ticket, waker: &Waker) {
+        // Nearly always at the end: who waits has just appended.
+        let end = self.0.partition_point(|(other, _)| *other <= ticket);
+        let begin = self.0.partition_point(|(other, _)| *other < ticket);
+        if !self.0.range(begin..end).any(|(_, known)| known.will_wake(waker)) {
+            self.0.insert(end, (ticket, waker.clone()));
+        }
+    }
+
+    /// Takes out those whose tickets are settled.
+    fn settled(&mut self, through: Ticket) -> Vec<Waker> {
+        let ready = self.0.partition_point(|(ticket, _)| *ticket <= through);
+        self.0.drain(..ready).map(|(_, waker)| waker).collect()
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        for (relay, _) in &self.waiting().groups {
+            relay.end();
         }
     }
 }

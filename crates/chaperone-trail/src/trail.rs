@@ -139,6 +139,7 @@ impl Trail {
                 records: 0,
                 since: Instant::now(),
             },
+            gather: options.gather,
             draft: Draft::default(),
         };
         writer.begin(identity)?;

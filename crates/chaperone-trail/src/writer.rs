@@ -23,6 +23,10 @@ use crate::trail::Shared;
 /// How long the writer rests before it tries to write again, at first and at most.
 const REST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
+/// So many records in one batch come together, and so will the next ones. What is fewer may be one caller after the other, each of whom
+/// would wait in vain for company.
+const COMPANY: usize = 8;
+
 /// Takes what waits, gives it its place, and makes it durable: a batch at a time.
 pub(crate) struct Writer {
     pub chainer: Chainer,
@@ -32,6 +36,8 @@ pub(crate) struct Writer {
     pub observer: Arc<dyn Observer>,
     pub shared: Arc<Shared>,
     pub signing: Signing,
+    /// How long records gather that come together.
+    pub gather: Duration,
     /// What the batch has so far.
     pub draft: Draft,
 }
@@ -86,6 +92,7 @@ impl Writer {
         loop {
             let due = self.signing.since.checked_add(self.signing.interval).filter(|_| self.signing.records > 0);
             let wake = self.shared.queue.take(&mut batch, due);
+            let (began, together) = (Instant::now(), batch.len());
             let written = self.write(&batch, wake == Wake::Stop);
             self.shared.queue.written(&batch);
             match written {
@@ -102,6 +109,12 @@ impl Writer {
                 return true;
             }
             batch.clear();
+            if together >= COMPANY
+                && let Some(until) = began.checked_add(self.gather)
+            {
+                // Who waits for its record does not come again before that: no more than those that were answered may be on their way.
+                self.shared.queue.gather(until, together);
+            }
         }
     }
 

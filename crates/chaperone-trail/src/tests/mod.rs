@@ -4,11 +4,13 @@ mod bits;
 mod crashes;
 mod events;
 mod faulty;
+mod gathering;
 mod outages;
 mod reading;
 mod records;
 mod stopping;
 mod verifying;
+mod waking;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,117 @@
+//! Who wakes those that wait for their records.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, ThreadId};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, yield_now};
+
+use crate::ticket::{Settlement, Ticket};
+
+/// Tells which thread wakes it.
+struct Bell(Mutex<Sender<ThreadId>>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.lock().unwrap().send(thread::current().id());
+    }
+}
+
+fn bell() -> (Waker, Receiver<ThreadId>) {
+    let (sender, woken) = channel();
+    (Waker::from(Arc::new(Bell(Mutex::new(sender)))), woken)
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+/// As the writer does, in its own thread, whose id this tells.
+fn settle(settlement: &Arc<Settlement>, through: u64) -> ThreadId {
+    let settlement = Arc::clone(settlement);
+    let writer = thread::spawn(move || settlement.settle(Ticket(through), true));
+    let id = writer.thread().id();
+    writer.join().unwrap();
+    id
+}
+
+fn wait(settlement: &Settlement, waker: &Waker, ticket: u64) {
+    assert!(settlement.poll(&Context::from_waker(waker), Ticket(ticket)).is_pending());
+}
+
+#[test]
+fn task_is_woken_from_within_its_runtime() {
+    let settlement = Arc::new(Settlement::default());
+    let (waker, woken) = bell();
+    runtime().block_on(async {
+        for ticket in 1..=3 {
+            wait(&settlement, &waker, ticket);
+            settle(&settlement, ticket);
+            assert!(woken.try_recv().is_err(), "the writer wakes the relay alone");
+            let mut turns = 0;
+            let by = loop {
+                match woken.try_recv() {
+                    Ok(by) => break by,
+                    Err(_) if turns < 100 => turns += 1,
+                    Err(error) => panic!("{error}"),
+                }
+                yield_now().await;
+            };
+            assert_eq!(by, thread::current().id());
+        }
+    });
+}
+
+#[test]
+fn who_waits_without_a_runtime_or_after_it_is_woken_all_the_same() {
+    let settlement = Arc::new(Settlement::default());
+    let (waker, woken) = bell();
+    wait(&settlement, &waker, 1);
+    assert_eq!(settle(&settlement, 1), woken.try_recv().unwrap());
+
+    let ended = runtime();
+    ended.block_on(async { wait(&settlement, &waker, 2) });
+    drop(ended);
+    assert_eq!(settle(&settlement, 2), woken.try_recv().unwrap());
+
+    // What was settled is told, though the runtime ends before it tells.
+    let ended = runtime();
+    ended.block_on(async { wait(&settlement, &waker, 3) });
+    settle(&settlement, 3);
+    drop(ended);
+    woken.try_recv().unwrap();
+}
+
+/// Else each answer would leave in a packet of its own.
+#[test]
+fn tasks_of_a_batch_run_before_what_they_bring_about() {
+    const TASKS: u64 = 200;
+    let settlement = Arc::new(Settlement::default());
+    let (written, writes) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    runtime().block_on(async {
+        let (answers, count) = (Arc::clone(&written), Arc::clone(&writes));
+        tokio::spawn(async move {
+            loop {
+                answers.notified().await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let mut tasks = JoinSet::new();
+        for ticket in 1..=TASKS {
+            let (settlement, written) = (Arc::clone(&settlement), Arc::clone(&written));
+            tasks.spawn(async move {
+                std::future::poll_fn(|cx| settlement.poll(cx, Ticket(ticket))).await.unwrap();
+                written.notify_one();
+            });
+        }
+        yield_now().await;
+        settle(&settlement, TASKS);
+        while tasks.join_next().await.is_some() {}
+    });
+    let writes = writes.load(Ordering::Relaxed);
+    assert!((1..20).contains(&writes), "{writes} writes of {TASKS} answers");
+}
