@@ -14,6 +14,7 @@ mod world;
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -26,6 +27,8 @@ const REPLICAS: usize = 2;
 const CASES: u32 = 200;
 /// How many steps a case has at most.
 const STEPS_MAX: usize = 40;
+/// How long a case may take: it needs some milliseconds, and a call that nobody answers would keep it waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Something that happens. Sessions are numbered as they were opened; a number beyond them starts over.
 #[derive(Clone, Debug)]
@@ -150,7 +153,9 @@ fn laws_hold_whatever_happens() {
     World::prepare(&backend);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let known = RefCell::new(None);
-    let config = ProptestConfig { max_shrink_iters: 4_096, ..ProptestConfig::with_cases(cases) };
+    let patient = 10 * u32::try_from(PATIENCE.as_millis()).expect("not long");
+    let config =
+        ProptestConfig { max_shrink_iters: 4_096, max_shrink_time: patient, ..ProptestConfig::with_cases(cases) };
     let outcome = proptest::test_runner::TestRunner::new(config).run(&steps(), |steps| {
         let known_world = known.take();
         runtime.block_on(async {
@@ -158,7 +163,8 @@ fn laws_hold_whatever_happens() {
                 Some(world) => world,
                 None => World::new(&backend).await,
             };
-            world.obeys(&steps).await?;
+            let obeys = tokio::time::timeout(PATIENCE, world.obeys(&steps)).await;
+            obeys.map_err(|_| TestCaseError::fail("something waits for ever"))??;
             known.replace(Some(world));
             Ok(())
         })

@@ -318,13 +318,17 @@ impl World {
 
     /// Nothing fails any more: then each replica answers what the store says, and what is left of every budget can be spent.
     async fn settle(&mut self) -> Result<(), TestCaseError> {
-        // What is released may be held back once more.
-        while self.calls.iter().any(|call| !matches!(call, Call::End { .. } | Call::Signal { .. })) {
+        loop {
+            // Also where nobody waits any more: what those began who gave up may be held back, and others behind it.
             self.nodes.iter().for_each(|node| {
                 node.link.heal();
                 node.link.release();
             });
             self.look().await?;
+            // What is released may be held back once more.
+            if self.calls.iter().all(|call| matches!(call, Call::End { .. } | Call::Signal { .. })) {
+                break;
+            }
         }
         for replica in 0..REPLICAS {
             self.nodes[replica].link.heal();
