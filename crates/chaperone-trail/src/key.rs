@@ -1,9 +1,7 @@
 //! The keys that checkpoints are signed with, and checked against: Ed25519 (RFC 8032).
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -14,6 +12,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use crate::error::TrailError;
+use crate::private_file::create_private_file;
 
 /// A private key. It is never shown.
 pub struct SigningKey(Ed25519KeyPair);
@@ -63,26 +62,11 @@ impl SigningKey {
             Ok(false) => {}
             Err(source) => return Err(io_error("read", path, source)),
         }
-        if let Some(directory) = path.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)
-                .map_err(|source| io_error("make", directory, source))?;
-        }
         let generated = Ed25519KeyPair::generate()
             .and_then(|pair| pair.to_pkcs8v1())
             .map_err(|_| TrailError::Key { problem: "none could be made" })?;
         let text = pem(generated.as_ref());
-        // Whole or not at all: a process that dies while it writes must not leave half of a key in the place of one.
-        let draft = path.with_extension("new");
-        write_new(&draft, text.as_bytes()).map_err(|source| io_error("write", &draft, source))?;
-        std::fs::rename(&draft, path).map_err(|source| io_error("rename", &draft, source))?;
-        if let Some(directory) = path.parent() {
-            File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|source| io_error("sync", directory, source))?;
-        }
+        create_private_file(path, text.as_bytes()).map_err(|source| io_error("write", path, source))?;
         Self::load(path)
     }
 
@@ -109,16 +93,6 @@ fn pem(der: &[u8]) -> String {
     // 48 bytes: one line of 64 characters.
     let lines: Vec<String> = der.chunks(48).map(|line| BASE64.encode(line)).collect();
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 impl fmt::Debug for SigningKey {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chaperone_policy::mapping::Recorded;
 use chaperone_policy::{Bundle, Change, Deferred, Effect, Request, Value, Wait};
-use chaperone_trail::{AppliedEffect, Asked};
+use chaperone_trail::{AppliedEffect, Asked, create_private_file};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -67,18 +67,9 @@ impl RedactionKey {
     /// # Errors
     /// As [`RedactionKey::load`]; and when it cannot be made.
     pub fn load_or_create(path: &Path, fresh: [u8; 32]) -> Result<Self, RedactionKeyError> {
-        use std::io::Write as _;
         let failed = |error| RedactionKeyError::Io(path.to_owned(), error);
         if !path.try_exists().map_err(failed)? {
-            // Whole or not at all: half of a key must not be taken for one.
-            let draft = path.with_extension("new");
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&draft).map_err(failed)?;
-            file.write_all(hex(&fresh).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-            std::fs::rename(&draft, path).map_err(failed)?;
+            create_private_file(path, hex(&fresh).as_bytes()).map_err(failed)?;
         }
         Self::load(path)
     }
