@@ -105,7 +105,7 @@ impl Bundle {
                 let remembers_principals = policies.remembers(Level::Principal);
                 let kept_sets = policies.kept_sets(|attribute| {
                     // The one attribute of which more hangs on the action than on the name.
-                    let unmatched = EntityRef::new("Chaperone::Action", "http");
+                    let unmatched = EntityRef::new(schema::SUPPLIED_ACTION, "http");
                     mapping.recorded_anywhere(attribute) == Recorded::Kept
                         && mapping.recorded(&unmatched, attribute) == Recorded::Kept
                 });

@@ -20,11 +20,12 @@ use crate::compiled::extension::IpRange;
 use crate::compiled::{Datum, Set, Symbols};
 use crate::decoders::{action_id, resource_type};
 use crate::request::Request;
+use crate::schema::SUPPLIED_ACTION;
 use crate::shape::{ActionShape, Shapes};
 use crate::value::EntityRef;
 use crate::zone::Zones;
 
-const ACTION: SmolStr = SmolStr::new_static("Chaperone::Action");
+const ACTION: SmolStr = SmolStr::new_static(SUPPLIED_ACTION);
 /// The headers of a message that came without HTTP.
 const NO_HTTP: &[(&str, &[u8])] = &[("content-type", b"application/json")];
 

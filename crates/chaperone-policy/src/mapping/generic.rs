@@ -11,6 +11,7 @@ use super::{Needs, Undecodable};
 use crate::compiled::Datum;
 use crate::compiled::extension::IpRange;
 use crate::request::Request;
+use crate::schema::SUPPLIED_ACTION;
 use crate::shape::{ActionShape, Shapes};
 use crate::value::EntityRef;
 use crate::zone::Zones;
@@ -18,7 +19,7 @@ use crate::zone::Zones;
 /// How long a resource's id may be, in bytes.
 const RESOURCE_ID_BYTES_MAX: usize = 1024;
 
-const ACTION: SmolStr = SmolStr::new_static("Chaperone::Action");
+const ACTION: SmolStr = SmolStr::new_static(SUPPLIED_ACTION);
 const ENDPOINT: SmolStr = SmolStr::new_static("Chaperone::Endpoint");
 const METHOD: SmolStr = SmolStr::new_static("Chaperone::Method");
 const LISTENER: SmolStr = SmolStr::new_static("Chaperone::Listener");

@@ -80,11 +80,6 @@ impl<'a> Headers<'a> {
         Self(headers.into_iter().filter(|(name, _)| !name.starts_with(':')).collect())
     }
 
-    /// Adds one.
-    pub fn push(&mut self, name: &'a str, value: &'a [u8]) {
-        self.0.push((name, value));
-    }
-
     /// Every value of a header.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 use super::decoding::{NamedDecoder, OperationField};
 use super::reading::RequestField;
 use super::route::Route;
+use crate::schema::SUPPLIED_ACTION;
 use crate::value::EntityRef;
 
 /// In which form an attribute is recorded.
@@ -57,7 +58,7 @@ impl Recording {
             return *named;
         }
         // The whole query of a request that no route matches: nobody has looked at what is in it.
-        let is_supplied = action.kind == "Chaperone::Action";
+        let is_supplied = action.kind == SUPPLIED_ACTION;
         let is_query = is_supplied && attribute == "query" && action.id == "http";
         let is_raw = is_supplied && RAW_FACTS.contains(&attribute);
         if is_query || is_raw || self.raw.contains(attribute) { Recorded::Dropped } else { Recorded::Kept }
