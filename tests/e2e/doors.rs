@@ -11,6 +11,7 @@ use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli;
 use chaperone_e2e::client;
 use chaperone_e2e::postgres::Database;
+use chaperone_e2e::trail::{self, Chain};
 use chaperone_e2e::world::World;
 use chaperone_e2e::{ports, wait};
 use tonic::Code;
@@ -77,10 +78,13 @@ async fn schema_that_is_absent_or_from_the_future_is_refused() {
     assert_ne!(cli::run(&["migrate", "--store-url", &database.url()]).code, 0, "nor is it migrated");
 }
 
-/// Whether the caller knows that the call never left it: it had no connection, or the connection was closed before its turn came.
-fn never_sent(status: &tonic::Status) -> bool {
+/// Whether the caller knows that nobody took its call: it had no connection, the connection was closed before its turn came, or the
+/// server's GOAWAY says that it was not among those that it took (RFC 9113, 6.8).
+fn never_taken(status: &tonic::Status) -> bool {
     let cause = format!("{status:?}");
-    cause.contains("Canceled, \"connection closed\"") || cause.contains("ConnectionRefused")
+    ["Canceled, \"connection closed\"", "ConnectionRefused", "GoAway(b\"\", NO_ERROR, Remote)"]
+        .iter()
+        .any(|known| cause.contains(known))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +116,11 @@ async fn no_check_in_flight_is_lost_when_a_replica_is_asked_to_end() {
     assert!(status.success(), "{status}\n{}", world.replicas[0].process().output());
     for caller in callers {
         let end = caller.await.expect("the caller runs");
-        assert!(never_sent(&end), "lost: {end:?}");
+        assert!(never_taken(&end), "lost: {end:?}");
     }
+    let chains = trail::of_store(&world.database.url()).await;
+    let decided = chains.iter().flat_map(Chain::decisions).count();
+    assert_eq!(decided, answered.load(Ordering::SeqCst), "what was decided was answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
