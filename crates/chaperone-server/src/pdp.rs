@@ -26,7 +26,7 @@ pub use self::judge::Judge;
 use self::judge::{Judgement, guarded};
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question, Read};
 pub use self::report::ReportFailure;
-pub use self::withheld::Withheld;
+pub use self::withheld::{Made, Withheld};
 use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
@@ -189,12 +189,17 @@ impl Check<'_> {
     ///
     /// # Errors
     /// When no decision can be made, or none can be recorded: the caller's action must not go ahead.
-    pub async fn decide(&self, mut question: Question<'_, '_>) -> Result<Answer, NoDecision> {
-        let withheld = match self.decide_from_memory(&mut question) {
+    pub async fn decide(&self, question: Question<'_, '_>) -> Result<Answer, NoDecision> {
+        let withheld = self.decide_withheld(question).await;
+        self.pdp.release(withheld).await
+    }
+
+    /// Decides and records. What it comes to is for [`Pdp::release`].
+    pub async fn decide_withheld(&self, mut question: Question<'_, '_>) -> Withheld<Answer> {
+        match self.decide_from_memory(&mut question) {
             Some(withheld) => withheld,
             None => self.decide_with_store(question).await,
-        };
-        self.pdp.release(withheld).await
+        }
     }
 
     /// Decides and records, at once. `None` when the store must be asked first, or the trail has no room just now: nothing has been

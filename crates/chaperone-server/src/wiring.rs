@@ -1,5 +1,6 @@
 //! The one place where configuration becomes objects and tasks, in start-up order.
 
+mod calls;
 mod data_door;
 mod doors;
 mod store;

@@ -43,8 +43,9 @@ impl DataPlane {
     {
         if request.uri().path() == ExtAuthz::CHECK {
             let (head, body) = request.into_parts();
-            let timeout = grpc_timeout(&head.headers);
-            let message = async {
+            let (timeout, parent) = (grpc_timeout(&head.headers), parent_context(&head.headers));
+            // It takes the call's head with it when it is done.
+            let message = async move {
                 let mut message = pin!(unary::read_message(&head.headers, body, self.message_bytes_max));
                 // It is mostly there by now, and then nobody needs a clock.
                 let message = match poll_immediate(message.as_mut()).await {
@@ -53,7 +54,7 @@ impl DataPlane {
                 };
                 message.map_err(|_| NoDecision::Deadline)?.map_err(|_| NoDecision::Unreadable)
             };
-            unary::answer(self.checks.check(timeout, parent_context(&head.headers), message).await).map(DataBody::Check)
+            unary::answer(self.checks.check(timeout, parent, message).await).map(DataBody::Check)
         } else {
             // Boxed, so that it does not make the state of a check larger.
             Box::pin(self.call_routes(request, peer)).await.map(DataBody::Tonic)

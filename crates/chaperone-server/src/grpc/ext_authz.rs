@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName};
 use super::ext_authz_answer::{allow, deny, no_decision};
 use super::ext_authz_message::Attributes;
 use crate::no_decision::NoDecision;
-use crate::pdp::{Answer, Asked, Claim, Consistency, Pdp, Protocol, Question};
+use crate::pdp::{Answer, Asked, Claim, Consistency, Made, Pdp, Protocol, Question, Withheld};
 use crate::presenter::Evidence;
 use crate::telemetry::ParentContext;
 
@@ -52,7 +52,17 @@ impl ExtAuthz {
         parent: Option<ParentContext>,
         message: impl Future<Output = Result<Bytes, NoDecision>>,
     ) -> Bytes {
-        let answer = async { self.try_check(timeout, parent, &message.await?).await };
+        let answer = async {
+            // Many checks wait for their records at once. All that they keep meanwhile is what they send.
+            let held = self.hold(timeout, parent, &message.await?).await?;
+            Ok(match held {
+                Held::Undecided(answer) => answer,
+                Held::Decided { answer, traffic, on_failure } => match self.pdp.release(answer).await {
+                    Ok(Made { inner, .. }) => inner,
+                    Err(failure) => no_decision(failure, traffic, on_failure),
+                },
+            })
+        };
         let failure = match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
@@ -62,34 +72,34 @@ impl ExtAuthz {
         no_decision(failure, Traffic::Http, OnFailure::Deny)
     }
 
-    async fn try_check(
+    async fn hold(
         &self,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
         message: &[u8],
-    ) -> Result<Bytes, NoDecision> {
+    ) -> Result<Held, NoDecision> {
         let mut attributes = Attributes::read(message).ok().flatten().ok_or(NoDecision::Unreadable)?;
         let http = attributes.http.take();
         let connection = attributes.connection();
         let evidence = attributes.evidence();
         Ok(match http {
-            Some(http) => self.answer_http(&http.into_request(connection), evidence, timeout, parent).await,
-            None => self.answer_tcp(&connection, evidence, timeout, parent).await,
+            Some(http) => self.hold_http(&http.into_request(connection), evidence, timeout, parent).await,
+            None => self.hold_tcp(&connection, evidence, timeout, parent).await,
         })
     }
 
-    async fn answer_http(
+    async fn hold_http(
         &self,
         http: &HttpRequest<'_>,
         evidence: Evidence<'_>,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
-    ) -> Bytes {
+    ) -> Held {
         let parent = traceparent(http).and_then(ParentContext::from_traceparent).or(parent);
         let traffic = if http.is_grpc() { Traffic::Grpc } else { Traffic::Http };
         let check = match self.pdp.begin(Protocol::ExtAuthz, timeout, parent) {
             Ok(check) => check,
-            Err(failure) => return no_decision(failure, traffic, OnFailure::Deny),
+            Err(failure) => return Held::Undecided(no_decision(failure, traffic, OnFailure::Deny)),
         };
         let mapping = check.snapshot.bundle.mapping();
         let mut mapped = mapping.map_http(http);
@@ -100,28 +110,26 @@ impl ExtAuthz {
             asked: Asked::of(&mut mapped),
             consistency: Consistency::Bounded,
         };
-        match check.decide(question).await {
-            Ok(answer) => {
-                let mutations = mapped.ok().and_then(|mapped| mutations(mapping, &mapped, http, &answer));
-                match mutations {
-                    Some(mutations) => allow(&answer, &mutations),
-                    None => deny(&answer, traffic),
-                }
+        let answer = check.decide_withheld(question).await.map(|answer| {
+            let mutations = mapped.ok().and_then(|mapped| mutations(mapping, &mapped, http, &answer));
+            match mutations {
+                Some(mutations) => allow(&answer, &mutations),
+                None => deny(&answer, traffic),
             }
-            Err(failure) => no_decision(failure, traffic, on_failure),
-        }
+        });
+        Held::Decided { answer, traffic, on_failure }
     }
 
-    async fn answer_tcp(
+    async fn hold_tcp(
         &self,
         connection: &Connection<'_>,
         evidence: Evidence<'_>,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
-    ) -> Bytes {
+    ) -> Held {
         let check = match self.pdp.begin(Protocol::ExtAuthz, timeout, parent) {
             Ok(check) => check,
-            Err(failure) => return no_decision(failure, Traffic::Tcp, OnFailure::Deny),
+            Err(failure) => return Held::Undecided(no_decision(failure, Traffic::Tcp, OnFailure::Deny)),
         };
         let mut mapped = check.snapshot.bundle.mapping().map_tcp(connection);
         let question = Question {
@@ -130,12 +138,19 @@ impl ExtAuthz {
             asked: Asked::of(&mut mapped),
             consistency: Consistency::Bounded,
         };
-        match check.decide(question).await {
-            Ok(answer) if answer.is_allowed() => allow(&answer, &Mutations::default()),
-            Ok(answer) => deny(&answer, Traffic::Tcp),
-            Err(failure) => no_decision(failure, Traffic::Tcp, OnFailure::Deny),
-        }
+        let answer = check.decide_withheld(question).await.map(|answer| {
+            if answer.is_allowed() { allow(&answer, &Mutations::default()) } else { deny(&answer, Traffic::Tcp) }
+        });
+        Held::Decided { answer, traffic: Traffic::Tcp, on_failure: OnFailure::Deny }
     }
+}
+
+/// What is sent, as gRPC frames it, before it may be.
+enum Held {
+    /// There was nothing to decide with, and so there is nothing to wait for.
+    Undecided(Bytes),
+    /// What was decided; and what its place is taken by when that must not be told.
+    Decided { answer: Withheld<Made<Bytes>>, traffic: Traffic, on_failure: OnFailure },
 }
 
 /// What to change for an allowed request; `None` when it is not allowed.

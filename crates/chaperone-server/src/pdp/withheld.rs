@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
+use chaperone_policy::DecisionId;
+
 use super::{Answer, Check, Pdp, Protocol};
 use crate::clock::Moment;
 use crate::no_decision::NoDecision;
@@ -9,10 +11,10 @@ use crate::recorder::Refused;
 use crate::telemetry::ParentContext;
 use crate::trail::Receipt;
 
-/// What a check came to: one answer, or those of a batch.
+/// What a check came to: one answer, those of a batch, or what is sent for one.
 ///
-/// INVARIANT (recorded first): an answer goes into this together with the receipt of its record, and comes out of it only when that record
-/// is as safe as `--trail-ack` says. Nothing else hands out answers, so no allow leaves without its record.
+/// INVARIANT (recorded first): an answer goes into this together with the receipt of its record, and it or what was made of it comes out
+/// only when that record is as safe as `--trail-ack` says. Nothing else hands out answers, so no allow leaves without its record.
 #[derive(Debug)]
 #[must_use]
 pub struct Withheld<T> {
@@ -25,21 +27,46 @@ pub struct Withheld<T> {
     deadline: tokio::time::Instant,
 }
 
-/// Answers, by however many.
+/// Answers, by however many, or what was made of them.
 pub trait Answers {
-    /// Each of them.
-    fn answers(&self) -> &[Answer];
+    /// The decisions that they tell of.
+    fn ids(&self) -> impl Iterator<Item = DecisionId>;
 }
 
 impl Answers for Answer {
-    fn answers(&self) -> &[Answer] {
-        std::slice::from_ref(self)
+    fn ids(&self) -> impl Iterator<Item = DecisionId> {
+        std::iter::once(self.id)
     }
 }
 
 impl Answers for Vec<Answer> {
-    fn answers(&self) -> &[Answer] {
-        self
+    fn ids(&self) -> impl Iterator<Item = DecisionId> {
+        self.iter().map(|answer| answer.id)
+    }
+}
+
+/// What is sent for an answer.
+#[derive(Debug)]
+pub struct Made<T> {
+    /// What the answer became.
+    pub inner: T,
+    id: DecisionId,
+}
+
+impl<T> Answers for Made<T> {
+    fn ids(&self) -> impl Iterator<Item = DecisionId> {
+        std::iter::once(self.id)
+    }
+}
+
+impl Withheld<Answer> {
+    /// With what is sent in the answer's place, so that nothing else is kept while the record becomes safe. What `make` returns is all
+    /// that may come of the answer.
+    pub fn map<T>(self, make: impl FnOnce(Answer) -> T) -> Withheld<Made<T>> {
+        let Self { outcome, receipt, protocol, parent, began, ended, deadline } = self;
+        let made = |answer: Answer| Made { id: answer.id, inner: make(answer) };
+        let outcome = outcome.map(|outcome| outcome.map(made));
+        Withheld { outcome, receipt, protocol, parent, began, ended, deadline }
     }
 }
 
@@ -95,7 +122,7 @@ impl Pdp {
         }
         let outcome = withheld.outcome.take().unwrap_or(Err(NoDecision::Internal));
         if let Ok(decided) = &outcome {
-            self.recorder.released(decided.answers().len(), withheld.began.instant.elapsed());
+            self.recorder.released(decided.ids().count(), withheld.began.instant.elapsed());
         }
         Poll::Ready(outcome)
     }
@@ -105,10 +132,10 @@ impl Pdp {
         let failure = match withheld.outcome.take() {
             Some(Ok(decided)) => {
                 let Withheld { protocol, ref parent, began, .. } = *withheld;
-                for answer in decided.answers() {
+                for id in decided.ids() {
                     let parent = parent.as_ref();
                     let elapsed = began.instant.elapsed();
-                    let refused = Refused { id: answer.id, protocol, parent, began_at: began.at, elapsed };
+                    let refused = Refused { id, protocol, parent, began_at: began.at, elapsed };
                     self.recorder.refused(failure, &refused);
                 }
                 failure

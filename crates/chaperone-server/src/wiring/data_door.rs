@@ -2,14 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
-use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +17,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use super::Parts;
+use super::calls::{Calls, Turns};
 use super::doors::{HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, reflection};
 use crate::config::{DataConfig, RuntimeMode};
 use crate::grpc::data_plane::DataPlane;
@@ -95,8 +94,9 @@ impl Door {
             RuntimeMode::Shared => Calls::Spawned,
             RuntimeMode::PerCore => Calls::Gathered(Arc::default()),
         };
+        let mut turns = Turns::of(&calls);
         let mut connection = pin!(
-            http2::Builder::new(calls.clone())
+            http2::Builder::new(calls)
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(self.max_streams)
                 .keep_alive_interval(KEEPALIVE_INTERVAL)
@@ -116,7 +116,7 @@ impl Door {
                     return Poll::Ready(served);
                 }
                 // Whatever they answer is only written when the connection is asked again.
-                if !calls.run_gathered() {
+                if !turns.run(cx) {
                     return Poll::Pending;
                 }
             }
@@ -124,51 +124,6 @@ impl Door {
         if let Err(error) = served.await {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(door = "data", peer.address = %remote_addr, error, "a connection ended badly");
-        }
-    }
-}
-
-/// How the calls of a connection are run.
-#[derive(Clone)]
-enum Calls {
-    /// Each by a task of its own, so that threads share the calls of a connection.
-    Spawned,
-    /// By the task that reads the connection, after it has read all there is: the answers of many calls then leave together. Only a
-    /// call that has to wait gets its own task.
-    Gathered(Arc<Mutex<Vec<Call>>>),
-}
-
-type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-impl Calls {
-    /// Runs what was gathered; false when there was nothing.
-    fn run_gathered(&self) -> bool {
-        let Self::Gathered(gathered) = self else { return false };
-        let calls = std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
-        let is_some = !calls.is_empty();
-        for mut call in calls {
-            // Nothing wakes it here: when it has to wait, its own task asks again at once, and waits.
-            let polled = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            match catch_unwind(AssertUnwindSafe(polled)) {
-                Ok(Poll::Pending) => drop(tokio::spawn(call)),
-                // A panic ends one call, as it would in a task of its own, and not the connection with all the others.
-                Ok(Poll::Ready(())) | Err(_) => {}
-            }
-        }
-        is_some
-    }
-}
-
-impl<F> Executor<F> for Calls
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, call: F) {
-        match self {
-            Self::Spawned => drop(tokio::spawn(call)),
-            Self::Gathered(gathered) => {
-                gathered.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
-            }
         }
     }
 }
