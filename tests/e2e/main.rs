@@ -24,6 +24,7 @@ mod envoys;
 mod evaluators;
 mod examples;
 mod failure_mode;
+mod full_disk;
 mod grpc;
 mod http;
 mod limits;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::{
-    CheckStreamRequest, Decision, EntityServiceDeleteRequest, Outcome, SessionServiceRenewRequest,
-    SessionServiceSignalRequest, check_stream_response, session_service_signal_request,
+    CheckStreamRequest, EntityServiceDeleteRequest, SessionServiceRenewRequest, SessionServiceSignalRequest,
+    check_stream_response, session_service_signal_request,
 };
 use chaperone_e2e::admin::{self, Opened};
 use chaperone_e2e::bundles::Bundle;
@@ -17,7 +17,7 @@ use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::client::Request;
 use chaperone_e2e::direct::{self, Direct};
 use chaperone_e2e::postgres::{Database, Postgres};
-use chaperone_e2e::trail::{self, Chain};
+use chaperone_e2e::trail::{self, Told, outcome};
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
 use chaperone_trail::Event;
@@ -29,18 +29,6 @@ const CRASHES: usize = 3;
 const ANSWERS: usize = 150;
 /// How many ask at once.
 const CALLERS: usize = 8;
-
-/// What callers were told: of each decision its outcome, and which document it was about.
-type Told = HashMap<String, (&'static str, String)>;
-
-fn outcome(decision: &Decision) -> &'static str {
-    match decision.outcome() {
-        Outcome::Allow => "allow",
-        Outcome::Deny => "deny",
-        Outcome::Challenge => "challenge",
-        Outcome::Unspecified => "none",
-    }
-}
 
 fn crashes() -> usize {
     #[expect(clippy::disallowed_methods, reason = "no option of the server: how long this test takes")]
@@ -72,21 +60,8 @@ async fn load(replica: &Chaperone, handle: &str, round: usize, told: &Arc<Mutex<
     while callers.join_next().await.is_some_and(|ended| ended.is_ok()) {}
 }
 
-/// Every answer is on record exactly once, with what it was about.
-fn assert_recorded(chain: &Chain, told: &Told) {
-    let mut recorded = HashMap::new();
-    for decided in chain.decisions() {
-        let resource = decided.actions.first().map(|asked| asked.resource.id.to_string()).unwrap_or_default();
-        let earlier = recorded.insert(decided.id.to_string(), (decided.outcome.to_string(), resource));
-        assert!(earlier.is_none(), "decision {} is on record twice", decided.id);
-    }
-    for (id, (outcome, document)) in told {
-        let (recorded, resource) = recorded.get(id).unwrap_or_else(|| panic!("decision {id} is not on record"));
-        assert_eq!((recorded.as_str(), resource), (*outcome, document), "{id}");
-    }
-}
-
-async fn prepare(replica: &mut Chaperone) -> Opened {
+/// Gives a replica a bundle and opens a session.
+pub async fn prepare(replica: &mut Chaperone) -> Opened {
     let administer = replica.administer().await;
     administer.push(&Bundle::documents()).await;
     replica.ready().await;
@@ -126,7 +101,7 @@ async fn every_answer_is_on_record_once_whatever_kills_the_embedded_server() {
     let journal = directory.path().join("journal");
     let told = crash_under_load(&url, &journal).await;
     let chain = trail::of_journal(&journal);
-    assert_recorded(&chain, &told);
+    chain.assert_recorded(&told);
     assert!(matches!(chain.events().last(), Some(Event::Stopped)), "it ended in order");
     let starts = chain.events().filter(|event| matches!(event, Event::Started { .. })).count();
     assert_eq!(starts, crashes() + 1, "one chain over all of them");
@@ -140,7 +115,7 @@ async fn every_answer_is_in_postgres_once_whatever_kills_the_server() {
     let told = crash_under_load(&database.url(), journal.path()).await;
     let chains = trail::of_store(&database.url()).await;
     let [chain] = &chains[..] else { panic!("{} chains", chains.len()) };
-    assert_recorded(chain, &told);
+    chain.assert_recorded(&told);
     assert!(matches!(chain.events().last(), Some(Event::Stopped)), "all of it was shipped before the end");
 }
 
@@ -176,7 +151,7 @@ async fn every_answer_through_envoy_and_streams_is_on_record() {
     assert_eq!(told.len(), 20 + count);
     assert!(world.replicas[0].terminate().await.success());
     let chains = trail::of_store(&world.database.url()).await;
-    assert_recorded(&chains[0], &told);
+    chains[0].assert_recorded(&told);
     let doors: HashSet<_> = chains[0].decisions().map(|decided| decided.protocol.to_string()).collect();
     assert_eq!(doors, HashSet::from(["ext_authz".to_owned(), "grpc".to_owned()]));
     let denied = chains[0].decisions().find(|decided| decided.id.to_string() == denied_id).expect("the denial");
@@ -296,7 +271,7 @@ async fn acknowledged_by_the_store_is_in_the_store_at_once() {
     replica.process().kill();
     let chains = trail::of_store(&database.url()).await;
     let told = HashMap::from([(decision.decision_id.clone(), ("allow", "42".to_owned()))]);
-    assert_recorded(&chains[0], &told);
+    chains[0].assert_recorded(&told);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,6 +298,6 @@ async fn records_wait_in_the_journal_while_postgres_is_away() {
         (shipped.trim() == "51" && text.contains("chaperone_trail_lag_seconds")).then_some(())
     })
     .await;
-    assert_recorded(&trail::of_store(&database.url()).await[0], &told);
+    trail::of_store(&database.url()).await[0].assert_recorded(&told);
     replica.process().assert_running();
 }

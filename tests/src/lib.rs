@@ -17,6 +17,7 @@ pub mod chaperone;
 pub mod cli;
 pub mod client;
 pub mod direct;
+pub mod disk;
 pub mod envoy;
 pub mod frame;
 pub mod load;

@@ -1,12 +1,27 @@
 //! Records as they are kept, read without the server that wrote them.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use chaperone_api::chaperone::v1::{Decision, Outcome};
 use chaperone_store::{PostgresOptions, PostgresStore};
 use chaperone_trail::{ChainId, Decided, Digest, Event, Record, RecordSource as _, Sealed, Segments};
 
 /// How many records are read at once.
 const PAGE: u32 = 5_000;
+
+/// What callers were told: of each decision its outcome, and which document it was about.
+pub type Told = HashMap<String, (&'static str, String)>;
+
+/// The outcome of a decision, as records have it.
+pub fn outcome(decision: &Decision) -> &'static str {
+    match decision.outcome() {
+        Outcome::Allow => "allow",
+        Outcome::Deny => "deny",
+        Outcome::Challenge => "challenge",
+        Outcome::Unspecified => "none",
+    }
+}
 
 /// The records of one chain, from its first.
 pub struct Chain(Vec<Record>);
@@ -68,6 +83,20 @@ impl Chain {
             Event::Decision(decided) => Some(&**decided),
             _ => None,
         })
+    }
+
+    /// Panics unless every answer is on record exactly once, with what it was about.
+    pub fn assert_recorded(&self, told: &Told) {
+        let mut recorded = HashMap::new();
+        for decided in self.decisions() {
+            let resource = decided.actions.first().map(|asked| asked.resource.id.to_string()).unwrap_or_default();
+            let earlier = recorded.insert(decided.id.to_string(), (decided.outcome.to_string(), resource));
+            assert!(earlier.is_none(), "decision {} is on record twice", decided.id);
+        }
+        for (id, (outcome, document)) in told {
+            let (recorded, resource) = recorded.get(id).unwrap_or_else(|| panic!("decision {id} is not on record"));
+            assert_eq!((recorded.as_str(), resource), (*outcome, document), "{id}");
+        }
     }
 
     /// What was done, such as `session.opened`.
