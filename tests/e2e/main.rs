@@ -27,6 +27,7 @@ mod failure_mode;
 mod full_disk;
 mod grpc;
 mod http;
+mod leaks;
 mod limits;
 mod liveness;
 mod memory;

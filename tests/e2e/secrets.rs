@@ -1,7 +1,6 @@
 //! What must never be written down: session handles and the store's password.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use chaperone_api::chaperone::v1::value::Kind;
 use chaperone_api::chaperone::v1::{ReportOutcome, ReportRequest, Value};
@@ -14,6 +13,8 @@ use chaperone_e2e::direct::{Direct, read};
 use chaperone_e2e::postgres::{Database, Postgres};
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
+
+use crate::leaks::written_below;
 
 const PASSWORD: &str = "geheim-hunter2";
 
@@ -61,14 +62,9 @@ async fn handle_is_in_no_log_and_not_in_the_store() {
     let shipped = world.database.sql("SELECT record FROM trail_records");
     assert!(shipped.contains(&opened.session.id) && !shipped.contains(&secret[..12]), "{shipped}");
     for replica in &world.replicas {
-        assert!(!written_below(replica.journal()).contains(&secret[..12]), "the handle is in the journal");
+        let journal = written_below(replica.journal());
+        assert!(!String::from_utf8_lossy(&journal).contains(&secret[..12]), "the handle is in the journal");
     }
-}
-
-/// All that is in the files of a directory.
-fn written_below(directory: &Path) -> String {
-    let files = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
-    files.map(|path| String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned()).collect()
 }
 
 /// A route that fills an attribute from a header, one from the query, and what no route matches.
@@ -122,6 +118,7 @@ async fn secrets_of_requests_are_on_record_only_in_the_form_that_the_mapping_nam
     let replica = &mut world.replicas[0];
     assert!(replica.terminate().await.success());
     let (logs, journal) = (logs(replica), written_below(replica.journal()));
+    let journal = String::from_utf8_lossy(&journal).into_owned();
     let shipped = world.database.sql("SELECT record FROM trail_records WHERE kind = 'decision'");
     assert!(shipped.contains("team-7") && shipped.contains("hmac-sha256:"), "{shipped}");
     assert!(shipped.contains("mails = \\\"hmac-sha256:"), "what is remembered of it is hashed too: {shipped}");

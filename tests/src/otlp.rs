@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -39,20 +40,24 @@ pub struct ReceivedSpan {
 pub struct Otlp {
     /// Where it listens.
     pub address: SocketAddr,
-    spans: Spans,
+    received: Received,
     task: JoinHandle<()>,
 }
 
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<ReceivedSpan>>>);
+struct Received {
+    spans: Arc<Mutex<Vec<ReceivedSpan>>>,
+    /// Of every request, one after the other.
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
 
 impl Otlp {
     /// Starts a receiver.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let spans = Spans::default();
-        let service = TraceServiceServer::new(spans.clone());
+        let received = Received::default();
+        let service = TraceServiceServer::new(received.clone());
         let task = tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
             tonic::transport::Server::builder()
@@ -61,12 +66,17 @@ impl Otlp {
                 .await
                 .expect("the receiver serves");
         });
-        Self { address, spans, task }
+        Self { address, received, task }
     }
 
     /// Every span that came so far.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
-        self.spans.0.lock().expect("no test panics with the lock").clone()
+        self.received.spans.lock().expect("no test panics with the lock").clone()
+    }
+
+    /// All that came so far, whatever it is part of: text stands in it as it is.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.received.bytes.lock().expect("no test panics with the lock").clone()
     }
 
     /// Waits for a span that `matches`.
@@ -82,13 +92,15 @@ impl Drop for Otlp {
 }
 
 #[tonic::async_trait]
-impl TraceService for Spans {
+impl TraceService for Received {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut spans = self.0.lock().expect("no test panics with the lock");
-        for resource_spans in request.into_inner().resource_spans {
+        let request = request.into_inner();
+        self.bytes.lock().expect("no test panics with the lock").extend(request.encode_to_vec());
+        let mut spans = self.spans.lock().expect("no test panics with the lock");
+        for resource_spans in request.resource_spans {
             let resource = resource_spans.resource.map(|resource| attributes(resource.attributes)).unwrap_or_default();
             let of_resource = resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans);
             spans.extend(of_resource.map(|span| received(span, resource.clone())));
@@ -125,7 +137,8 @@ fn text(value: AnyValue) -> String {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes every text");
