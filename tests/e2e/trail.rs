@@ -232,7 +232,10 @@ async fn nothing_is_allowed_when_the_journal_is_full_and_again_when_it_has_room(
     let mut sessions = administer.sessions.clone();
     let unopened = sessions.open(admin::agent("reader")).await.expect_err("no authority without a record");
     assert_eq!(unopened.code(), Code::Unavailable, "{unopened:?}");
-    assert!(replica.metrics().await.contains("code=\"trail_unavailable\""));
+    let series = "chaperone_no_decisions_total{code=\"trail_unavailable\",protocol=\"grpc\"} ";
+    let metrics = replica.metrics().await;
+    let count = metrics.lines().find_map(|line| line.strip_prefix(series)?.parse::<u64>().ok());
+    assert!(count >= Some(11), "{count:?}");
     replica.process().kill();
     let mut replica = Chaperone::start(&url, &[&small[..], &["--trail-quota-bytes", "1048576"]].concat()).await;
     replica.ready().await;
