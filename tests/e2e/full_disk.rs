@@ -165,7 +165,7 @@ async fn disk_that_is_full_in_the_middle_of_a_segment_closes_the_door_until_ther
     let failures = outages(&disk, disk.path(), OPTIONS, |_| 16 * disk.page()).await;
     assert!(failures.len() >= ROUNDS, "{failures:?}");
     for failure in failures {
-        assert!(failure.contains("cannot write `"), "{failure}");
+        assert!(failure.contains("cannot write `") && failure.contains("No space left on device"), "{failure}");
     }
 }
 
@@ -181,7 +181,7 @@ async fn disk_that_is_full_at_the_beginning_of_a_segment_closes_the_door_until_t
     let failures = outages(&disk, store.path(), &options, room).await;
     assert_eq!(failures.len(), ROUNDS, "{failures:?}");
     for failure in failures {
-        assert!(failure.contains("cannot begin `"), "{failure}");
+        assert!(failure.contains("cannot begin `") && failure.contains("No space left on device"), "{failure}");
     }
 }
 

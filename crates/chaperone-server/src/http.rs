@@ -17,6 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio_stream::StreamExt as _;
 
+use crate::causes::causes;
 use crate::listener::{Conn, Incoming};
 use crate::telemetry::Metrics;
 
@@ -103,7 +104,7 @@ fn serve_connection(builder: &auto::Builder<TokioExecutor>, graceful: &GracefulS
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(error, "an HTTP connection ended early");
+            tracing::debug!(error = causes(&*error), "an HTTP connection ended early");
         }
     });
 }
@@ -134,7 +135,7 @@ async fn scrape(State(shared): State<Shared>) -> Response {
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "metrics could not be written");
+            tracing::error!(error = causes(&error), "metrics could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

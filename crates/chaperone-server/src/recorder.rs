@@ -10,6 +10,7 @@ use chaperone_store::StoreError;
 use tokio::sync::broadcast;
 
 use crate::alerts::{self, Alerts, Webhook};
+use crate::causes::causes;
 use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol, ReportFailure};
@@ -223,7 +224,7 @@ impl Recorder {
     /// Records that what decisions leave behind could not be stored.
     pub fn commit_failed(&self, error: &StoreError) {
         self.metrics.store_error("commit_memories");
-        tracing::warn!(error = error as &dyn std::error::Error, "what decisions leave behind could not be stored");
+        tracing::warn!(error = causes(error), "what decisions leave behind could not be stored");
     }
 
     /// Records a commit of what `checks` decisions leave behind, some of whose transitions found a memory changed.
@@ -253,13 +254,13 @@ impl Recorder {
     /// Records that the store failed a report.
     pub fn report_failed(&self, error: &StoreError) {
         self.metrics.store_error("report");
-        tracing::warn!(error = error as &dyn std::error::Error, "the store failed a report of an outcome");
+        tracing::warn!(error = causes(error), "the store failed a report of an outcome");
     }
 
     /// Records that the store failed a check.
     pub fn store_failed(&self, error: &StoreError) {
         self.metrics.store_error("session_chain");
-        tracing::warn!(error = error as &dyn std::error::Error, "the store failed a check");
+        tracing::warn!(error = causes(error), "the store failed a check");
     }
 }
 

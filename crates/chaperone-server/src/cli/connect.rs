@@ -1,5 +1,6 @@
 //! Where the server is, and how to speak with it.
 
+use crate::causes::causes;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -310,21 +311,6 @@ fn unreachable_at(url: &Uri, cause: String) -> Failure {
 /// Whether the transport's own timer ran out; it runs as long as ours, so either may be first.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<tonic::TimeoutExpired>() || error.source().is_some_and(is_timeout)
-}
-
-/// An error with its causes, each named once.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn shown(url: &Uri) -> String {

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::admin::AdminError;
+use crate::causes::causes;
 use crate::no_decision::NoDecision;
 use crate::pdp::ReportFailure;
 
@@ -90,24 +91,24 @@ fn store_status(error: &StoreError) -> Status {
         }
         StoreError::NotFound { .. } => with_reason(Code::NotFound, "not_found", error.to_string()),
         StoreError::FeedGap | StoreError::Unavailable(_) => {
-            tracing::error!(error = error as &dyn std::error::Error, "the store did not do what was asked");
+            tracing::error!(error = causes(error), "the store did not do what was asked");
             with_reason(Code::Unavailable, "store_unavailable", "the store is unavailable".into())
         }
         // No caller of ours asks for this; one that does is not told more.
         StoreError::Overlap { .. } => {
-            tracing::error!(error = error as &dyn std::error::Error, "the store was asked for what it does not do");
+            tracing::error!(error = causes(error), "the store was asked for what it does not do");
             with_reason(Code::Internal, "internal", "the store was asked for what it does not do".into())
         }
         // The caller can do nothing about these, and learns nothing of our insides.
         StoreError::Corrupt { .. } | StoreError::Schema(_) => {
-            tracing::error!(error = error as &dyn std::error::Error, "the store holds what this program cannot use");
+            tracing::error!(error = causes(error), "the store holds what this program cannot use");
             with_reason(Code::Internal, "internal", "the store holds what this program cannot use".into())
         }
     }
 }
 
 fn trail_status(error: &SourceError) -> Status {
-    tracing::error!(error = error as &dyn std::error::Error, "the trail was not read");
+    tracing::error!(error = causes(error), "the trail was not read");
     match error {
         SourceError::Unavailable(_) => with_reason(Code::Unavailable, "trail_unavailable", error.to_string()),
         SourceError::Damaged { .. } => with_reason(Code::DataLoss, "trail_damaged", error.to_string()),

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::entities::{EntityLoadError, apply_changed_entities, load_entities};
 use super::upkeep::Upkeep;
 use super::{Policies, Replica, Snapshot};
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -131,7 +132,7 @@ impl Follower {
             Err(error) => {
                 self.metrics.store_error("changes");
                 if !self.failing {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the change feed cannot be read");
+                    tracing::error!(error = causes(&error), "the change feed cannot be read");
                     self.failing = true;
                 }
                 false

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Replica;
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -45,7 +46,7 @@ impl Upkeep {
         match self.replica.store.approvals_waiting(self.clock.now()).await {
             Ok(count) => self.metrics.approvals().waiting_are(count),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "how many approvals wait is not known");
+                tracing::debug!(error = causes(&error), "how many approvals wait is not known");
             }
         }
     }
@@ -53,7 +54,7 @@ impl Upkeep {
     async fn prune(&self) {
         let before = self.clock.now().minus(FEED_RETENTION);
         if let Err(error) = self.replica.store.prune_changes(before).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "old changes stay in the feed for now");
+            tracing::debug!(error = causes(&error), "old changes stay in the feed for now");
         }
     }
 
@@ -62,7 +63,7 @@ impl Upkeep {
         while !uses.is_empty() {
             let rest = uses.split_off(uses.len().min(TOUCH_BATCH));
             if let Err(error) = self.replica.store.touch_sessions(&uses).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "uses of sessions are kept for later");
+                tracing::debug!(error = causes(&error), "uses of sessions are kept for later");
                 self.replica.sessions.return_uses(uses);
                 self.replica.sessions.return_uses(rest);
                 return;

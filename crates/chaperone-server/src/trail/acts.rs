@@ -12,6 +12,7 @@ use super::decided::facts;
 pub use super::redaction::reported;
 use super::{NotRecorded, TrailWriter};
 use crate::admin::AdminError;
+use crate::causes::causes;
 
 /// A session began.
 pub const SESSION_OPENED: &str = "session.opened";
@@ -145,7 +146,7 @@ impl TrailWriter {
         let name = acted.act.clone().into_owned();
         let event = Event::Act(Box::new(acted));
         self.acted(at, &event, PATIENCE).await.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
+            let error = causes(&error);
             tracing::error!(act = name, error, "an act was done and is not on record");
             AdminError::NotRecorded { act: name }
         })

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chaperone_trail::{Commit, Observer, TrailError};
 
+use crate::causes::causes;
 use crate::telemetry::Metrics;
 
 /// Counts and logs what the writer does, and knows whether it can.
@@ -34,7 +35,7 @@ impl Observer for WriterState {
     fn failed(&self, error: &TrailError) {
         self.metrics.trail().failed("write");
         if !self.has_failed.swap(true, Ordering::Relaxed) {
-            let error = error as &dyn std::error::Error;
+            let error = causes(error);
             tracing::error!(error, "the trail cannot be written; nothing is decided until it can");
         }
     }

@@ -7,6 +7,7 @@ use chaperone_store::{TrailRetention, TrailStore};
 use chaperone_trail::Segments;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -49,7 +50,7 @@ impl Retention {
                 Ok(()) => INTERVAL,
                 Err(error) => {
                     self.metrics.trail().failed("retain");
-                    tracing::warn!(error = &*error as &dyn std::error::Error, "old records could not be dropped");
+                    tracing::warn!(error = causes(&*error), "old records could not be dropped");
                     RETRY
                 }
             };

@@ -10,6 +10,7 @@ use chaperone_trail::{Cursor, Sealed, Segments, TrailError};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -101,7 +102,7 @@ impl Shipper {
     /// Logs why shipping does not go on, and says whether that needs a person.
     fn is_final(&self, error: &ShipError, pause: Duration) -> bool {
         let chain = self.segments.chain();
-        let cause = error as &dyn std::error::Error;
+        let cause = causes(error);
         match error {
             ShipError::Diverged(_) | ShipError::Missing { .. } => {
                 tracing::error!(error = cause, trail.chain = %chain, "the journal is not shipped any more");
@@ -170,7 +171,7 @@ impl Shipper {
         let removed = tokio::task::spawn_blocking(move || segments.remove_through(through)).await;
         if let Ok(Err(error)) = removed {
             self.metrics.trail().failed("retain");
-            let error = &error as &dyn std::error::Error;
+            let error = causes(&error);
             tracing::warn!(error, "a file of the journal whose records are in the store could not be removed");
         }
     }

@@ -13,6 +13,7 @@ use super::decided;
 use super::observer::WriterState;
 use super::redaction::RedactionKey;
 use super::states::{self, KnownStates};
+use crate::causes::causes;
 use crate::no_decision::NoDecision;
 use crate::pdp::Answer;
 use crate::recorder::{Refused, Subject};
@@ -184,7 +185,7 @@ impl TrailWriter {
     pub fn lost(&self, error: NotRecorded, decision: DecisionId) {
         let Some(chain) = &self.0 else { return };
         chain.metrics.trail().unrecorded();
-        let error = &error as &dyn std::error::Error;
+        let error = causes(&error);
         tracing::error!(decision.id = %decision, error, "a decision that nobody was answered by is not on record");
     }
 

@@ -19,6 +19,7 @@ use tonic_health::server::HealthService;
 use super::Parts;
 use super::calls::{Calls, Turns};
 use super::doors::{HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, reflection};
+use crate::causes::causes;
 use crate::config::{DataConfig, RuntimeMode};
 use crate::grpc::data_plane::DataPlane;
 use crate::grpc::decision_server::DecisionServer;
@@ -122,7 +123,7 @@ impl Door {
             }
         });
         if let Err(error) = served.await {
-            let error = &error as &dyn std::error::Error;
+            let error = causes(&error);
             tracing::debug!(door = "data", peer.address = %remote_addr, error, "a connection ended badly");
         }
     }

@@ -19,6 +19,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use super::{Addresses, Parts, data_door};
 use crate::admin_auth::AdminAuth;
+use crate::causes::causes;
 use crate::config::ServeConfig;
 use crate::grpc::approvals::ApprovalApi;
 use crate::grpc::entities::EntityApi;
@@ -148,7 +149,7 @@ async fn serve_admin(
         .serve_with_incoming_shutdown(incoming, closing(parts.shutdown))
         .await;
     if let Err(error) = served {
-        tracing::error!(%error, "the admin plane has ended");
+        tracing::error!(error = causes(&error), "the admin plane has ended");
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use chaperone_store::{EmbeddedStore, PostgresOptions, PostgresStore, Store, StoreError, TrailStore};
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::causes;
 use crate::config::{StoreBackend, StoreConfig, StoreUrl};
 use crate::replica::Follower;
 
@@ -50,7 +51,7 @@ pub(super) async fn follow(store: Arc<dyn Store>, follower: Follower, stop: Canc
             Err(StoreError::Schema(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = causes(&error),
                     retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                     "the store cannot be reached; nothing is decided until it can"
                 );

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::config::{ServeConfig, TrailAck, TrailDir};
 use crate::telemetry::Metrics;
@@ -180,7 +181,7 @@ impl OpenTrail {
         match tokio::time::timeout_at(deadline, stopped).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => {
-                let error = &error as &dyn std::error::Error;
+                let error = causes(&error);
                 tracing::error!(error, "the trail did not end in order; what was answered is on record all the same");
             }
             Ok(Err(_)) | Err(_) => {
