@@ -14,7 +14,8 @@ use tree_sitter::{LogType, ParseOptions, ParseState, Parser, Tree};
 /// How long the parser may take, in hundreds of its steps. An ordinary line of the greatest length takes a fourth of it.
 const STEPS_MAX: u32 = 1_000;
 
-/// How many bytes the parser is given at a time. So it has to ask again for what its scanner goes over again.
+/// How many bytes the parser is given at a time, and less where that is within a character. So it has to ask again for what its scanner goes
+/// over again.
 const CHUNK_BYTES: usize = 64;
 
 /// How often it may ask for each chunk, on the average. In valid texts that is three or four times.
@@ -66,8 +67,10 @@ impl Grammar {
         let mut reads_left = text.len() / CHUNK_BYTES * READS_MAX + READS_MORE;
         let mut read = |at: usize, _| {
             reads_left = reads_left.saturating_sub(1);
-            let end = if reads_left == 0 { at } else { text.len().min(at + CHUNK_BYTES) };
-            text.as_bytes().get(at..end).unwrap_or_default()
+            // Never within a character: the parser, which is C, asks for the rest of it then, and where it gets none, it reads memory that is
+            // not there.
+            let end = if reads_left == 0 { at } else { text.floor_char_boundary(at + CHUNK_BYTES) };
+            text.get(at..end).unwrap_or_default()
         };
         let mut turns = Turns::of(text);
         let mut steps_left = STEPS_MAX;
@@ -157,6 +160,23 @@ mod tests {
         ] {
             assert!(text.len() > 4 * 1024, "{} of {}", text.len(), &text[..20]);
             assert!(parse(&text).is_some(), "{}", &text[..40]);
+        }
+    }
+
+    #[test]
+    fn text_that_is_read_no_further_never_ends_within_a_character() {
+        // The scanner looks through all of it again and again, until nothing more is read.
+        let before = |count| format!("uniq it out\u{fffd}@{}", "\u{fffd}".repeat(count));
+        for count in 0..CHUNK_BYTES {
+            let text = format!(
+                "{}{}?{}&&{}{}.txt",
+                before(count),
+                ">".repeat(20),
+                ">".repeat(23),
+                ">".repeat(17),
+                "\u{fffd}".repeat(42)
+            );
+            assert!(parse(&text).is_none(), "{text}");
         }
     }
 
