@@ -66,6 +66,8 @@ pub(crate) struct Draft {
     took: Took,
     records: u64,
     bytes: u64,
+    /// Whether anybody watched when it was begun. Who comes later sees what comes later.
+    is_watched: bool,
     /// For those who watch.
     watched: Vec<Sealed>,
     /// The body of a record of the writer's own.
@@ -120,6 +122,7 @@ impl Writer {
 
     /// Makes a batch durable, with a checkpoint if it is time.
     fn write(&mut self, batch: &Batch, stop: bool) -> Result<(), TrailError> {
+        self.draft.is_watched = self.shared.subscribers.any();
         for (at, body) in batch.bodies() {
             self.add(at, body)?;
         }
@@ -161,7 +164,7 @@ impl Writer {
         self.draft.bytes += record.len() as u64;
         let head = self.chainer.head();
         self.keeper.push(self.chainer.last(), head, at, &mut self.draft.took)?;
-        if self.shared.subscribers.any() {
+        if self.draft.is_watched {
             self.draft.watched.push(self.chainer.sealed());
         }
         Ok(())
