@@ -5,7 +5,7 @@ use std::io::Write as _;
 use chaperone_policy::Timestamp;
 
 use crate::digest::Digest;
-use crate::record::{ChainId, Sealed};
+use crate::record::ChainId;
 
 /// Where a chain has got to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -71,11 +71,6 @@ impl Chainer {
         self.bytes.extend_from_slice(&self.head.digest.to_hex());
         self.bytes.extend_from_slice(b"\",");
         &self.bytes
-    }
-
-    /// The last record that was given a place, as it is kept.
-    pub(crate) fn sealed(&self) -> Sealed {
-        Sealed { chain: self.chain, seq: self.head.seq, bytes: self.bytes.clone() }
     }
 }
 

@@ -19,7 +19,6 @@ use crate::options::{Clock, Identity, Keep, TrailOptions};
 use crate::queue::Queue;
 use crate::record::ChainId;
 use crate::space::Space;
-use crate::subscription::{Subscribers, Subscription};
 use crate::ticket::{Settlement, Ticket};
 use crate::writer::{Draft, Signing, Writer};
 
@@ -37,7 +36,6 @@ pub(crate) struct Shared {
     pub queue: Queue,
     pub segments: Option<Segments>,
     pub settlement: Settlement,
-    pub subscribers: Subscribers,
 }
 
 impl Shared {
@@ -124,7 +122,6 @@ impl Trail {
             segments,
             queue: Queue::new(options.queue_len_max, options.queue_bytes_max, space),
             settlement: Settlement::default(),
-            subscribers: Subscribers::default(),
         });
         let mut writer = Writer {
             chainer: Chainer::new(keeper.chain(), keeper.head()),
@@ -198,11 +195,6 @@ impl Trail {
     /// As [`poll_durable`](Self::poll_durable).
     pub async fn durable(&self, ticket: Ticket) -> Result<(), AppendError> {
         std::future::poll_fn(|cx| self.poll_durable(cx, ticket)).await
-    }
-
-    /// Records as they become durable, from now on.
-    pub fn subscribe(&self) -> Subscription {
-        self.shared.subscribers.subscribe()
     }
 
     /// The chain that is written.

@@ -16,7 +16,6 @@ use crate::key::SigningKey;
 use crate::observer::{Commit, Observer};
 use crate::options::{Clock, Identity};
 use crate::queue::{Batch, Wake};
-use crate::record::Sealed;
 use crate::ticket::Ticket;
 use crate::trail::Shared;
 
@@ -66,10 +65,6 @@ pub(crate) struct Draft {
     took: Took,
     records: u64,
     bytes: u64,
-    /// Whether anybody watched when it was begun. Who comes later sees what comes later.
-    is_watched: bool,
-    /// For those who watch.
-    watched: Vec<Sealed>,
     /// The body of a record of the writer's own.
     body: Vec<u8>,
 }
@@ -122,7 +117,6 @@ impl Writer {
 
     /// Makes a batch durable, with a checkpoint if it is time.
     fn write(&mut self, batch: &Batch, stop: bool) -> Result<(), TrailError> {
-        self.draft.is_watched = self.shared.subscribers.any();
         for (at, body) in batch.bodies() {
             self.add(at, body)?;
         }
@@ -164,22 +158,16 @@ impl Writer {
         self.draft.bytes += record.len() as u64;
         let head = self.chainer.head();
         self.keeper.push(self.chainer.last(), head, at, &mut self.draft.took)?;
-        if self.draft.is_watched {
-            self.draft.watched.push(self.chainer.sealed());
-        }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), TrailError> {
         self.keeper.commit(&mut self.draft.took)?;
-        let Draft { took, records, bytes, watched, .. } = &mut self.draft;
+        let Draft { took, records, bytes, .. } = &mut self.draft;
         if *records > 0 {
             self.observer.committed(&Commit { records: *records, bytes: *bytes, write: took.write, sync: took.sync });
         }
         (*took, *records, *bytes) = (Took::default(), 0, 0);
-        for record in watched.drain(..) {
-            self.shared.subscribers.publish(record);
-        }
         Ok(())
     }
 
@@ -232,6 +220,5 @@ impl Drop for End {
         self.0.queue.stop();
         self.0.fail();
         self.0.settlement.settle(Ticket(u64::MAX), false);
-        self.0.subscribers.close();
     }
 }
