@@ -21,6 +21,8 @@ const MAGIC: &[u8; 8] = b"CHPTRAIL";
 const VERSION: u32 = 1;
 /// In the place of a frame's length.
 const FOOTER_MARKER: u32 = u32::MAX;
+/// No chain gets that far, and no segment has as many records: places can be counted on from any that is less.
+const PLACES_MAX: u64 = u64::MAX / 2;
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,8 +93,7 @@ impl Header {
         let chain = ChainId::new(Uuid::from_bytes(fields.take()?));
         let first = fields.u64()?;
         let digest = Digest::from_bytes(fields.take()?);
-        // No chain gets that far, and places can be counted on from here.
-        let seq = first.checked_sub(1).filter(|seq| *seq < u64::MAX / 2).ok_or("the header is damaged")?;
+        let seq = first.checked_sub(1).filter(|seq| *seq < PLACES_MAX).ok_or("the header is damaged")?;
         Ok(Self { chain, before: Head { seq, digest } })
     }
 }
@@ -119,7 +120,7 @@ impl Footer {
         if fields.u32()? != FOOTER_MARKER {
             return Err("this is no footer");
         }
-        let count = fields.u64()?;
+        let count = Some(fields.u64()?).filter(|count| *count < PLACES_MAX).ok_or("the footer is damaged")?;
         let range = TimeRange { earliest: fields.time()?, latest: fields.time()? };
         Ok(Self { count, range, digest: Digest::from_bytes(fields.take()?) })
     }

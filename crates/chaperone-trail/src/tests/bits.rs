@@ -44,6 +44,21 @@ fn every_changed_bit_of_a_sealed_segment_is_caught() {
     }
 }
 
+/// A footer that is right in itself, but tells of more records than any chain has, is none: as one that a crash cut off.
+#[test]
+fn footer_of_too_many_records_is_none() {
+    let directory = tempdir().unwrap();
+    let header = Header { chain: chain(7), before: Head { seq: 1, ..Head::default() } }.encode();
+    let footer = |count| Footer { count, range: TimeRange::EMPTY, digest: Head::default().digest }.encode();
+    let path = directory.path().join(format!("{:020}.trail", 2));
+    for count in [u64::MAX, u64::MAX - 1, u64::MAX / 2] {
+        fs::write(&path, [&header[..], &footer(count)].concat()).unwrap();
+        let segments = Segments::open(directory.path()).unwrap();
+        assert_eq!(segments.extent(), None, "{count}");
+        assert_eq!(segments.unshipped(1).batch(usize::MAX, usize::MAX).unwrap(), [], "{count}");
+    }
+}
+
 /// The same through what readers use: the files of a journal, opened and read.
 #[test]
 fn every_changed_byte_of_a_journal_is_caught_by_reading_it() {
