@@ -64,8 +64,7 @@ impl Withheld<Answer> {
     /// that may come of the answer.
     pub fn map<T>(self, make: impl FnOnce(Answer) -> T) -> Withheld<Made<T>> {
         let Self { outcome, receipt, protocol, parent, began, ended, deadline } = self;
-        let made = |answer: Answer| Made { id: answer.id, inner: make(answer) };
-        let outcome = outcome.map(|outcome| outcome.map(made));
+        let outcome = outcome.map(|outcome| outcome.map(|answer| Made { id: answer.id, inner: make(answer) }));
         Withheld { outcome, receipt, protocol, parent, began, ended, deadline }
     }
 }

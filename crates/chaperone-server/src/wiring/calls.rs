@@ -197,11 +197,11 @@ mod tests {
                 done.send(task()).expect("somebody waits");
             });
             // Another call that is woken again and again.
-            let (ring, mut rings) = mpsc::channel::<()>(1);
+            let (ring, mut bell) = mpsc::channel::<()>(1);
             let heard = Arc::new(Notify::new());
             let hears = Arc::clone(&heard);
             calls.execute(async move {
-                while rings.recv().await.is_some() {
+                while bell.recv().await.is_some() {
                     hears.notify_one();
                 }
             });
