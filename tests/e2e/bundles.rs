@@ -1,7 +1,8 @@
 //! Bundles as the admin plane keeps them.
 
 use chaperone_api::chaperone::v1::{
-    PolicyServiceActivateRequest, PolicyServiceGetRequest, PolicyServiceListRequest, PolicyServiceUploadRequest,
+    Activation, PolicyServiceActivateRequest, PolicyServiceGetRequest, PolicyServiceHistoryRequest,
+    PolicyServiceListRequest, PolicyServiceUploadRequest,
 };
 use chaperone_e2e::admin::Admin;
 use chaperone_e2e::bundles::Bundle;
@@ -9,7 +10,7 @@ use chaperone_e2e::world::World;
 use tonic::{Code, Status};
 
 async fn activate(admin: &Admin, number: u64, expected_active: Option<u64>) -> Result<u64, Status> {
-    let request = PolicyServiceActivateRequest { number, expected_active };
+    let request = PolicyServiceActivateRequest { number, expected_active, message: String::new() };
     let bundle = admin.policies.clone().activate(request).await?.into_inner().bundle.expect("the bundle");
     assert!(bundle.active, "{bundle:?}");
     Ok(bundle.number)
@@ -39,6 +40,54 @@ async fn activation_that_expects_another_active_bundle_changes_nothing() {
     let other = world.replicas[1].administer().await;
     let (one, two) = tokio::join!(activate(&world.admin, second, Some(first)), activate(&other, third, Some(first)));
     assert!(one.is_ok() ^ two.is_ok(), "{one:?} {two:?}");
+}
+
+/// Every activation, newest first, read two a page.
+async fn history(admin: &Admin) -> Vec<Activation> {
+    let (mut kept, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = PolicyServiceHistoryRequest { page_size: 2, page_token };
+        let page = admin.policies.clone().history(request).await.expect("a page").into_inner();
+        assert!(page.activations.len() <= 2, "{page:?}");
+        kept.extend(page.activations);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return kept;
+        }
+    }
+}
+
+/// Number, the one before, whether it was a rollback, and the message.
+fn facts(kept: &[Activation]) -> Vec<(u64, u64, bool, &str)> {
+    kept.iter().map(|act| (act.number, act.previous_number, act.rollback, act.message.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_tells_of_every_activation_with_who_and_why() {
+    let world = World::builder().replicas(2).start().await;
+    let first = active(&world.admin).await;
+    let request =
+        PolicyServiceUploadRequest { files: Bundle::sample().files(), message: "release b".to_owned(), activate: true };
+    let uploaded = world.admin.policies.clone().upload(request).await.expect("it is stored").into_inner();
+    let second = uploaded.bundle.expect("the bundle").number;
+    activate(&world.admin, second, Some(first)).await.expect_err("the second one is active");
+    let request =
+        PolicyServiceActivateRequest { number: first, message: "too strict".to_owned(), ..Default::default() };
+    world.admin.policies.clone().activate(request).await.expect("it is activated");
+    // Whichever replica is asked.
+    let kept = history(&world.replicas[1].administer().await).await;
+    let wanted = [(first, second, false, "too strict"), (second, first, false, "release b"), (first, 0, false, "")];
+    assert_eq!(facts(&kept), wanted);
+    assert!(kept.iter().all(|act| act.activated_by == "token" && act.activated_at.is_some()), "{kept:?}");
+    for (page_size, page_token) in [(1_001, ""), (0, "-1"), (0, "newest")] {
+        let request = PolicyServiceHistoryRequest { page_size, page_token: page_token.to_owned() };
+        let status = world.admin.policies.clone().history(request).await.expect_err("there is no such page");
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    }
+    let long = PolicyServiceActivateRequest { number: second, message: "x".repeat(9_999), ..Default::default() };
+    let status = world.admin.policies.clone().activate(long).await.expect_err("it is too long");
+    assert!(status.code() == Code::InvalidArgument && status.message().starts_with("message:"), "{status:?}");
+    assert_eq!(active(&world.admin).await, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

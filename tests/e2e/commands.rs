@@ -95,8 +95,12 @@ async fn bundle_is_validated_pushed_activated_listed_and_shown_from_the_command_
     assert_eq!(terminal.check(&handle, &["--action", "read"]).code, 0, "stored, not active");
     let unexpected = terminal.admin(&["bundle", "activate", &number, "--expected", &number]);
     assert_ne!(unexpected.code, 0, "{unexpected:?}");
-    let activated = terminal.admin(&["bundle", "activate", &number]);
+    let activated = terminal.admin(&["bundle", "activate", &number, "--message", "as agreed"]);
     assert_eq!(activated.code, 0, "{activated:?}");
+    let history = terminal.json(&["bundle", "history", "--limit", "1"]);
+    assert_eq!((history[0]["number"].to_string(), &history[0]["message"]), (number.clone(), &"as agreed".into()));
+    let shown = terminal.admin(&["bundle", "history", "--output", "table"]);
+    assert!(shown.code == 0 && shown.stdout.contains("as agreed"), "{shown:?}");
     wait::until("the new bundle decides", async || {
         (terminal.check(&handle, &["--action", "read"]).code == 1).then_some(())
     })

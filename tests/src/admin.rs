@@ -80,7 +80,7 @@ impl Admin {
 
     /// Activates a stored bundle.
     pub async fn activate(&self, number: u64) {
-        let request = PolicyServiceActivateRequest { number, expected_active: None };
+        let request = PolicyServiceActivateRequest { number, ..Default::default() };
         self.policies.clone().activate(request).await.unwrap_or_else(|status| panic!("activate: {status:?}"));
     }
 

@@ -83,7 +83,7 @@ fn config(options: &DevOptions) -> anyhow::Result<ServeConfig> {
 
 async fn activate(server: &Server, source: BundleSource) -> anyhow::Result<u32> {
     let (info, _) = server.bundles.upload(source, "for trying out".into(), BY).await.map_err(explain)?;
-    server.bundles.activate(info.number, None, BY).await?;
+    server.bundles.activate(info.number, None, String::new(), BY).await?;
     Ok(info.policy_count)
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_170_000, "20261122170000_create_trail"),
             (20_261_122_171_000, "20261122171000_add_binding_zones"),
             (20_261_122_172_000, "20261122172000_index_live_children"),
+            (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
         ]
     )
 }
@@ -53,6 +54,7 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_143_000, "20261122143000_create_approvals"),
             (20_261_122_171_000, "20261122171000_add_binding_zones"),
             (20_261_122_172_000, "20261122172000_index_live_children"),
+            (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
         ]
     )
 }

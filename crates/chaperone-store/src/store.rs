@@ -72,18 +72,14 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Stores a bundle under the next number, or finds the stored one with the same digest. Says whether it was created.
     async fn insert_bundle(&self, bundle: &NewBundle) -> Result<(BundleInfo, bool), StoreError>;
 
-    /// Makes a bundle the active one.
+    /// Makes a bundle the active one, and keeps the act in the history, both or neither.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such bundle; [`StoreError::BundleConflict`] when `expected` is not what is active
-    /// (`Some(0)` expects none).
-    async fn activate_bundle(
-        &self,
-        number: BundleNumber,
-        expected: Option<BundleNumber>,
-        by: &str,
-        at: Timestamp,
-    ) -> Result<BundleInfo, StoreError>;
+    /// [`StoreError::NotFound`] when there is no such bundle; [`StoreError::BundleConflict`] when another is active than is expected.
+    async fn activate_bundle(&self, activation: &NewActivation) -> Result<BundleInfo, StoreError>;
+
+    /// Activations, newest first: every one that there was. `before` is the position of the last of the page before.
+    async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Result<Vec<BundleActivation>, StoreError>;
 
     /// The active bundle.
     async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError>;
@@ -288,6 +284,56 @@ pub struct BundleInfo {
     pub policy_count: u32,
     /// Whether it is the active one.
     pub active: bool,
+}
+
+/// An activation of a bundle, to be made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewActivation {
+    /// The bundle that becomes active.
+    pub number: BundleNumber,
+    /// The one that must be active now; `Some(0)`: none; `None`: whichever.
+    pub expected: Option<BundleNumber>,
+    /// Whether it goes back to an earlier bundle.
+    pub is_rollback: bool,
+    /// Why; may be empty.
+    pub message: String,
+    /// Who activates it.
+    pub activated_by: String,
+    /// When.
+    pub activated_at: Timestamp,
+}
+
+impl NewActivation {
+    /// An activation of `number`, whichever bundle is active now.
+    pub fn new(number: BundleNumber, by: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            number,
+            expected: None,
+            is_rollback: false,
+            message: String::new(),
+            activated_by: by.into(),
+            activated_at: at,
+        }
+    }
+}
+
+/// An activation of a bundle, as it is kept. Nothing changes one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BundleActivation {
+    /// Its place in the history; grows with every activation, with gaps.
+    pub position: u64,
+    /// The bundle that became active.
+    pub number: BundleNumber,
+    /// The one that was active before.
+    pub previous: Option<BundleNumber>,
+    /// Whether it went back to an earlier bundle.
+    pub is_rollback: bool,
+    /// Why; may be empty.
+    pub message: String,
+    /// Who activated it.
+    pub activated_by: String,
+    /// When.
+    pub activated_at: Timestamp,
 }
 
 /// A stored bundle with its files.

@@ -2635,7 +2635,7 @@ pub struct PolicyServiceUploadRequest {
     /// Its files; at most 8 MiB together.
     #[prost(message, repeated, tag = "1")]
     pub files: ::prost::alloc::vec::Vec<BundleFile>,
-    /// A note for the history.
+    /// A note for the history: of the bundle, and of its activation where it is activated at once.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
     /// Activate it at once.
@@ -2673,7 +2673,7 @@ pub struct PolicyServiceValidateResponse {
     pub policy_count: u32,
 }
 /// Asks to activate a bundle.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicyServiceActivateRequest {
     /// Its number.
     #[prost(uint64, tag = "1")]
@@ -2681,6 +2681,9 @@ pub struct PolicyServiceActivateRequest {
     /// The number that must be active now; absent: whichever.
     #[prost(uint64, optional, tag = "2")]
     pub expected_active: ::core::option::Option<u64>,
+    /// Why, for the history; may be empty.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
 }
 /// The active bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2688,6 +2691,48 @@ pub struct PolicyServiceActivateResponse {
     /// The bundle.
     #[prost(message, optional, tag = "1")]
     pub bundle: ::core::option::Option<Bundle>,
+}
+/// An activation of a bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Activation {
+    /// The bundle that became active.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The one that was active before; 0 for none.
+    #[prost(uint64, tag = "2")]
+    pub previous_number: u64,
+    /// Whether it went back to an earlier bundle.
+    #[prost(bool, tag = "3")]
+    pub rollback: bool,
+    /// Why, if somebody said so.
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+    /// Who activated it.
+    #[prost(string, tag = "5")]
+    pub activated_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "6")]
+    pub activated_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Asks for the history of what was active.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyServiceHistoryRequest {
+    /// How many a page, 1 to 1,000; 0 means 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// `next_page_token` of the page before; empty for the first.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of the history.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyServiceHistoryResponse {
+    /// The activations.
+    #[prost(message, repeated, tag = "1")]
+    pub activations: ::prost::alloc::vec::Vec<Activation>,
+    /// For the next page; empty when this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// Asks for bundles.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2919,6 +2964,31 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.PolicyService", "List"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists what was active: every activation, newest first. None of them ever changes.
+        pub async fn history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PolicyServiceHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.PolicyService/History",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.PolicyService", "History"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns one bundle with its files.
         pub async fn get(
             &mut self,
@@ -2990,6 +3060,14 @@ pub mod policy_service_server {
             request: tonic::Request<super::PolicyServiceListRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PolicyServiceListResponse>,
+            tonic::Status,
+        >;
+        /// Lists what was active: every activation, newest first. None of them ever changes.
+        async fn history(
+            &self,
+            request: tonic::Request<super::PolicyServiceHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceHistoryResponse>,
             tonic::Status,
         >;
         /// Returns one bundle with its files.
@@ -3243,6 +3321,51 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.PolicyService/History" => {
+                    #[allow(non_camel_case_types)]
+                    struct HistorySvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::PolicyServiceHistoryRequest>
+                    for HistorySvc<T> {
+                        type Response = super::PolicyServiceHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PolicyServiceHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HistorySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

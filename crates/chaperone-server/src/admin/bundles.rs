@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chaperone_policy::{Bundle, BundleNumber, BundleSource, NAME_BYTES_MAX, Problem};
-use chaperone_store::{BundleInfo, NewBundle, Store, StoredBundle};
+use chaperone_store::{BundleActivation, BundleInfo, NewActivation, NewBundle, Store, StoredBundle};
 use chaperone_trail::Acted;
 
 use super::sessions::check_length;
@@ -49,7 +49,7 @@ impl Bundles {
         message: String,
         by: &str,
     ) -> Result<(BundleInfo, bool), AdminError> {
-        check_length("message", &message, 0, NAME_BYTES_MAX)?;
+        check_message(&message)?;
         let bundle = compile(source.clone()).await?;
         let new = NewBundle {
             source,
@@ -60,9 +60,8 @@ impl Bundles {
         };
         let (info, is_new) = self.store().insert_bundle(&new).await?;
         if is_new {
-            let note = format!("{} {}", info.digest, info.message);
-            let acted =
-                Acted { note: note.trim_end().into(), ..acts::on_bundle(acts::BUNDLE_UPLOADED, by, info.number) };
+            let note = note(&info, &info.message);
+            let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_UPLOADED, by, info.number) };
             self.trail.act(self.clock.now(), acted).await?;
         }
         Ok((info, is_new))
@@ -77,14 +76,18 @@ impl Bundles {
         &self,
         number: BundleNumber,
         expected: Option<BundleNumber>,
+        message: String,
         by: &str,
     ) -> Result<BundleInfo, AdminError> {
+        check_message(&message)?;
         self.trail.require()?;
         let stored = self.get(Some(number)).await?;
         let bundle = compile(stored.source).await?;
         self.check_entities(bundle).await?;
-        let info = self.store().activate_bundle(number, expected, by, self.clock.now()).await?;
-        let acted = Acted { note: info.digest.as_str().into(), ..acts::on_bundle(acts::BUNDLE_ACTIVATED, by, number) };
+        let activation = NewActivation { expected, message, ..NewActivation::new(number, by, self.clock.now()) };
+        let info = self.store().activate_bundle(&activation).await?;
+        let note = note(&info, &activation.message);
+        let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_ACTIVATED, by, number) };
         self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(info)
@@ -112,6 +115,14 @@ impl Bundles {
         Ok(self.store().bundles(before, limit).await?)
     }
 
+    /// Activations, newest first. `before` is the position of the last of the page before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn history(&self, before: Option<u64>, limit: u32) -> Result<Vec<BundleActivation>, AdminError> {
+        Ok(self.store().bundle_activations(before, limit).await?)
+    }
+
     /// A bundle with its files; without a number, the active one.
     ///
     /// # Errors
@@ -128,6 +139,15 @@ impl Bundles {
             }
         }
     }
+}
+
+fn check_message(message: &str) -> Result<(), AdminError> {
+    check_length("message", message, 0, NAME_BYTES_MAX)
+}
+
+/// What the trail keeps beside the number: which files these were, and what was said.
+fn note(info: &BundleInfo, message: &str) -> String {
+    format!("{} {message}", info.digest).trim_end().to_owned()
 }
 
 fn policy_count(bundle: &Bundle) -> u32 {

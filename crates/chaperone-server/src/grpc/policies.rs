@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyService;
 use chaperone_policy::{BundleNumber, BundleSource};
-use chaperone_store::BundleInfo;
+use chaperone_store::{BundleActivation, BundleInfo};
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, invalid};
@@ -35,9 +35,9 @@ impl PolicyService for PolicyApi {
         let by = convert::caller(&request);
         let request = request.into_inner();
         let source = bundle_source(request.files)?;
-        let (mut info, created) = self.bundles.upload(source, request.message, &by).await?;
+        let (mut info, created) = self.bundles.upload(source, request.message.clone(), &by).await?;
         if request.activate {
-            info = self.bundles.activate(info.number, None, &by).await?;
+            info = self.bundles.activate(info.number, None, request.message, &by).await?;
         }
         Ok(Response::new(api::PolicyServiceUploadResponse { bundle: Some(bundle_to_api(&info)), created }))
     }
@@ -70,7 +70,7 @@ impl PolicyService for PolicyApi {
             return Err(invalid("number", "is required").into());
         }
         let expected = request.expected_active.map(BundleNumber::new);
-        let info = self.bundles.activate(BundleNumber::new(request.number), expected, &by).await?;
+        let info = self.bundles.activate(BundleNumber::new(request.number), expected, request.message, &by).await?;
         Ok(Response::new(api::PolicyServiceActivateResponse { bundle: Some(bundle_to_api(&info)) }))
     }
 
@@ -86,6 +86,19 @@ impl PolicyService for PolicyApi {
         let next_page_token = convert::next_page_token(&mut infos, page_size, |info| info.number.to_string());
         let bundles = infos.iter().map(bundle_to_api).collect();
         Ok(Response::new(api::PolicyServiceListResponse { bundles, next_page_token }))
+    }
+
+    async fn history(
+        &self,
+        request: Request<api::PolicyServiceHistoryRequest>,
+    ) -> Result<Response<api::PolicyServiceHistoryResponse>, Status> {
+        let request = request.into_inner();
+        let page_size = convert::page_size(request.page_size)?;
+        let before = convert::page_token(&request.page_token)?;
+        let mut kept = self.bundles.history(before, convert::read_limit(page_size)).await?;
+        let next_page_token = convert::next_page_token(&mut kept, page_size, |act| act.position.to_string());
+        let activations = kept.into_iter().map(activation_to_api).collect();
+        Ok(Response::new(api::PolicyServiceHistoryResponse { activations, next_page_token }))
     }
 
     async fn get(
@@ -112,6 +125,17 @@ fn bundle_source(files: Vec<api::BundleFile>) -> Result<BundleSource, AdminError
         by_path.insert(file.path, file.content);
     }
     Ok(BundleSource { files: by_path })
+}
+
+fn activation_to_api(activation: BundleActivation) -> api::Activation {
+    api::Activation {
+        number: activation.number.get(),
+        previous_number: activation.previous.map_or(0, BundleNumber::get),
+        rollback: activation.is_rollback,
+        message: activation.message,
+        activated_by: activation.activated_by,
+        activated_at: Some(convert::timestamp_to_api(activation.activated_at)),
+    }
 }
 
 fn bundle_to_api(info: &BundleInfo) -> api::Bundle {

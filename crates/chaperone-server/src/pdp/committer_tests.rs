@@ -8,8 +8,8 @@ use chaperone_policy::{
     MemoryName, Outcome, Scope, SessionHandle, SessionId, Task,
 };
 use chaperone_store::{
-    ApprovalFilter, BundleInfo, Changes, Cursor, EmbeddedStore, NewBundle, OpenedApproval, SavedApproval,
-    SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Changes, Cursor, EmbeddedStore, NewActivation, NewBundle,
+    OpenedApproval, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -98,14 +98,11 @@ impl Store for Faulty {
     async fn insert_bundle(&self, bundle: &NewBundle) -> Stored<(BundleInfo, bool)> {
         self.store.insert_bundle(bundle).await
     }
-    async fn activate_bundle(
-        &self,
-        number: BundleNumber,
-        expected: Option<BundleNumber>,
-        by: &str,
-        at: Timestamp,
-    ) -> Stored<BundleInfo> {
-        self.store.activate_bundle(number, expected, by, at).await
+    async fn activate_bundle(&self, activation: &NewActivation) -> Stored<BundleInfo> {
+        self.store.activate_bundle(activation).await
+    }
+    async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Stored<Vec<BundleActivation>> {
+        self.store.bundle_activations(before, limit).await
     }
     async fn active_bundle(&self) -> Stored<Option<StoredBundle>> {
         self.store.active_bundle().await
@@ -207,7 +204,7 @@ impl World {
             uploaded_at: clock.now(),
         };
         let (info, _) = store.insert_bundle(&bundle).await.expect("a bundle");
-        store.activate_bundle(info.number, None, "test", clock.now()).await.expect("active");
+        store.activate_bundle(&NewActivation::new(info.number, "test", clock.now())).await.expect("active");
         let root = SessionId::new(Uuid::from_u128(1));
         let sessions = [session(root, None, &clock), session(SessionId::new(Uuid::from_u128(2)), Some(root), &clock)];
         let handles = [1, 2].map(|byte| SessionHandle::from_random([byte; 32]).hash());

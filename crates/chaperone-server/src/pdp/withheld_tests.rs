@@ -5,7 +5,7 @@ use std::time::Duration;
 use chaperone_policy::{
     BundleSource, EntityRef, MemoryLimits, Outcome, Request, Scope, Session, SessionHandle, SessionId, Task,
 };
-use chaperone_store::{EmbeddedStore, NewBundle, Store};
+use chaperone_store::{EmbeddedStore, NewActivation, NewBundle, Store};
 use chaperone_trail::{Event, TrailThread};
 use futures_util::FutureExt as _;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ impl World {
             uploaded_at: clock.now(),
         };
         let (info, _) = store.insert_bundle(&bundle).await.expect("a bundle");
-        store.activate_bundle(info.number, None, "test", clock.now()).await.expect("active");
+        store.activate_bundle(&NewActivation::new(info.number, "test", clock.now())).await.expect("active");
         let handle = SessionHandle::from_random(HANDLE).hash();
         store.insert_session(&session(&clock), &handle).await.expect("a session");
         let limits = StalenessLimits { max: hour, grace: Duration::ZERO };

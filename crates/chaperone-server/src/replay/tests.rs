@@ -10,7 +10,7 @@ use chaperone_policy::{
     EntityRef, HandleHash, MemoryKey, MemoryLimits, Outcome, Scope, Session, SessionHandle, SessionId, Task, Timestamp,
     Value,
 };
-use chaperone_store::{EmbeddedStore, NewBundle, RevokeTarget, Store, StoredMemory, Transition};
+use chaperone_store::{EmbeddedStore, NewActivation, NewBundle, RevokeTarget, Store, StoredMemory, Transition};
 use chaperone_trail::{Digest, Event, Record, RecordFilter, Sealed, TrailThread};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
@@ -169,7 +169,7 @@ impl World {
             uploaded_at: self.clock.now(),
         };
         let (info, _) = self.store.insert_bundle(&new).await.expect("a bundle");
-        self.store.activate_bundle(info.number, None, "test", self.clock.now()).await.expect("active");
+        self.store.activate_bundle(&NewActivation::new(info.number, "test", self.clock.now())).await.expect("active");
         self.follow().await;
     }
 

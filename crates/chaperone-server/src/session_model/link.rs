@@ -10,8 +10,9 @@ use chaperone_policy::{
     Approval, ApprovalId, BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp,
 };
 use chaperone_store::{
-    ApprovalFilter, BundleInfo, Changes, Committed, Cursor, EmbeddedStore, NewBundle, OpenedApproval, RevokeTarget,
-    SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Changes, Committed, Cursor, EmbeddedStore, NewActivation, NewBundle,
+    OpenedApproval, RevokeTarget, SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory,
+    Transition, TreeLimits,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -295,14 +296,11 @@ impl Store for Link {
     async fn insert_bundle(&self, bundle: &NewBundle) -> Stored<(BundleInfo, bool)> {
         self.call(|store| store.insert_bundle(bundle)).await
     }
-    async fn activate_bundle(
-        &self,
-        number: BundleNumber,
-        expected: Option<BundleNumber>,
-        by: &str,
-        at: Timestamp,
-    ) -> Stored<BundleInfo> {
-        self.call(|store| store.activate_bundle(number, expected, by, at)).await
+    async fn activate_bundle(&self, activation: &NewActivation) -> Stored<BundleInfo> {
+        self.call(|store| store.activate_bundle(activation)).await
+    }
+    async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Stored<Vec<BundleActivation>> {
+        self.call(|store| store.bundle_activations(before, limit)).await
     }
     async fn active_bundle(&self) -> Stored<Option<StoredBundle>> {
         self.call(Store::active_bundle).await

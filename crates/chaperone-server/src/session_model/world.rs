@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{BundleSource, EntityRef, SessionHandle, Timestamp};
-use chaperone_store::{NewBundle, RevokeTarget, Store as _};
+use chaperone_store::{NewActivation, NewBundle, RevokeTarget, Store as _};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tokio::task::JoinHandle;
@@ -74,7 +74,8 @@ impl World {
             uploaded_at: START,
         };
         let (info, _) = backend.ask(|store| store.insert_bundle(&bundle)).expect("a bundle");
-        backend.ask(|store| store.activate_bundle(info.number, None, "test", START)).expect("it is active");
+        let activation = NewActivation::new(info.number, "test", START);
+        backend.ask(|store| store.activate_bundle(&activation)).expect("it is active");
     }
 
     /// Two replicas that nothing has happened to yet.

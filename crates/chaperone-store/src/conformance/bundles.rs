@@ -9,7 +9,7 @@ use chaperone_policy::BundleNumber;
 use super::fixtures::{at, bundle, follow};
 use crate::error::StoreError;
 use crate::feed::{Changed, Cursor};
-use crate::store::{BundleInfo, Store};
+use crate::store::{BundleInfo, NewActivation, Store};
 
 const ONE: BundleNumber = BundleNumber::new(1);
 const TWO: BundleNumber = BundleNumber::new(2);
@@ -26,7 +26,7 @@ async fn activate(
     number: BundleNumber,
     expected: Option<BundleNumber>,
 ) -> Result<BundleInfo, StoreError> {
-    store.activate_bundle(number, expected, "ops", at(5)).await
+    store.activate_bundle(&NewActivation { expected, ..NewActivation::new(number, "ops", at(5)) }).await
 }
 
 pub async fn bundles_are_numbered_in_order(store: Arc<dyn Store>) {

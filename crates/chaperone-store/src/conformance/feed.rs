@@ -12,7 +12,7 @@ use chaperone_policy::{BundleNumber, EntityRef, Session};
 use super::fixtures::{at, bundle, child, entity, follow, handle, id, insert, plain, revoked};
 use crate::error::StoreError;
 use crate::feed::{Changed, Cursor, SHARDS};
-use crate::store::{RevokeTarget, Store};
+use crate::store::{NewActivation, RevokeTarget, Store};
 
 pub async fn every_write_is_in_the_feed_and_no_use_is(store: Arc<dyn Store>) {
     let mut end = store.feed_end().await.expect("it answers");
@@ -34,7 +34,7 @@ pub async fn every_write_is_in_the_feed_and_no_use_is(store: Arc<dyn Store>) {
     news(&[]).await;
     store.insert_bundle(&bundle("a")).await.expect("it is stored");
     news(&[]).await;
-    store.activate_bundle(BundleNumber::new(1), None, "ops", at(3)).await.expect("it is activated");
+    store.activate_bundle(&NewActivation::new(BundleNumber::new(1), "ops", at(3))).await.expect("it is activated");
     news(&[Changed::ActiveBundle]).await;
     store.put_entities(&[entity("A", "b\"c")], at(4)).await.expect("it is stored");
     let uid = EntityRef::new("A", "b\"c");
@@ -49,7 +49,7 @@ pub async fn refused_writes_are_not_in_the_feed(store: Arc<dyn Store>) {
     store.insert_session(&plain(1), &handle(1)).await.expect_err("it is there");
     store.insert_session(&child(3, &plain(2)), &handle(3)).await.expect_err("it has no parent");
     store.save_session(&Session { version: 9, ..plain(1) }).await.expect_err("its version is another");
-    store.activate_bundle(BundleNumber::new(1), None, "ops", at(3)).await.expect_err("there is none");
+    store.activate_bundle(&NewActivation::new(BundleNumber::new(1), "ops", at(3))).await.expect_err("there is none");
     let (seen, _) = follow(&*store, end, 10).await;
     assert!(seen.is_empty(), "{seen:?}");
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a case fails by panicking")]
 
+mod activations;
 mod approvals;
 mod bundles;
 mod entities;
@@ -63,6 +64,10 @@ macro_rules! for_each_case {
             activation_of_an_unknown_bundle_is_not_found,
             one_of_concurrent_activations_wins,
             bundles_are_paged_newest_first,
+            every_activation_is_kept,
+            refused_activation_is_not_kept,
+            activations_are_paged_newest_first,
+            concurrent_activations_follow_each_other,
             entities_of_every_type_survive,
             entities_are_found_by_identity,
             put_replaces_and_the_last_wins,
@@ -120,6 +125,7 @@ macro_rules! export_cases {
 for_each_case!(export_cases);
 
 mod cases {
+    pub use super::activations::*;
     pub use super::approvals::*;
     pub use super::bundles::*;
     pub use super::entities::*;

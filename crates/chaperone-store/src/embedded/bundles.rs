@@ -1,18 +1,14 @@
-//! `bundles`, `bundle_state` and `bundle_activations`.
+//! `bundles` and `bundle_state`.
 
-use chaperone_policy::{BundleNumber, Timestamp};
+use chaperone_policy::BundleNumber;
 use sqlx::SqliteConnection;
 
 use super::EmbeddedStore;
-use super::feed::reserve;
 use super::transaction::Announce;
 use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::failure::Failure;
-use crate::feed::{Changed, SHARD_OF_CONFIGURATION};
-use crate::rows::{
-    BundleInfoRow, StoredBundleRow, bundle_columns, corrupt, loaded_number, page, stored_files, stored_number,
-};
+use crate::rows::{BundleInfoRow, StoredBundleRow, bundle_columns, corrupt, page, stored_files, stored_number};
 use crate::store::{BundleInfo, NewBundle, StoredBundle};
 use crate::stored_time::StoredTime;
 
@@ -51,54 +47,6 @@ pub(super) async fn insert(store: &EmbeddedStore, bundle: &NewBundle) -> Result<
                 let info = info_by_number(connection, number).await?;
                 let info = info.ok_or_else(|| corrupt("bundles", number, "it is not there after its insertion"))?;
                 Ok((BundleInfo::try_from(info)?, true))
-            })
-        })
-        .await
-}
-
-pub(super) async fn activate(
-    store: &EmbeddedStore,
-    number: BundleNumber,
-    expected: Option<BundleNumber>,
-    by: &str,
-    at: Timestamp,
-) -> Result<BundleInfo, StoreError> {
-    let wanted = stored_number(number.get());
-    store
-        .transaction(Announce::Here, move |Attempt { connection, .. }| {
-            Box::pin(async move {
-                let reserved = reserve(connection, SHARD_OF_CONFIGURATION, 1).await?;
-                let (_, previous) = state_of_bundles(connection).await?;
-                if info_by_number(connection, wanted).await?.is_none() {
-                    return Err(StoreError::NotFound { what: format!("bundle {number}") }.into());
-                }
-                let active = loaded_number(previous.unwrap_or(0))?;
-                if expected.is_some_and(|expected| expected != active) {
-                    return Err(StoreError::BundleConflict { active }.into());
-                }
-                sqlx::query(
-                    "UPDATE bundle_state
-                    SET active_number = $1
-                    WHERE singleton = 1",
-                )
-                .bind(wanted)
-                .execute(&mut *connection)
-                .await?;
-                sqlx::query(
-                    "INSERT INTO bundle_activations (position, number, previous_number, activated_by, activated_at)
-                    VALUES ($1, $2, $3, $4, $5)",
-                )
-                .bind(reserved.first())
-                .bind(wanted)
-                .bind(previous)
-                .bind(by)
-                .bind(StoredTime(at))
-                .execute(&mut *connection)
-                .await?;
-                reserved.append(connection, &[Changed::ActiveBundle], at).await?;
-                let info = info_by_number(connection, wanted).await?;
-                let info = info.ok_or_else(|| corrupt("bundles", wanted, "it went away while it was activated"))?;
-                Ok(BundleInfo::try_from(info)?)
             })
         })
         .await
@@ -175,7 +123,7 @@ pub(super) async fn list(
 }
 
 /// The last number, and the active one.
-async fn state_of_bundles(connection: &mut SqliteConnection) -> Result<(i64, Option<i64>), Failure> {
+pub(super) async fn state_of_bundles(connection: &mut SqliteConnection) -> Result<(i64, Option<i64>), Failure> {
     let state: Option<(i64, Option<i64>)> = sqlx::query_as(
         "SELECT last_number, active_number
         FROM bundle_state
@@ -200,7 +148,10 @@ async fn info_by_digest(connection: &mut SqliteConnection, digest: &str) -> Resu
     .await?)
 }
 
-async fn info_by_number(connection: &mut SqliteConnection, number: i64) -> Result<Option<BundleInfoRow>, Failure> {
+pub(super) async fn info_by_number(
+    connection: &mut SqliteConnection,
+    number: i64,
+) -> Result<Option<BundleInfoRow>, Failure> {
     Ok(sqlx::query_as(concat!(
         "SELECT ",
         bundle_columns!(),

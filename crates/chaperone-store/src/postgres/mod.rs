@@ -1,5 +1,6 @@
 //! The store on Postgres 14 to 18.
 
+mod activations;
 mod approvals;
 mod bundles;
 mod entities;
@@ -30,8 +31,8 @@ use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
 use crate::store::{
-    ApprovalFilter, BundleInfo, Committed, NewBundle, OpenedApproval, RevokeTarget, SavedApproval, SessionFilter,
-    Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, RevokeTarget,
+    SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use crate::wake::Wake;
 
@@ -182,14 +183,12 @@ impl Store for PostgresStore {
         bundles::insert(self, bundle).await
     }
 
-    async fn activate_bundle(
-        &self,
-        number: BundleNumber,
-        expected: Option<BundleNumber>,
-        by: &str,
-        at: Timestamp,
-    ) -> Result<BundleInfo, StoreError> {
-        bundles::activate(self, number, expected, by, at).await
+    async fn activate_bundle(&self, activation: &NewActivation) -> Result<BundleInfo, StoreError> {
+        activations::activate(self, activation).await
+    }
+
+    async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Result<Vec<BundleActivation>, StoreError> {
+        activations::list(self, before, limit).await
     }
 
     async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError> {

@@ -1,5 +1,6 @@
 //! Rows as both databases return them, and their way to and from the domain.
 
+mod activations;
 mod approvals;
 mod bundles;
 mod changes;
@@ -8,6 +9,7 @@ mod memories;
 mod sessions;
 mod trail;
 
+pub(crate) use activations::ActivationRow;
 pub(crate) use approvals::{EXPIRED, PENDING, PENDING_MAX, challenge_of, loaded_approval, state_of, stored_approval};
 pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
 pub(crate) use changes::{ChangeRow, MEMORIES_MAX};

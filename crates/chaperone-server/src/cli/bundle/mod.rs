@@ -1,5 +1,6 @@
-//! `chaperone bundle`: validate, push, activate, list, show, and drafts.
+//! `chaperone bundle`: validate, push, activate, list, show, history, and drafts.
 
+mod history;
 mod import_mcp;
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
@@ -16,6 +17,7 @@ use chaperone_api::chaperone::v1::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
@@ -63,6 +65,9 @@ pub enum BundleCommand {
     Activate(ActivateArgs),
     /// List the stored bundles, newest first
     List(ListArgs),
+    /// List what was active, newest first: which bundle, when, by whom and why
+    #[command(after_help = history::HELP)]
+    History(HistoryArgs),
     /// Show one bundle, or one of its files
     #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
@@ -99,6 +104,9 @@ pub struct ActivateArgs {
     /// Only if this one is active now
     #[arg(long, value_name = "NUMBER")]
     expected: Option<u64>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    message: String,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -153,6 +161,7 @@ impl BundleCommand {
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
             Self::List(args) => args.run().await,
+            Self::History(args) => args.run().await,
             Self::Show(args) => args.run().await,
             Self::ImportMcp(args) => args.run(),
         }?;
@@ -194,7 +203,8 @@ impl PushArgs {
 impl ActivateArgs {
     async fn run(self) -> Result<(), Failure> {
         let link = self.admin.connect().await?;
-        let request = PolicyServiceActivateRequest { number: self.number, expected_active: self.expected };
+        let request =
+            PolicyServiceActivateRequest { number: self.number, expected_active: self.expected, message: self.message };
         let bundle = link.answer(link.policies().activate(request)).await?.bundle.unwrap_or_default();
         match self.output {
             Format::Json => output::print_json(&BundleJson::from(&bundle)),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use chaperone_policy::{BundleSource, Entity, Timestamp, Value};
-use chaperone_store::{EmbeddedStore, NewBundle, Store};
+use chaperone_store::{EmbeddedStore, NewActivation, NewBundle, Store};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
@@ -43,7 +43,11 @@ impl World {
             uploaded_at: world.clock.now(),
         };
         let (info, _) = world.store.insert_bundle(&bundle).await.expect("it is stored");
-        world.store.activate_bundle(info.number, None, "ann", world.clock.now()).await.expect("it is active");
+        world
+            .store
+            .activate_bundle(&NewActivation::new(info.number, "ann", world.clock.now()))
+            .await
+            .expect("it is active");
         world.put(entities).await;
         world.catch_up().await;
         world
