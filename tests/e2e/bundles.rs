@@ -2,12 +2,13 @@
 
 use chaperone_api::chaperone::v1::{
     Activation, PolicyServiceActivateRequest, PolicyServiceGetRequest, PolicyServiceHistoryRequest,
-    PolicyServiceListRequest, PolicyServiceUploadRequest,
+    PolicyServiceListRequest, PolicyServiceRollbackRequest, PolicyServiceUploadRequest,
 };
 use chaperone_e2e::admin::Admin;
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::world::World;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 async fn activate(admin: &Admin, number: u64, expected_active: Option<u64>) -> Result<u64, Status> {
     let request = PolicyServiceActivateRequest { number, expected_active, message: String::new() };
@@ -88,6 +89,59 @@ async fn history_tells_of_every_activation_with_who_and_why() {
     let status = world.admin.policies.clone().activate(long).await.expect_err("it is too long");
     assert!(status.code() == Code::InvalidArgument && status.message().starts_with("message:"), "{status:?}");
     assert_eq!(active(&world.admin).await, first);
+}
+
+async fn roll_back(admin: &Admin, number: u64, expected_active: Option<u64>) -> Result<(u64, u64), Status> {
+    let request = PolicyServiceRollbackRequest { number, expected_active, message: "back".to_owned() };
+    let response = admin.policies.clone().rollback(request).await?.into_inner();
+    let bundle = response.bundle.expect("the bundle");
+    assert!(bundle.active, "{bundle:?}");
+    Ok((bundle.number, response.previous_number))
+}
+
+/// The stable code of a refusal.
+fn reason(refused: Result<(u64, u64), Status>) -> (Code, String) {
+    let status = refused.expect_err("it is refused");
+    (status.code(), status.get_details_error_info().expect("a reason").reason)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_makes_an_earlier_bundle_decide_again() {
+    let world = World::builder().replicas(2).start().await;
+    let admin = &world.admin;
+    let closed = |name: &str| {
+        let forbid = format!("@id(\"{name}\") forbid (principal, action, resource);\n");
+        Bundle::documents().with("policies/closed.cedar", forbid)
+    };
+    let first = active(admin).await;
+    let precondition = |reason: &str| (Code::FailedPrecondition, reason.to_owned());
+    assert_eq!(reason(roll_back(admin, 0, None).await), precondition("nothing_to_roll_back"));
+    let second = admin.push(&closed("b")).await;
+    let third = admin.push(&closed("c")).await;
+    let request = PolicyServiceUploadRequest { files: closed("d").files(), ..Default::default() };
+    admin.policies.clone().upload(request).await.expect("it is stored");
+    let before = history(admin).await;
+    assert_eq!(reason(roll_back(admin, 0, Some(second)).await), precondition("bundle_conflict"));
+    assert_eq!(reason(roll_back(admin, third, None).await), precondition("already_active"));
+    assert_eq!(reason(roll_back(admin, 999, None).await), (Code::NotFound, "not_found".to_owned()));
+    assert_eq!(reason(roll_back(admin, third + 1, None).await), precondition("not_earlier"));
+    assert_eq!(history(admin).await, before, "what is refused leaves nothing");
+    assert_eq!(active(admin).await, third);
+    // To the one before, there and back again, also where it was activated once more.
+    activate(admin, third, None).await.expect("it is active already");
+    assert_eq!(roll_back(admin, 0, Some(third)).await.expect("it goes back"), (second, third));
+    assert_eq!(roll_back(admin, 0, None).await.expect("it goes back"), (third, second));
+    assert_eq!(roll_back(admin, first, Some(third)).await.expect("it goes back"), (first, third));
+    assert_eq!(roll_back(admin, third, None).await.expect("it was active before"), (third, first));
+    let kept = history(&world.replicas[1].administer().await).await;
+    let newest = [
+        (third, first, true, "back"),
+        (first, third, true, "back"),
+        (third, second, true, "back"),
+        (second, third, true, "back"),
+    ];
+    assert_eq!(facts(&kept)[..4], newest);
+    assert_eq!(facts(&kept)[4..], [&[(third, third, false, "")], &facts(&before)[..]].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]

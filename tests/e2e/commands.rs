@@ -105,6 +105,18 @@ async fn bundle_is_validated_pushed_activated_listed_and_shown_from_the_command_
         (terminal.check(&handle, &["--action", "read"]).code == 1).then_some(())
     })
     .await;
+    let back = terminal.json(&["bundle", "rollback", "--expect", &number, "--message", "denies too much"]);
+    assert_eq!((back["previous_number"].to_string(), &back["active"]), (number.clone(), &true.into()), "{back}");
+    wait::until("the earlier bundle decides", async || {
+        (terminal.check(&handle, &["--action", "read"]).code == 0).then_some(())
+    })
+    .await;
+    let unexpected = terminal.admin(&["bundle", "rollback", "--expected", &number]);
+    assert!(unexpected.code == 2 && unexpected.stderr.contains("bundle_conflict"), "{unexpected:?}");
+    let again = terminal.admin(&["bundle", "rollback", "--output", "table"]);
+    assert!(again.code == 0 && again.stdout.contains(&format!("bundle {number} is active again")), "{again:?}");
+    let shown = terminal.admin(&["bundle", "history", "--output", "table"]);
+    assert!(shown.code == 0 && shown.stdout.contains("rollback") && shown.stdout.contains("denies"), "{shown:?}");
     let listed = terminal.admin(&["bundle", "list"]);
     assert!(listed.code == 0 && listed.stdout.contains("close everything"), "{listed:?}");
     let shown = terminal.admin(&["bundle", "show", &number, "--file", "policies/closed.cedar"]);

@@ -207,6 +207,14 @@ async fn bundle_that_stored_entities_do_not_fit_is_not_activated() {
     assert!(status.message().contains("42"), "{status:?}");
     assert_eq!(direct.read(&handle).await, "permitted", "the active one keeps deciding");
     delete(&world.admin, vec![entity("Document", "42")]).await;
-    world.admin.push(&narrower).await;
+    let number = world.admin.push(&narrower).await;
     until_reading_is(&direct, &handle, "permitted").await;
+    // Going back to it is no way around.
+    world.admin.push(&Bundle::documents()).await;
+    put(&world.admin, vec![document("42", "public")]).await.expect("it fits");
+    let request = chaperone_api::chaperone::v1::PolicyServiceRollbackRequest { number, ..Default::default() };
+    let status = world.admin.policies.clone().rollback(request).await.expect_err("it is not activated");
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("42"), "{status:?}");
+    assert_eq!(direct.read(&handle).await, "permitted", "the active one keeps deciding");
 }

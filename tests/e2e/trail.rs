@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::{
-    CheckStreamRequest, EntityServiceDeleteRequest, SessionServiceRenewRequest, SessionServiceSignalRequest,
-    check_stream_response, session_service_signal_request,
+    CheckStreamRequest, EntityServiceDeleteRequest, PolicyServiceRollbackRequest, SessionServiceRenewRequest,
+    SessionServiceSignalRequest, check_stream_response, session_service_signal_request,
 };
 use chaperone_e2e::admin::{self, Opened};
 use chaperone_e2e::bundles::Bundle;
@@ -187,6 +187,9 @@ async fn what_people_do_is_on_record() {
     administer.complete(&completed.session.id).await;
     let uids = vec![admin::entity("Document", "gone")];
     administer.entities.delete(EntityServiceDeleteRequest { uids }).await.expect("it is deleted");
+    administer.push(&Bundle::sample()).await;
+    let back = PolicyServiceRollbackRequest { message: "denies too much".to_owned(), ..Default::default() };
+    let back = administer.policies.rollback(back).await.expect("it goes back").into_inner().bundle.expect("the bundle");
     assert!(replica.terminate().await.success());
     let chain = trail::of_journal(replica.journal());
     let expected = [
@@ -199,8 +202,18 @@ async fn what_people_do_is_on_record() {
         "session.opened",
         "session.completed",
         "entities.deleted",
+        "bundle.uploaded",
+        "bundle.activated",
+        "bundle.rolled_back",
     ];
     assert_eq!(chain.acts(), expected);
+    let rolled_back = chain.events().find_map(|event| match event {
+        Event::Act(acted) if acted.act == "bundle.rolled_back" => Some(acted),
+        _ => None,
+    });
+    let rolled_back = rolled_back.expect("the rollback");
+    assert_eq!(rolled_back.bundle.map(chaperone_policy::BundleNumber::get), Some(back.number));
+    assert_eq!((&*rolled_back.by, &*rolled_back.note), ("token", &*format!("{} denies too much", back.digest)));
     let signalled = chain.events().find_map(|event| match event {
         Event::Act(acted) if acted.act == "session.signalled" => Some(acted),
         _ => None,

@@ -2734,6 +2734,30 @@ pub struct PolicyServiceHistoryResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// Asks to go back to an earlier bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyServiceRollbackRequest {
+    /// Its number: lower than that of the active one, or of one that was active before; 0 means the one that was active before the present
+    /// one.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The number that must be active now; absent: whichever.
+    #[prost(uint64, optional, tag = "2")]
+    pub expected_active: ::core::option::Option<u64>,
+    /// Why, for the history; may be empty.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The active bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyServiceRollbackResponse {
+    /// The bundle.
+    #[prost(message, optional, tag = "1")]
+    pub bundle: ::core::option::Option<Bundle>,
+    /// The one that was active until now.
+    #[prost(uint64, tag = "2")]
+    pub previous_number: u64,
+}
 /// Asks for bundles.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicyServiceListRequest {
@@ -2939,6 +2963,33 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.PolicyService", "Activate"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes an earlier bundle active again, in one call: it is checked and recorded as any activation is. Refused with FAILED_PRECONDITION and
+        /// nothing_to_roll_back where no bundle was active before, already_active where that bundle is active, and not_earlier where it is a
+        /// later one that was never active.
+        pub async fn rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PolicyServiceRollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceRollbackResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.PolicyService/Rollback",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.PolicyService", "Rollback"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists bundles, newest first.
         pub async fn list(
             &mut self,
@@ -3052,6 +3103,16 @@ pub mod policy_service_server {
             request: tonic::Request<super::PolicyServiceActivateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PolicyServiceActivateResponse>,
+            tonic::Status,
+        >;
+        /// Makes an earlier bundle active again, in one call: it is checked and recorded as any activation is. Refused with FAILED_PRECONDITION and
+        /// nothing_to_roll_back where no bundle was active before, already_active where that bundle is active, and not_earlier where it is a
+        /// later one that was never active.
+        async fn rollback(
+            &self,
+            request: tonic::Request<super::PolicyServiceRollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceRollbackResponse>,
             tonic::Status,
         >;
         /// Lists bundles, newest first.
@@ -3276,6 +3337,51 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ActivateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.PolicyService/Rollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::PolicyServiceRollbackRequest>
+                    for RollbackSvc<T> {
+                        type Response = super::PolicyServiceRollbackResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PolicyServiceRollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::rollback(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

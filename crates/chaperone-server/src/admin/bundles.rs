@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chaperone_policy::{Bundle, BundleNumber, BundleSource, NAME_BYTES_MAX, Problem};
-use chaperone_store::{BundleActivation, BundleInfo, NewActivation, NewBundle, Store, StoredBundle};
+use chaperone_store::{BundleActivation, BundleInfo, NewActivation, NewBundle, Store, StoreError, StoredBundle};
 use chaperone_trail::Acted;
 
 use super::sessions::check_length;
@@ -11,6 +11,9 @@ use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
 use crate::replica::{EntityLoadError, Replica, load_entities};
 use crate::trail::{TrailWriter, acts};
+
+/// How much of the history is read at once, in search of an activation.
+const HISTORY_PAGE: u32 = 100;
 
 /// The bundle use cases.
 #[derive(Clone, Debug)]
@@ -79,18 +82,93 @@ impl Bundles {
         message: String,
         by: &str,
     ) -> Result<BundleInfo, AdminError> {
-        check_message(&message)?;
+        let new = NewActivation { expected, message, ..NewActivation::new(number, by, self.clock.now()) };
+        self.make_active(acts::BUNDLE_ACTIVATED, new).await
+    }
+
+    /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and
+    /// the number of the one that was active until now.
+    ///
+    /// # Errors
+    /// As [`activate`](Self::activate); also where there is nothing to go back to, or the bundle is active already or no earlier one.
+    pub async fn roll_back(
+        &self,
+        number: Option<BundleNumber>,
+        expected: Option<BundleNumber>,
+        message: String,
+        by: &str,
+    ) -> Result<(BundleInfo, BundleNumber), AdminError> {
+        let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
+        if expected.is_some_and(|expected| expected != active.unwrap_or(BundleNumber::new(0))) {
+            return Err(StoreError::BundleConflict { active: active.unwrap_or(BundleNumber::new(0)) }.into());
+        }
+        let active = active.ok_or_else(|| precondition("nothing_to_roll_back", "no bundle is active".to_owned()))?;
+        let number = match number {
+            Some(number) => self.earlier(number, active).await?,
+            None => self.before(active).await?,
+        };
+        // What it goes back from is what was looked at, also where the caller expects nothing.
+        let new = NewActivation {
+            expected: Some(active),
+            is_rollback: true,
+            message,
+            ..NewActivation::new(number, by, self.clock.now())
+        };
+        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new).await?, active))
+    }
+
+    async fn make_active(&self, act: &'static str, new: NewActivation) -> Result<BundleInfo, AdminError> {
+        check_message(&new.message)?;
         self.trail.require()?;
-        let stored = self.get(Some(number)).await?;
+        let stored = self.get(Some(new.number)).await?;
         let bundle = compile(stored.source).await?;
         self.check_entities(bundle).await?;
-        let activation = NewActivation { expected, message, ..NewActivation::new(number, by, self.clock.now()) };
-        let info = self.store().activate_bundle(&activation).await?;
-        let note = note(&info, &activation.message);
-        let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_ACTIVATED, by, number) };
+        let info = self.store().activate_bundle(&new).await?;
+        let note = note(&info, &new.message);
+        let acted = Acted { note: note.into(), ..acts::on_bundle(act, &new.activated_by, new.number) };
         self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(info)
+    }
+
+    /// A bundle that one can go back to from the active one.
+    async fn earlier(&self, number: BundleNumber, active: BundleNumber) -> Result<BundleNumber, AdminError> {
+        if number == active {
+            return Err(precondition("already_active", format!("bundle {number} is active already")));
+        }
+        // Before its place in the history is judged: one that does not exist has none.
+        self.get(Some(number)).await?;
+        if number < active || self.latest(|kept| kept.number == number).await?.is_some() {
+            return Ok(number);
+        }
+        let message =
+            format!("bundle {number} is later than {active}, the active one, and was never active: activate it");
+        Err(precondition("not_earlier", message))
+    }
+
+    /// The bundle that was active before this one, which is active.
+    async fn before(&self, active: BundleNumber) -> Result<BundleNumber, AdminError> {
+        // The same bundle can have been activated again.
+        let kept = self.latest(|kept| kept.number == active && kept.previous != Some(active)).await?;
+        kept.and_then(|kept| kept.previous).ok_or_else(|| {
+            precondition("nothing_to_roll_back", format!("no bundle was active before {active}, the active one"))
+        })
+    }
+
+    /// The latest activation that is such.
+    async fn latest(
+        &self,
+        is_such: impl Fn(&BundleActivation) -> bool,
+    ) -> Result<Option<BundleActivation>, AdminError> {
+        let mut before = None;
+        loop {
+            let page = self.store().bundle_activations(before, HISTORY_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            before = Some(last.position);
+            if let Some(found) = page.into_iter().find(&is_such) {
+                return Ok(Some(found));
+            }
+        }
     }
 
     async fn check_entities(&self, bundle: Bundle) -> Result<(), AdminError> {
@@ -101,7 +179,7 @@ impl Bundles {
                 let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
                 let message =
                     format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
-                Err(AdminError::Precondition { code: "entities_do_not_fit", message })
+                Err(precondition("entities_do_not_fit", message))
             }
             Err(EntityLoadError::Failed(_)) => Err(AdminError::Problems(vec![crashed()])),
         }
@@ -139,6 +217,10 @@ impl Bundles {
             }
         }
     }
+}
+
+const fn precondition(code: &'static str, message: String) -> AdminError {
+    AdminError::Precondition { code, message }
 }
 
 fn check_message(message: &str) -> Result<(), AdminError> {

@@ -74,6 +74,21 @@ impl PolicyService for PolicyApi {
         Ok(Response::new(api::PolicyServiceActivateResponse { bundle: Some(bundle_to_api(&info)) }))
     }
 
+    async fn rollback(
+        &self,
+        request: Request<api::PolicyServiceRollbackRequest>,
+    ) -> Result<Response<api::PolicyServiceRollbackResponse>, Status> {
+        let by = convert::caller(&request);
+        let request = request.into_inner();
+        let number = (request.number != 0).then(|| BundleNumber::new(request.number));
+        let expected = request.expected_active.map(BundleNumber::new);
+        let (info, previous) = self.bundles.roll_back(number, expected, request.message, &by).await?;
+        Ok(Response::new(api::PolicyServiceRollbackResponse {
+            bundle: Some(bundle_to_api(&info)),
+            previous_number: previous.get(),
+        }))
+    }
+
     async fn list(
         &self,
         request: Request<api::PolicyServiceListRequest>,

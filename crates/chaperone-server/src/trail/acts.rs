@@ -28,6 +28,8 @@ pub const SESSION_SIGNALLED: &str = "session.signalled";
 pub const BUNDLE_UPLOADED: &str = "bundle.uploaded";
 /// A bundle decides from now on.
 pub const BUNDLE_ACTIVATED: &str = "bundle.activated";
+/// An earlier bundle decides again.
+pub const BUNDLE_ROLLED_BACK: &str = "bundle.rolled_back";
 /// Entities were stored.
 pub const ENTITIES_PUT: &str = "entities.put";
 /// Entities were deleted.

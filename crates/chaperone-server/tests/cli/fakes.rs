@@ -275,6 +275,10 @@ impl PolicyService for Fake {
         Err(Status::unimplemented(""))
     }
 
+    async fn rollback(&self, _: Request<PolicyServiceRollbackRequest>) -> Answer<PolicyServiceRollbackResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list(&self, _: Request<PolicyServiceListRequest>) -> Answer<PolicyServiceListResponse> {
         Err(Status::unimplemented(""))
     }

@@ -1,7 +1,8 @@
-//! `chaperone bundle`: validate, push, activate, list, show, history, and drafts.
+//! `chaperone bundle`: validate, push, activate, list, show, history, rollback, and drafts.
 
 mod history;
 mod import_mcp;
+mod rollback;
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
 mod validate;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
+use self::rollback::RollbackArgs;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
 use self::view::{BundleJson, BundleWithFilesJson};
@@ -44,7 +46,7 @@ Exit codes: 0 stored, 1 the bundle has problems, 2 it could not be read or sent.
 const ACTIVATE_HELP: &str = "\
 Examples:
   chaperone bundle activate 7
-  chaperone bundle activate 6 --expected 7   # back to 6, but only if 7 is still active";
+  chaperone bundle activate 7 --expected 6   # only if 6 is still active";
 
 const SHOW_HELP: &str = "\
 Examples:
@@ -63,6 +65,9 @@ pub enum BundleCommand {
     /// Make a stored bundle the one that decides, on every replica
     #[command(after_help = ACTIVATE_HELP)]
     Activate(ActivateArgs),
+    /// Make an earlier bundle the one that decides again, on every replica
+    #[command(after_help = rollback::HELP)]
+    Rollback(RollbackArgs),
     /// List the stored bundles, newest first
     List(ListArgs),
     /// List what was active, newest first: which bundle, when, by whom and why
@@ -160,6 +165,7 @@ impl BundleCommand {
             Self::Validate(args) => return args.run(),
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
+            Self::Rollback(args) => args.run().await,
             Self::List(args) => args.run().await,
             Self::History(args) => args.run().await,
             Self::Show(args) => args.run().await,
