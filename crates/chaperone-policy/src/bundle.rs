@@ -30,7 +30,7 @@ use crate::step_up;
 use crate::value::{Attributes, EntityRef, Value};
 
 /// The path of the mapping.
-const MAPPING_PATH: &str = "mapping.toml";
+pub(crate) const MAPPING_PATH: &str = "mapping.toml";
 
 /// A valid bundle, ready to decide. Immutable.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ mod decision;
 mod decoders;
 mod descriptors;
 mod diagnostics;
+mod diff;
 #[cfg(any(test, feature = "differential"))]
 pub mod differential;
 mod effects;
@@ -57,6 +58,7 @@ pub use bundle::{Bundle, RequestError};
 pub use compiled::{Looked, Trace};
 pub use decide::{Authority, decide, decide_by_cedar, decide_traced};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
+pub use diff::{BundleDiff, DiffChange, DiffError, DiffPart, Difference};
 pub use effects::{Alert, Effect, Level, Severity};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use fact::{FACTS_MAX, FactType, ResultFacts};

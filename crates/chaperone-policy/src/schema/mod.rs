@@ -197,7 +197,7 @@ impl CompiledSchema {
     }
 }
 
-fn parse(file: File<'_>) -> Result<SchemaFragment, Vec<Problem>> {
+pub(crate) fn parse(file: File<'_>) -> Result<SchemaFragment, Vec<Problem>> {
     nesting::check(file.text, Language::Schema)
         .map_err(|error| vec![file.problem(error.offset(), 1, "schema_syntax", error.to_string())])?;
     match SchemaFragment::from_cedarschema_str(file.text) {
