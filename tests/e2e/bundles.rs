@@ -1,8 +1,8 @@
 //! Bundles as the admin plane keeps them.
 
 use chaperone_api::chaperone::v1::{
-    Activation, PolicyServiceActivateRequest, PolicyServiceGetRequest, PolicyServiceHistoryRequest,
-    PolicyServiceListRequest, PolicyServiceRollbackRequest, PolicyServiceUploadRequest,
+    Activation, PolicyServiceActivateRequest, PolicyServiceDiffRequest, PolicyServiceGetRequest,
+    PolicyServiceHistoryRequest, PolicyServiceListRequest, PolicyServiceRollbackRequest, PolicyServiceUploadRequest,
 };
 use chaperone_e2e::admin::Admin;
 use chaperone_e2e::bundles::Bundle;
@@ -142,6 +142,38 @@ async fn rollback_makes_an_earlier_bundle_decide_again() {
     ];
     assert_eq!(facts(&kept)[..4], newest);
     assert_eq!(facts(&kept)[4..], [&[(third, third, false, "")], &facts(&before)[..]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn diff_of_two_bundles_names_what_a_reviewer_looks_for() {
+    let world = World::start().await;
+    let first = active(&world.admin).await;
+    let closed = Bundle::documents()
+        .with("policies/closed.cedar", "@id(\"closed\") forbid (principal, action, resource);\n")
+        .with("bundle.toml", "name = \"closed\"\n");
+    let second = world.admin.push(&closed).await;
+    let diff = async |from_number, to_number| {
+        let request = PolicyServiceDiffRequest { from_number, to_number };
+        world.admin.policies.clone().diff(request).await.map(tonic::Response::into_inner)
+    };
+    let found = diff(first, 0).await.expect("it is compared");
+    let numbers = (found.from.as_ref().map(|bundle| bundle.number), found.to.as_ref().map(|bundle| bundle.number));
+    assert_eq!(numbers, (Some(first), Some(second)), "without a number, the active one is meant");
+    let told: Vec<_> = found
+        .differences
+        .iter()
+        .map(|found| (found.part().as_str_name(), found.name.as_str(), found.change().as_str_name()))
+        .collect();
+    assert!(told.contains(&("PART_POLICY", "closed", "CHANGE_ADDED")), "{told:?}");
+    assert!(told.iter().any(|(part, name, _)| (*part, *name) == ("PART_FILE", "bundle.toml")), "{told:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(found.text.contains("--- /dev/null\n+++ policy closed\n"), "{}", found.text);
+    let back = diff(second, first).await.expect("it is compared");
+    assert!(back.text.contains("--- policy closed\n+++ /dev/null\n"), "{}", back.text);
+    let same = diff(second, second).await.expect("it is compared");
+    assert!(same.differences.is_empty() && same.text.is_empty(), "{same:?}");
+    let status = diff(first, 999).await.expect_err("there is no such bundle");
+    assert_eq!(status.code(), Code::NotFound, "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,6 +121,27 @@ async fn bundle_is_validated_pushed_activated_listed_and_shown_from_the_command_
     assert!(listed.code == 0 && listed.stdout.contains("close everything"), "{listed:?}");
     let shown = terminal.admin(&["bundle", "show", &number, "--file", "policies/closed.cedar"]);
     assert!(shown.code == 0 && shown.stdout.contains("@id(\"closed\")"), "{shown:?}");
+    // As diff(1): nothing to tell, differences, and not able to tell.
+    let same = terminal.admin(&["bundle", "diff", &number, path]);
+    assert!(same.code == 0 && same.stdout.is_empty(), "{same:?}");
+    let open = folder(&Bundle::documents());
+    let open = open.path().to_str().expect("a path in UTF-8");
+    for sides in [["bundle", "diff", "1", &number], ["bundle", "diff", "1", path], ["bundle", "diff", open, path]] {
+        let differs = terminal.admin(&sides);
+        assert_eq!(differs.code, 1, "{sides:?}: {differs:?}");
+        assert!(differs.stdout.starts_with("--- /dev/null\n+++ policy closed\n"), "{sides:?}: {differs:?}");
+    }
+    let differs = terminal.admin(&["bundle", "diff", "1", "--output", "json"]);
+    let told: Value = serde_json::from_str(&differs.stdout).expect("JSON");
+    assert_eq!(
+        (differs.code, &told["equal"], told["differences"].as_array().map(Vec::len)),
+        (1, &false.into(), Some(1))
+    );
+    assert_eq!(
+        (&told["differences"][0]["part"], &told["differences"][0]["change"]),
+        (&"policy".into(), &"added".into())
+    );
+    assert_eq!(terminal.admin(&["bundle", "diff", "1", "999"]).code, 2);
     // A bad one is refused with its place, and nothing changes.
     fs::write(
         directory.path().join("policies/bad.cedar"),
@@ -128,6 +149,8 @@ async fn bundle_is_validated_pushed_activated_listed_and_shown_from_the_command_
     )
     .expect("the file is written");
     assert_eq!(cli::run(&["bundle", "validate", path]).code, 1);
+    let unable = cli::run(&["bundle", "diff", path, open]);
+    assert!(unable.code == 2 && unable.stderr.contains("policies/bad.cedar:1"), "{unable:?}");
     let refused = terminal.admin(&["bundle", "push", path, "--activate"]);
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(format!("{}{}", refused.stdout, refused.stderr).contains("policies/bad.cedar:1"), "{refused:?}");

@@ -2778,6 +2778,161 @@ pub struct PolicyServiceListResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// Asks where two bundles differ.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyServiceDiffRequest {
+    /// The number of the first one; 0 means the active one.
+    #[prost(uint64, tag = "1")]
+    pub from_number: u64,
+    /// The number of the second one; 0 means the active one.
+    #[prost(uint64, tag = "2")]
+    pub to_number: u64,
+}
+/// Where they differ.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyServiceDiffResponse {
+    /// The first one.
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<Bundle>,
+    /// The second one.
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<Bundle>,
+    /// Every difference, by part and name; empty when there is none.
+    #[prost(message, repeated, tag = "3")]
+    pub differences: ::prost::alloc::vec::Vec<Difference>,
+    /// The same as a unified diff of each.
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+}
+/// One thing in which two bundles differ.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Difference {
+    /// What it is.
+    #[prost(enumeration = "difference::Part", tag = "1")]
+    pub part: i32,
+    /// Its name within the part.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What became of it.
+    #[prost(enumeration = "difference::Change", tag = "3")]
+    pub change: i32,
+    /// Its text in the first bundle, in canonical form; for `descriptors.binpb`, which is no text, its SHA-256.
+    #[prost(string, optional, tag = "4")]
+    pub before: ::core::option::Option<::prost::alloc::string::String>,
+    /// Its text in the second bundle.
+    #[prost(string, optional, tag = "5")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Nested message and enum types in `Difference`.
+pub mod difference {
+    /// The part of a bundle that it is in.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Part {
+        /// Not said.
+        Unspecified = 0,
+        /// A policy, named by its `@id`.
+        Policy = 1,
+        /// A type of entities that the schema declares.
+        EntityType = 2,
+        /// An action that the schema declares.
+        Action = 3,
+        /// A common type that the schema declares.
+        CommonType = 4,
+        /// A section of the mapping, named by its path of keys: `session.sources`, `decoder.db`; a route is `route.` and its name. `route` alone
+        /// is the order in which routes are tried.
+        Mapping = 5,
+        /// Any other file, named by its path.
+        File = 6,
+    }
+    impl Part {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "PART_UNSPECIFIED",
+                Self::Policy => "PART_POLICY",
+                Self::EntityType => "PART_ENTITY_TYPE",
+                Self::Action => "PART_ACTION",
+                Self::CommonType => "PART_COMMON_TYPE",
+                Self::Mapping => "PART_MAPPING",
+                Self::File => "PART_FILE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "PART_UNSPECIFIED" => Some(Self::Unspecified),
+                "PART_POLICY" => Some(Self::Policy),
+                "PART_ENTITY_TYPE" => Some(Self::EntityType),
+                "PART_ACTION" => Some(Self::Action),
+                "PART_COMMON_TYPE" => Some(Self::CommonType),
+                "PART_MAPPING" => Some(Self::Mapping),
+                "PART_FILE" => Some(Self::File),
+                _ => None,
+            }
+        }
+    }
+    /// What became of it.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Change {
+        /// Not said.
+        Unspecified = 0,
+        /// It is in the second bundle only.
+        Added = 1,
+        /// It is in the first bundle only.
+        Removed = 2,
+        /// It is in both, and not the same.
+        Changed = 3,
+    }
+    impl Change {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "CHANGE_UNSPECIFIED",
+                Self::Added => "CHANGE_ADDED",
+                Self::Removed => "CHANGE_REMOVED",
+                Self::Changed => "CHANGE_CHANGED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CHANGE_UNSPECIFIED" => Some(Self::Unspecified),
+                "CHANGE_ADDED" => Some(Self::Added),
+                "CHANGE_REMOVED" => Some(Self::Removed),
+                "CHANGE_CHANGED" => Some(Self::Changed),
+                _ => None,
+            }
+        }
+    }
+}
 /// Asks for one bundle.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicyServiceGetRequest {
@@ -3040,6 +3195,32 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.PolicyService", "History"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says where two bundles differ: in policies by their ids, declarations of the schema, sections of the mapping and other files. White space
+        /// and comments are no differences, nor is which file a policy is in.
+        pub async fn diff(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PolicyServiceDiffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceDiffResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.PolicyService/Diff",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.PolicyService", "Diff"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns one bundle with its files.
         pub async fn get(
             &mut self,
@@ -3129,6 +3310,15 @@ pub mod policy_service_server {
             request: tonic::Request<super::PolicyServiceHistoryRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PolicyServiceHistoryResponse>,
+            tonic::Status,
+        >;
+        /// Says where two bundles differ: in policies by their ids, declarations of the schema, sections of the mapping and other files. White space
+        /// and comments are no differences, nor is which file a policy is in.
+        async fn diff(
+            &self,
+            request: tonic::Request<super::PolicyServiceDiffRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceDiffResponse>,
             tonic::Status,
         >;
         /// Returns one bundle with its files.
@@ -3472,6 +3662,51 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = HistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.PolicyService/Diff" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiffSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::PolicyServiceDiffRequest>
+                    for DiffSvc<T> {
+                        type Response = super::PolicyServiceDiffResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PolicyServiceDiffRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::diff(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiffSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chaperone_policy::{Bundle, BundleNumber, BundleSource, NAME_BYTES_MAX, Problem};
+use chaperone_policy::{Bundle, BundleDiff, BundleNumber, BundleSource, DiffError, NAME_BYTES_MAX, Problem};
 use chaperone_store::{BundleActivation, BundleInfo, NewActivation, NewBundle, Store, StoreError, StoredBundle};
 use chaperone_trail::Acted;
 
@@ -11,6 +11,19 @@ use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
 use crate::replica::{EntityLoadError, Replica, load_entities};
 use crate::trail::{TrailWriter, acts};
+
+/// Two bundles, and where they differ.
+#[derive(Debug)]
+pub struct Compared {
+    /// The first one.
+    pub from: BundleInfo,
+    /// The second one.
+    pub to: BundleInfo,
+    /// Where they differ.
+    pub diff: BundleDiff,
+    /// The same as text.
+    pub text: String,
+}
 
 /// How much of the history is read at once, in search of an activation.
 const HISTORY_PAGE: u32 = 100;
@@ -201,6 +214,25 @@ impl Bundles {
         Ok(self.store().bundle_activations(before, limit).await?)
     }
 
+    /// Where two bundles differ, and the same as text; without a number, the active one is meant.
+    ///
+    /// # Errors
+    /// When one of them does not exist or cannot be read any more, or the store fails.
+    pub async fn diff(&self, from: Option<BundleNumber>, to: Option<BundleNumber>) -> Result<Compared, AdminError> {
+        let (StoredBundle { info: from, source: before }, StoredBundle { info: to, source: after }) =
+            (self.get(from).await?, self.get(to).await?);
+        let compared = tokio::task::spawn_blocking(move || {
+            let diff = BundleDiff::between(&before, &after)?;
+            Ok((diff.to_text(), diff))
+        });
+        let compared = compared.await.unwrap_or_else(|_| Err(DiffError::Before(vec![crashed()])));
+        match compared {
+            Ok((text, diff)) => Ok(Compared { from, to, diff, text }),
+            Err(DiffError::Before(problems)) => Err(unreadable(&from, &problems)),
+            Err(DiffError::After(problems)) => Err(unreadable(&to, &problems)),
+        }
+    }
+
     /// A bundle with its files; without a number, the active one.
     ///
     /// # Errors
@@ -221,6 +253,12 @@ impl Bundles {
 
 const fn precondition(code: &'static str, message: String) -> AdminError {
     AdminError::Precondition { code, message }
+}
+
+fn unreadable(info: &BundleInfo, problems: &[Problem]) -> AdminError {
+    let texts: Vec<_> =
+        problems.iter().take(20).map(|problem| format!("{}: {}", problem.file, problem.message)).collect();
+    precondition("bundle_unreadable", format!("bundle {} cannot be read: {}", info.number, texts.join("; ")))
 }
 
 fn check_message(message: &str) -> Result<(), AdminError> {
@@ -246,5 +284,5 @@ async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
 }
 
 fn crashed() -> Problem {
-    Problem::of_file("bundle.toml", "internal", "validating the bundle failed; it was not stored")
+    Problem::of_file("bundle.toml", "internal", "reading the bundle failed; nothing was done")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyService;
-use chaperone_policy::{BundleNumber, BundleSource};
+use chaperone_policy::{BundleNumber, BundleSource, DiffChange, DiffPart, Difference};
 use chaperone_store::{BundleActivation, BundleInfo};
 use tonic::{Request, Response, Status};
 
@@ -116,6 +116,21 @@ impl PolicyService for PolicyApi {
         Ok(Response::new(api::PolicyServiceHistoryResponse { activations, next_page_token }))
     }
 
+    async fn diff(
+        &self,
+        request: Request<api::PolicyServiceDiffRequest>,
+    ) -> Result<Response<api::PolicyServiceDiffResponse>, Status> {
+        let request = request.into_inner();
+        let number = |number: u64| (number != 0).then(|| BundleNumber::new(number));
+        let compared = self.bundles.diff(number(request.from_number), number(request.to_number)).await?;
+        Ok(Response::new(api::PolicyServiceDiffResponse {
+            from: Some(bundle_to_api(&compared.from)),
+            to: Some(bundle_to_api(&compared.to)),
+            differences: compared.diff.differences.into_iter().map(difference_to_api).collect(),
+            text: compared.text,
+        }))
+    }
+
     async fn get(
         &self,
         request: Request<api::PolicyServiceGetRequest>,
@@ -140,6 +155,30 @@ fn bundle_source(files: Vec<api::BundleFile>) -> Result<BundleSource, AdminError
         by_path.insert(file.path, file.content);
     }
     Ok(BundleSource { files: by_path })
+}
+
+fn difference_to_api(difference: Difference) -> api::Difference {
+    use api::difference::{Change, Part};
+    let change = match difference.change() {
+        DiffChange::Added => Change::Added,
+        DiffChange::Removed => Change::Removed,
+        DiffChange::Changed => Change::Changed,
+    };
+    let part = match difference.part {
+        DiffPart::Policy => Part::Policy,
+        DiffPart::EntityType => Part::EntityType,
+        DiffPart::Action => Part::Action,
+        DiffPart::CommonType => Part::CommonType,
+        DiffPart::Mapping => Part::Mapping,
+        DiffPart::File => Part::File,
+    };
+    api::Difference {
+        part: part.into(),
+        name: difference.name,
+        change: change.into(),
+        before: difference.before,
+        after: difference.after,
+    }
 }
 
 fn activation_to_api(activation: BundleActivation) -> api::Activation {

@@ -1,5 +1,6 @@
-//! `chaperone bundle`: validate, push, activate, list, show, history, rollback, and drafts.
+//! `chaperone bundle`: validate, push, activate, list, show, history, rollback, diff, and drafts.
 
+mod diff;
 mod history;
 mod import_mcp;
 mod rollback;
@@ -18,6 +19,7 @@ use chaperone_api::chaperone::v1::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::diff::DiffArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
 use self::rollback::RollbackArgs;
@@ -76,6 +78,9 @@ pub enum BundleCommand {
     /// Show one bundle, or one of its files
     #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
+    /// Show where two bundles differ: stored ones, or folders
+    #[command(after_help = diff::HELP)]
+    Diff(DiffArgs),
     /// Draft schema and mapping for the tools of an MCP server
     #[command(after_help = import_mcp::HELP)]
     ImportMcp(ImportMcpArgs),
@@ -163,6 +168,7 @@ impl BundleCommand {
     pub async fn run(self) -> Result<Verdict, Failure> {
         match self {
             Self::Validate(args) => return args.run(),
+            Self::Diff(args) => return args.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
             Self::Rollback(args) => args.run().await,
