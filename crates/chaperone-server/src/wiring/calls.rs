@@ -199,10 +199,10 @@ mod tests {
             // Another call that is woken again and again.
             let (ring, mut bell) = mpsc::channel::<()>(1);
             let heard = Arc::new(Notify::new());
-            let hears = Arc::clone(&heard);
+            let told = Arc::clone(&heard);
             calls.execute(async move {
                 while bell.recv().await.is_some() {
-                    hears.notify_one();
+                    told.notify_one();
                 }
             });
             let mut ran_in = None;
