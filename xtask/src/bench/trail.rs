@@ -1,9 +1,6 @@
-//! What the trail costs: the same loads on servers that differ in nothing but `--trail-ack`, in turn; and how fast a database takes what
-//! a journal has for it.
+//! What the trail costs: the same loads on servers that differ in nothing but `--trail-ack`, in turn.
 
 use std::fs;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
@@ -19,12 +16,6 @@ const ACKS: [&str; 4] = ["off", "enqueued", "durable", "store"];
 const PACED_S: f64 = 2.0;
 /// A percentile of a short time varies: so many times more rounds.
 const PACED_TIMES: usize = 3;
-/// How many records a database has to take for a figure.
-const LOADED_MIN: u64 = 100_000;
-/// How often it is asked how many it has taken.
-const LOADED_LOOK: Duration = Duration::from_millis(20);
-/// How long it may take.
-const LOADED_PATIENCE: Duration = Duration::from_mins(2);
 
 /// The runs of one server.
 #[derive(Default)]
@@ -80,39 +71,8 @@ pub fn measure(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow:
     }
     record(&runs, figures)?;
     drop(servers);
-    let journal = journals.join("loaded").display().to_string();
-    let loaded = loaded(setting, &[("--trail-ack", "durable"), ("--trail-dir", &journal), ("--store-url", &url)])?;
-    figures.insert("trail_loaded_records_per_s".to_owned(), loaded);
     let _ = fs::remove_dir_all(&journals);
     Ok(())
-}
-
-/// How many records a second the database takes, with its indexes and nothing else to do: those that a crowd left in the journal.
-#[expect(clippy::cast_precision_loss, reason = "records of one run are far below 2^52")]
-fn loaded(setting: &Setting, options: &[(&str, &str)]) -> anyhow::Result<f64> {
-    let server = setting.serve(options)?;
-    let frame = setting.prepare(&server, &server, "trail-loaded", &[&POLICIES.to_string()])?;
-    let prepared = Prepared { server, frame };
-    let server = &prepared.server;
-    let left = || {
-        let recorded = server.counted("chaperone_trail_records_total", "")?;
-        Ok::<_, anyhow::Error>(recorded.saturating_sub(server.counted("chaperone_trail_shipped_total", "")?))
-    };
-    let mut waiting = 0;
-    // It takes some meanwhile.
-    while waiting < LOADED_MIN {
-        crowd(setting, &prepared, u32::try_from(LOADED_MIN)?)?;
-        waiting = left()?;
-    }
-    let began = Instant::now();
-    // The chain's own records are no events that are counted, so that what is left may seem less than nothing.
-    while left()? > 0 {
-        if began.elapsed() > LOADED_PATIENCE {
-            bail!("the database takes records too slowly");
-        }
-        sleep(LOADED_LOOK);
-    }
-    Ok((waiting as f64 / began.elapsed().as_secs_f64()).round())
 }
 
 fn crowd(setting: &Setting, server: &Prepared, count: u32) -> anyhow::Result<Run> {
