@@ -109,7 +109,7 @@ fn install(from: &Identity, to: &Identity) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_plane_lets_in_whom_it_knows_and_nobody_else() {
-    let fortress = Fortress::start().await;
+    let mut fortress = Fortress::start().await;
     let [operator, gateway] = [OPERATOR, GATEWAY].map(|id| fortress.pki.client(id));
     let elsewhere = Pki::new();
     let forged = elsewhere.client(OPERATOR);
@@ -129,6 +129,7 @@ async fn each_plane_lets_in_whom_it_knows_and_nobody_else() {
     let admin_channel = fortress.channel(fortress.replica.admin, Some(OPERATOR)).await.expect("a connection");
     let administer = admin::Admin::over(admin_channel, chaperone::ADMIN_TOKEN);
     administer.push(&Bundle::documents()).await;
+    fortress.replica.ready().await;
     let opened = administer.open(admin::agent("reader")).await;
     let data = fortress.replica.data;
     let direct = Direct::over(fortress.channel(data, Some(GATEWAY)).await.expect("a connection"));
