@@ -47,11 +47,7 @@ impl BundleSource {
                 hash.update(part.as_bytes());
             }
         }
-        hash.finalize().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hexadecimal(&hash.finalize())
     }
 
     /// Checks size, number and names of the files, before anything reads them.
@@ -87,4 +83,13 @@ fn is_known(path: &str) -> bool {
         .is_some_and(|name| !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..")));
     is_policy
         || matches!(path, "bundle.toml" | "schema.cedarschema" | "entities.json" | "mapping.toml" | descriptors::PATH)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

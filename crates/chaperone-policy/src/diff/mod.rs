@@ -6,14 +6,14 @@ mod schema;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::MAPPING_PATH;
 use crate::descriptors;
 use crate::problem::Problem;
-use crate::source::BundleSource;
+use crate::source::{BundleSource, hexadecimal};
 
 /// The part of a bundle that a difference is in.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -160,7 +160,8 @@ fn parts(source: &BundleSource) -> Result<Parts, Vec<Problem>> {
             MAPPING_PATH => parts.extend(mapping::parts(text)?),
             // It is no text: what can be told of it is whether it is the same.
             descriptors::PATH => {
-                parts.insert((DiffPart::File, path.clone()), format!("sha256:{}\n", hexadecimal(text)));
+                parts
+                    .insert((DiffPart::File, path.clone()), format!("sha256:{}\n", hexadecimal(&Sha256::digest(text))));
             }
             _ => {
                 parts.insert((DiffPart::File, path.clone()), text.clone());
@@ -168,14 +169,6 @@ fn parts(source: &BundleSource) -> Result<Parts, Vec<Problem>> {
         }
     }
     Ok(parts)
-}
-
-fn hexadecimal(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

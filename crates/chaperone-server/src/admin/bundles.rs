@@ -112,8 +112,9 @@ impl Bundles {
         by: &str,
     ) -> Result<(BundleInfo, BundleNumber), AdminError> {
         let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
-        if expected.is_some_and(|expected| expected != active.unwrap_or(BundleNumber::new(0))) {
-            return Err(StoreError::BundleConflict { active: active.unwrap_or(BundleNumber::new(0)) }.into());
+        let now = active.unwrap_or(BundleNumber::new(0));
+        if expected.is_some_and(|expected| expected != now) {
+            return Err(StoreError::BundleConflict { active: now }.into());
         }
         let active = active.ok_or_else(|| precondition("nothing_to_roll_back", "no bundle is active".to_owned()))?;
         let number = match number {

@@ -1,6 +1,5 @@
 //! Where the server is, and how to speak with it.
 
-use crate::causes::causes;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::failure::Failure;
 use super::refusal::Refusal;
 use super::{files, output, parse};
+use crate::causes::causes;
 
 /// The longest deadline that a server is told; `grpc-timeout` has eight digits, and cannot say every duration.
 const DEADLINE_MAX: Duration = Duration::from_hours(24);

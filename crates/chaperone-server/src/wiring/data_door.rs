@@ -123,8 +123,7 @@ impl Door {
             }
         });
         if let Err(error) = served.await {
-            let error = causes(&error);
-            tracing::debug!(door = "data", peer.address = %remote_addr, error, "a connection ended badly");
+            tracing::debug!(door = "data", peer.address = %remote_addr, error = causes(&error), "a connection ended badly");
         }
     }
 }
