@@ -29,6 +29,11 @@ impl Space {
         fits
     }
 
+    /// Whether there is room for `bytes`, without taking them.
+    pub fn has(&self, bytes: u64) -> bool {
+        self.used_bytes().saturating_add(bytes) <= self.quota_bytes
+    }
+
     /// Takes `bytes`, whether there is room or not.
     pub fn add(&self, bytes: u64) {
         self.used_bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -4,6 +4,7 @@ mod cursor;
 mod disk;
 mod frame;
 mod live;
+mod room;
 mod scan;
 mod segments;
 mod source;
@@ -21,10 +22,11 @@ pub use self::cursor::Cursor;
 pub(crate) use self::disk::DiskFile;
 pub(crate) use self::disk::{Disk, SystemDisk};
 use self::frame::HEADER_BYTES;
-pub(crate) use self::frame::{Footer, Header};
+pub(crate) use self::frame::Header;
 #[cfg(test)]
-pub(crate) use self::frame::{TimeRange, encode as encode_frame};
+pub(crate) use self::frame::{Footer, TimeRange, encode as encode_frame};
 use self::live::Live;
+use self::room::{Room, RoomMaker};
 #[cfg(test)]
 pub(crate) use self::scan::{Scan, scan};
 pub use self::segments::Segments;
@@ -45,6 +47,9 @@ pub(crate) struct Journal {
     space: Arc<Space>,
     segments: Segments,
     segment_bytes_max: u64,
+    room_maker: RoomMaker,
+    /// For the next segment; nothing as long as this one does not grow.
+    room: Option<Room>,
     /// The last record that is durable.
     durable: Head,
     live: Live,
@@ -70,8 +75,14 @@ impl Journal {
         let directory = &options.directory;
         make_directory(directory, &*disk)?;
         let lock = lock(directory)?;
+        let room_maker = RoomMaker {
+            disk: Arc::clone(&disk),
+            space: Arc::clone(&space),
+            segment_bytes_max: options.segment_bytes_max,
+        };
+        room_maker.clear(directory).map_err(|source| io_error("clear", directory, source))?;
         let mut found = look(directory)?;
-        let torn = found.live.map_or(0, |scan| scan.torn);
+        let (torn, room) = found.live.map_or((0, 0), |scan| (scan.torn, scan.room));
         let chain = found.segments.first().map_or(new_chain, |segment| segment.header.chain);
         let durable = match (&found.live, &found.sealed, found.segments.last()) {
             (Some(scan), ..) => scan.head,
@@ -81,12 +92,12 @@ impl Journal {
         // What was read may have been written, or named, without being durable.
         disk.sync_directory(directory).map_err(|source| io_error("sync", directory, source))?;
         let live = match found.segments.last() {
-            Some(segment) if !segment.sealed => Live::resume(&*disk, segment.clone(), durable, torn)?,
+            Some(segment) if !segment.sealed => Live::resume(&*disk, segment.clone(), durable, torn + room)?,
             last => {
                 if let Some(segment) = last {
                     Live::resume(&*disk, segment.clone(), durable, 0)?;
                 }
-                let live = Live::create(&*disk, directory, Header { chain, before: durable })?;
+                let live = Live::create(&*disk, directory, Header { chain, before: durable }, None)?;
                 found.segments.push(live.segment.clone());
                 live
             }
@@ -99,6 +110,8 @@ impl Journal {
             space,
             segments,
             segment_bytes_max: options.segment_bytes_max,
+            room_maker,
+            room: None,
             durable,
             live,
             _lock: lock,
@@ -121,7 +134,10 @@ impl Journal {
 
     /// Puts a record behind the others of the batch. Where the segment is full, it is ended, which takes the disk's time.
     pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp, took: &mut Took) -> Result<(), TrailError> {
-        if self.live.length_with(record) > self.segment_bytes_max && self.live.next.count > 0 {
+        let is_full = self.live.length_with(record) > self.segment_bytes_max;
+        // Where there is room already, it is better to write there.
+        let is_overtaken = !self.live.has_room && self.room.as_ref().is_some_and(Room::is_ready);
+        if (is_full || is_overtaken) && self.live.next.count > 0 {
             self.commit(took)?;
             self.end()?;
             self.begin()?;
@@ -144,7 +160,16 @@ impl Journal {
         took.sync += written.elapsed();
         live.frames.clear();
         self.settle();
+        self.prepare();
         Ok(())
+    }
+
+    /// Makes room for the next segment, where this one grows. Without room it is written all the same.
+    fn prepare(&mut self) {
+        let segment = &self.live.segment;
+        if self.room.is_none() && self.room_maker.wants(segment.length) {
+            self.room = self.room_maker.make(&segment.path).ok();
+        }
     }
 
     /// Ends the segment. Everything in it is durable.
@@ -153,14 +178,7 @@ impl Journal {
         if live.segment.sealed {
             return Ok(());
         }
-        let footer =
-            Footer { count: live.segment.count, range: live.segment.range, digest: self.durable.digest }.encode();
-        live.file
-            .write(&footer)
-            .and_then(|()| live.file.sync())
-            .map_err(|source| io_error("end", &live.segment.path, source))?;
-        live.next.length += footer.len() as u64;
-        live.next.sealed = true;
+        live.seal(self.durable.digest).map_err(|source| io_error("end", &live.segment.path, source))?;
         self.settle();
         Ok(())
     }
@@ -168,7 +186,9 @@ impl Journal {
     /// Begins a segment after the last record that is durable.
     fn begin(&mut self) -> Result<(), TrailError> {
         let header = Header { chain: self.chain(), before: self.durable };
-        self.live = Live::create(&*self.disk, &self.directory, header)?;
+        // Room that is not ready yet is for the segment after this one.
+        let room = self.room.take_if(|room| room.is_settled()).and_then(Room::into_file);
+        self.live = Live::create(&*self.disk, &self.directory, header, room.as_deref())?;
         self.space.add(HEADER_BYTES as u64);
         self.segments.put(self.live.segment.clone());
         Ok(())
@@ -196,7 +216,7 @@ impl Journal {
             self.live.restore(&*self.disk, self.durable)?;
             if self.live.segment.count == 0 {
                 // Nothing to end: it is made again.
-                self.live = Live::create(&*self.disk, &self.directory, self.live.segment.header)?;
+                self.live = Live::create(&*self.disk, &self.directory, self.live.segment.header, None)?;
                 return Ok(self.durable);
             }
             self.end()?;
@@ -208,6 +228,15 @@ impl Journal {
     /// Ends the journal in order.
     pub fn close(&mut self) -> Result<(), TrailError> {
         if self.live.segment.count > 0 { self.end() } else { Ok(()) }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            // What is left of it is removed when the journal is opened again.
+            let _ = room.give_up(&*self.disk);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Scan {
     pub sealed: bool,
     /// What follows, in bytes: the rest of a write that nobody was told was durable.
     pub torn: u64,
+    /// What follows that, in bytes: zeros, which were there before anything was written.
+    pub room: u64,
 }
 
 /// A segment that cannot be trusted.
@@ -50,6 +52,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, Damage> {
         length: HEADER_BYTES as u64,
         sealed: false,
         torn: 0,
+        room: 0,
     };
     loop {
         let offset = reader.offset();
@@ -74,10 +77,12 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, Damage> {
             }
             Ok(Item::End) => return Ok(scan),
             Err(FrameError::Damaged(problem)) => {
-                if was_durable(bytes, offset) {
+                let written = without_room(bytes);
+                if has_footer(bytes) || was_durable(written, offset) {
                     return Err(Damage { offset, problem });
                 }
-                scan.torn = total - scan.length;
+                scan.torn = (written.len() as u64).saturating_sub(scan.length);
+                scan.room = total - scan.length - scan.torn;
                 return Ok(scan);
             }
             // Bytes in memory do not fail but by ending, which `advance` knows.
@@ -86,11 +91,18 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, Damage> {
     }
 }
 
+/// What was written of a segment. No record ends with a zero.
+fn without_room(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or_default()
+}
+
+fn has_footer(bytes: &[u8]) -> bool {
+    bytes.last_chunk::<FOOTER_BYTES>().is_some_and(|footer| Footer::decode(footer).is_ok())
+}
+
 /// Whether something behind `offset` says that it had been durable.
 fn was_durable(bytes: &[u8], offset: u64) -> bool {
-    if bytes.last_chunk::<FOOTER_BYTES>().is_some_and(|footer| Footer::decode(footer).is_ok()) {
-        return true;
-    }
     let begin = usize::try_from(offset).unwrap_or(usize::MAX);
     // A record cannot look like this by chance: JSON has no zero bytes. Whoever made it look like this must not keep us busy.
     let mut patience = bytes.len().saturating_mul(4);

@@ -19,14 +19,18 @@ struct Faults {
     syncs_fail: bool,
     /// Steps until the power fails.
     steps: Option<usize>,
-    /// What is durable of each file, in bytes.
-    durable: HashMap<PathBuf, u64>,
+    /// What is durable of each file.
+    durable: HashMap<PathBuf, Vec<u8>>,
+    /// The names that files have by now.
+    names: HashMap<PathBuf, PathBuf>,
 }
 
 struct FaultyFile {
     disk: FaultyDisk,
     file: Box<dyn DiskFile>,
     path: PathBuf,
+    /// Where it is written next.
+    offset: u64,
 }
 
 impl FaultyDisk {
@@ -48,8 +52,14 @@ impl FaultyDisk {
     }
 
     /// What is durable of each file.
-    pub fn durable(&self) -> HashMap<PathBuf, u64> {
+    pub fn durable(&self) -> HashMap<PathBuf, Vec<u8>> {
         self.0.lock().unwrap().durable.clone()
+    }
+
+    /// How many segments were written where there was room before.
+    pub fn rooms(&self) -> usize {
+        let faults = self.0.lock().unwrap();
+        faults.names.keys().filter(|name| name.extension().is_some_and(|ending| ending == "room")).count()
     }
 
     fn step(&self) -> io::Result<()> {
@@ -63,29 +73,33 @@ impl FaultyDisk {
         }
     }
 
-    fn file(&self, file: io::Result<Box<dyn DiskFile>>, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FaultyFile { disk: self.clone(), file: file?, path: path.into() }))
+    fn file(&self, file: io::Result<Box<dyn DiskFile>>, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(FaultyFile { disk: self.clone(), file: file?, path: path.into(), offset }))
     }
 }
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.step()?;
-        self.0.lock().unwrap().durable.insert(path.into(), 0);
-        self.file(SystemDisk.create(path), path)
+        let mut faults = self.0.lock().unwrap();
+        faults.durable.insert(path.into(), Vec::new());
+        faults.names.remove(path);
+        drop(faults);
+        self.file(SystemDisk.create(path), path, 0)
     }
 
-    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
         self.step()?;
-        self.file(SystemDisk.append(path), path)
+        self.file(SystemDisk.open(path, offset), path, offset)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step()?;
         SystemDisk.rename(from, to)?;
         let mut faults = self.0.lock().unwrap();
-        let durable = faults.durable.remove(from).unwrap_or(0);
+        let durable = faults.durable.remove(from).unwrap_or_default();
         faults.durable.insert(to.into(), durable);
+        faults.names.insert(from.into(), to.into());
         Ok(())
     }
 
@@ -99,12 +113,20 @@ impl Disk for FaultyDisk {
         assert!(path.is_dir());
         Ok(())
     }
+
+    fn available(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().room.unwrap_or(u64::MAX))
+    }
 }
 
 impl FaultyFile {
     /// The name that the file has by now.
     fn name(&self) -> PathBuf {
-        if self.path.exists() { self.path.clone() } else { self.path.with_extension("trail") }
+        self.disk.0.lock().unwrap().names.get(&self.path).unwrap_or(&self.path).clone()
+    }
+
+    fn length(&self) -> u64 {
+        self.name().metadata().unwrap().len()
     }
 }
 
@@ -117,11 +139,15 @@ impl DiskFile for FaultyFile {
             }
             return Err(error);
         }
+        let length = self.length();
         let room = self.disk.0.lock().unwrap().room;
-        let fits = room.map_or(bytes.len(), |room| bytes.len().min(usize::try_from(room).unwrap()));
+        let fits = room.map_or(bytes.len(), |room| {
+            bytes.len().min(usize::try_from((length + room).saturating_sub(self.offset)).unwrap())
+        });
         self.file.write(&bytes[..fits])?;
+        self.offset += fits as u64;
         if let Some(room) = &mut self.disk.0.lock().unwrap().room {
-            *room -= fits as u64;
+            *room -= self.offset.saturating_sub(length);
         }
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
@@ -132,14 +158,14 @@ impl DiskFile for FaultyFile {
             return Err(io::Error::other("the disk does not answer"));
         }
         let name = self.name();
-        let length = name.metadata()?.len();
-        self.disk.0.lock().unwrap().durable.insert(name, length);
+        let content = std::fs::read(&name)?;
+        self.disk.0.lock().unwrap().durable.insert(name, content);
         Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.disk.step()?;
-        let before = self.name().metadata()?.len();
+        let before = self.length();
         self.file.truncate(length)?;
         if let Some(room) = &mut self.disk.0.lock().unwrap().room {
             *room += before - length;

@@ -8,6 +8,7 @@ mod gathering;
 mod outages;
 mod reading;
 mod records;
+mod room;
 mod stopping;
 mod verifying;
 mod waking;

