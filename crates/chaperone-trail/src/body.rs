@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use chaperone_policy::Timestamp;
 
+use crate::decision_text;
 use crate::event::Event;
 
 /// Appends the body of a record to `out`: the members from `at` on, with the closing brace.
@@ -14,6 +15,9 @@ use crate::event::Event;
 /// When `event` cannot be written as JSON, which none of its types brings about.
 pub fn encode(out: &mut Vec<u8>, at: Timestamp, event: &Event<'_>) -> Result<(), serde_json::Error> {
     write!(out, "\"at\":{}", at.as_micros()).map_err(serde_json::Error::io)?;
+    if let Event::Decision(decided) = event {
+        return decision_text::append(out, decided);
+    }
     let brace = out.len();
     serde_json::to_writer(&mut *out, event)?;
     // An event is an object with at least its `kind`: its brace becomes the comma after `at`.

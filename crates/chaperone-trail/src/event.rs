@@ -170,7 +170,7 @@ pub struct Presented<'a> {
 }
 
 impl Presented<'_> {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.spiffe_id.is_none() && self.certificate_sha256.is_none() && self.address.is_none()
     }
 }

@@ -10,6 +10,7 @@ mod chain;
 mod checkpoint;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod decision_text;
 mod digest;
 mod error;
 mod event;

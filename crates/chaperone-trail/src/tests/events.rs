@@ -95,7 +95,7 @@ fn decided() -> impl Strategy<Value = Decided<'static>> {
         vec((any::<String>(), option::of(digest())), 0..3),
     );
     let how = (uuid(), any::<u32>(), any::<bool>(), any::<i64>(), any::<u64>(), trace());
-    let who = (option::of(any::<String>()), option::of(digest()));
+    let who = (option::of(any::<String>()), option::of(digest()), option::of(any::<std::net::IpAddr>()));
     (texts, what, why, how, who).prop_map(|(texts, what, why, how, who)| {
         let [protocol, outcome, code, reason] = texts.map(Into::into);
         Decided {
@@ -106,7 +106,7 @@ fn decided() -> impl Strategy<Value = Decided<'static>> {
             reason,
             session: what.0,
             principal: what.1.map(std::borrow::Cow::Owned),
-            presenter: Presented { spiffe_id: who.0.map(Into::into), certificate_sha256: who.1, address: None },
+            presenter: Presented { spiffe_id: who.0.map(Into::into), certificate_sha256: who.1, address: who.2 },
             actions: what.2,
             policies: why
                 .0

@@ -31,6 +31,15 @@ proptest! {
         }
     }
 
+    /// What is written in one pass is what serde writes: one definition of a record, for whoever writes and reads.
+    #[test]
+    fn body_is_as_serde_writes_it(micros in any::<i64>(), event in event()) {
+        let mut body = Vec::new();
+        body::encode(&mut body, at(micros), &event).unwrap();
+        let members = serde_json::to_string(&event).unwrap();
+        prop_assert_eq!(String::from_utf8(body).unwrap(), format!("\"at\":{micros},{}", &members[1..]));
+    }
+
     /// Whatever the bytes are, reading them as a record ends.
     #[test]
     fn bytes_of_strangers_are_records_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
