@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chaperone_api::chaperone::v1::PolicyServiceRollbackRequest;
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::client::{Request, Response};
-use chaperone_e2e::direct::{Direct, read};
+use chaperone_e2e::direct::{Direct, export, read};
 use chaperone_e2e::upstream::received;
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
@@ -85,6 +86,70 @@ async fn not_one_answer_is_wrong_or_missing_while_bundles_are_exchanged() {
     assert!(total > 100, "only {total} answers");
     let stats = world.envoy.stats("ext_authz.error").await;
     assert_eq!(stats["http.ingress.ext_authz.error"], 0, "{stats:?}");
+}
+
+/// What one caller of one replica was answered: how often, and what was wrong.
+async fn ask_until(over: &AtomicBool, direct: &Direct, handle: &str, even: u64, odd: u64) -> (u32, Vec<String>) {
+    let (mut answers, mut wrong) = (0, Vec::new());
+    while !over.load(Ordering::SeqCst) {
+        let both = tokio::join!(direct.check(read("42", handle)), direct.check(export(handle)));
+        for (answer, permitted) in [(both.0, even), (both.1, odd)] {
+            answers += 1;
+            match answer {
+                Ok(decision) => {
+                    let code = if decision.bundle_number == permitted { "permitted" } else { "forbidden" };
+                    if decision.code != code || ![even, odd].contains(&decision.bundle_number) {
+                        wrong.push(format!("bundle {}: {}", decision.bundle_number, decision.code));
+                    }
+                }
+                Err(status) => wrong.push(format!("{status:?}")),
+            }
+        }
+    }
+    (answers, wrong)
+}
+
+/// Every answer names one bundle and is right under it, whichever replica gives it, and none is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_activations_and_rollbacks_under_load_lose_and_mix_nothing() {
+    const CHANGES: usize = 200;
+    let world = World::builder().replicas(3).start().await;
+    let even = world.admin.push(&bundle(true)).await;
+    let odd = world.admin.push(&bundle(false)).await;
+    let handle = world.session().await.handle;
+    let over = Arc::new(AtomicBool::new(false));
+    let (mut admins, mut callers, mut load) = (Vec::new(), Vec::new(), Vec::new());
+    for replica in &world.replicas {
+        let (direct, handle, over) = (Direct::to(replica).await, handle.clone(), Arc::clone(&over));
+        admins.push(replica.administer().await);
+        callers.push(direct.clone());
+        load.push(tokio::spawn(async move { ask_until(&over, &direct, &handle, even, odd).await }));
+    }
+    let mut active = odd;
+    for change in 0..CHANGES {
+        let (admin, next) = (&admins[change % admins.len()], if active == odd { even } else { odd });
+        if change % 2 == 0 {
+            admin.activate(next).await;
+        } else {
+            let request = PolicyServiceRollbackRequest { expected_active: Some(active), ..Default::default() };
+            let response = admin.policies.clone().rollback(request).await.expect("it goes back").into_inner();
+            assert_eq!(response.bundle.map(|bundle| bundle.number), Some(next));
+        }
+        active = next;
+    }
+    for caller in &callers {
+        wait::until("every replica decides by the last one", async || {
+            let decision = caller.check(read("42", &handle)).await.expect("a decision");
+            (decision.bundle_number == active).then_some(())
+        })
+        .await;
+    }
+    over.store(true, Ordering::SeqCst);
+    for caller in load {
+        let (answers, wrong) = caller.await.expect("the load runs");
+        assert!(wrong.is_empty(), "{} of {answers} answers are wrong, such as {}", wrong.len(), wrong[0]);
+        assert!(answers as usize > CHANGES, "only {answers} answers");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,13 +36,12 @@ impl Digest {
 
     /// Its text.
     pub fn to_hex(self) -> [u8; 64] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(self.0) {
+            (*high, *low) = (byte >> 4, byte & 15);
         }
-        text
+        // Computed, not looked up: all digits are made at once.
+        text.map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 })
     }
 }
 
