@@ -243,6 +243,11 @@ impl Mapping {
         credential::present(&self.sources, request)
     }
 
+    /// The header that presents a session where this mapping looks for one first: its name and its value.
+    pub fn presented(&self, handle: &str) -> Option<(String, String)> {
+        self.sources.first().map(|source| source.presented(handle))
+    }
+
     /// What a report of an action's outcome may tell; `None` where the mapping names nothing.
     pub fn results(&self, action: &EntityRef) -> Option<&ResultFacts> {
         self.results.get(action)
