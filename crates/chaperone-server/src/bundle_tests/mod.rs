@@ -27,7 +27,7 @@ use chaperone_policy::{Bundle, BundleNumber, BundleSource, Coverage, Problem};
 use self::suite::Suite;
 use crate::replica::Snapshot;
 
-/// How many steps the tests of a bundle may have together, each row of a table counted.
+/// How many steps the tests of a bundle may have together, each row of a table counted; a test has at least one.
 pub const STEPS_MAX: usize = 10_000;
 /// How long the tests of a bundle may take when it is uploaded.
 pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(10);

@@ -69,12 +69,8 @@ impl Play {
     ///
     /// # Errors
     /// With what is wrong with it.
-    pub fn begin(test: &Node, snapshot: &Arc<Snapshot>, coverage: Option<Rc<Coverage>>) -> Read<Self> {
+    pub fn begin(test: &Node, snapshot: Arc<Snapshot>, coverage: Option<Rc<Coverage>>) -> Read<Self> {
         let now = world::begins(test.get("at"))?;
-        let snapshot = match test.get("entities") {
-            Some(entities) => with_entities(entities, snapshot)?,
-            None => Arc::clone(snapshot),
-        };
         let chain = world::chain(test.get("session"), test.get("state"), &snapshot.bundle, now)?;
         let presenter = test.get("presenter").map(world::presenter).transpose()?.unwrap_or_default();
         // As a server has them that was told nothing else.
@@ -154,11 +150,17 @@ impl Play {
     }
 }
 
-/// With entities beside the bundle's.
-fn with_entities(node: &Node, snapshot: &Snapshot) -> Read<Arc<Snapshot>> {
+/// With entities beside those that there are; where none are given, the same.
+///
+/// # Errors
+/// With what the schema does not allow.
+pub fn with_entities(node: Option<&Node>, snapshot: &Arc<Snapshot>) -> Read<Arc<Snapshot>> {
+    let Some(node) = node else { return Ok(Arc::clone(snapshot)) };
     let bundle: &Arc<Bundle> = &snapshot.bundle;
     let given = world::entities(node, bundle)?;
-    let entities = bundle.entities(&given).map_err(|errors| {
+    let mut changes = snapshot.entities.change();
+    changes.put(bundle, &given);
+    let entities = changes.finish().map_err(|errors| {
         let texts: Vec<_> = errors.iter().take(10).map(ToString::to_string).collect();
         node.fault(texts.join("; "))
     })?;

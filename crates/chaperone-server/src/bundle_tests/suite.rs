@@ -7,7 +7,7 @@ use chaperone_policy::Problem;
 use super::expectation::Difference;
 use super::fields::{Fields, Read, list, text};
 use super::placeholders::Row;
-use super::play::{Play, Stepped};
+use super::play::{Play, Stepped, with_entities};
 use super::yaml::{self, Fault, Key, Node, Place, Value};
 use super::{Case, FAILED, LIMIT, Options, STEPS_MAX, SYNTAX, Stop};
 use crate::replica::Snapshot;
@@ -33,6 +33,14 @@ pub struct Suite<'a> {
     pub steps: &'a mut usize,
 }
 
+/// What the tests of a file have in common.
+struct Common {
+    /// As it is written.
+    shared: Node,
+    /// With the entities that it has.
+    snapshot: Arc<Snapshot>,
+}
+
 impl Suite<'_> {
     /// Runs the tests.
     ///
@@ -40,15 +48,18 @@ impl Suite<'_> {
     /// When the file cannot be read, or a limit is reached.
     pub fn run(&mut self, cases: &mut Vec<Case>) -> Result<(), Stop> {
         let root = yaml::parse(self.file, self.text, self.is_over)?;
-        let (common, tests) = read(&root).map_err(|fault| Stop::from(self.problem(&fault)))?;
+        let stop = |fault: Fault| Stop::from(fault.place.problem(self.file, self.text, SYNTAX, fault.message));
+        let (shared, tests) = read(&root).map_err(stop)?;
+        let snapshot = with_entities(shared.get("entities"), self.snapshot).map_err(stop)?;
+        let common = Common { shared, snapshot };
         for test in tests {
             let Some(table) = test.get("table") else {
                 self.run_case(&common, test, None, cases)?;
                 continue;
             };
-            let rows = list(table).map_err(|fault| Stop::from(self.problem(&fault)))?;
+            let rows = list(table).map_err(stop)?;
             if rows.is_empty() {
-                return Err(self.problem(&table.fault("a table has at least one row")).into());
+                return Err(stop(table.fault("a table has at least one row")));
             }
             for row in rows {
                 self.run_case(&common, test, Some(row), cases)?;
@@ -57,9 +68,31 @@ impl Suite<'_> {
         Ok(())
     }
 
-    fn run_case(&mut self, common: &Node, test: &Node, row: Option<&Node>, cases: &mut Vec<Case>) -> Result<(), Stop> {
+    /// Counts a step.
+    ///
+    /// # Errors
+    /// When there are too many, or the time is over.
+    fn count(&mut self, place: Place) -> Result<(), Stop> {
+        if (self.is_over)() {
+            return Err(Stop::Time);
+        }
+        *self.steps += 1;
+        if *self.steps > STEPS_MAX {
+            return Err(self.at(place, LIMIT, format!("the tests have more than {STEPS_MAX} steps")).into());
+        }
+        Ok(())
+    }
+
+    fn run_case(
+        &mut self,
+        common: &Common,
+        test: &Node,
+        row: Option<&Node>,
+        cases: &mut Vec<Case>,
+    ) -> Result<(), Stop> {
         let title = test.get("name").and_then(|name| text(name).ok()).unwrap_or("a test without a name");
-        let row = row.map(Row::of).transpose().map_err(|fault| Stop::from(self.problem(&fault)))?;
+        let row = row.map(Row::of).transpose();
+        let row = row.map_err(|fault| self.at(fault.place, SYNTAX, fault.message))?;
         let name = match &row {
             Some(row) => format!("{title} [{}]", row.title()),
             None => title.to_owned(),
@@ -67,6 +100,7 @@ impl Suite<'_> {
         if self.options.filter.is_some_and(|filter| !name.contains(filter) && !self.file.contains(filter)) {
             return Ok(());
         }
+        self.count(test.place)?;
         let line = u32::try_from(test.get("name").unwrap_or(test).place.line).unwrap_or(u32::MAX);
         let mut case = Case { file: self.file.to_owned(), name, line, steps: 0, problems: Vec::new() };
         let stopped = match self.prepare(common, test, row.as_ref()) {
@@ -81,7 +115,7 @@ impl Suite<'_> {
     }
 
     /// The test with its row's values and what it leaves to its file, and the world that it begins in.
-    fn prepare(&self, common: &Node, test: &Node, row: Option<&Row<'_>>) -> Read<(Node, Play)> {
+    fn prepare(&self, common: &Common, test: &Node, row: Option<&Row<'_>>) -> Read<(Node, Play)> {
         let filled = match (row, &test.value) {
             (Some(row), Value::Map(entries)) => {
                 let rest = entries.iter().filter(|(key, _)| key.text != "table").cloned().collect();
@@ -89,8 +123,9 @@ impl Suite<'_> {
             }
             _ => test.clone(),
         };
-        let whole = with_all_entities(common, &filled);
-        let play = Play::begin(&whole, self.snapshot, self.options.coverage.clone())?;
+        let snapshot = with_entities(filled.get("entities"), &common.snapshot)?;
+        let whole = common.shared.overlaid(&filled);
+        let play = Play::begin(&whole, snapshot, self.options.coverage.clone())?;
         Ok((whole, play))
     }
 
@@ -104,13 +139,9 @@ impl Suite<'_> {
             }
         };
         for (number, step) in steps.iter().enumerate() {
-            if (self.is_over)() {
-                return Err(Stop::Time);
-            }
-            *self.steps += 1;
-            if *self.steps > STEPS_MAX {
-                let message = format!("the tests have more than {STEPS_MAX} steps");
-                return Err(step.place.problem(self.file, self.text, LIMIT, message).into());
+            // The first one was counted with its test.
+            if number > 0 {
+                self.count(step.place)?;
             }
             case.steps += 1;
             let which = match steps.len() {
@@ -142,10 +173,6 @@ impl Suite<'_> {
         self.at(fault.place, SYNTAX, format!("{name}: {}", fault.message))
     }
 
-    fn problem(&self, fault: &Fault) -> Problem {
-        self.at(fault.place, SYNTAX, fault.message.clone())
-    }
-
     fn at(&self, place: Place, code: &'static str, message: String) -> Problem {
         place.problem(self.file, self.text, code, message)
     }
@@ -163,22 +190,6 @@ fn read(root: &Node) -> Read<(Node, &[Node])> {
     let tests = list(fields.require("tests")?)?;
     fields.finish()?;
     Ok((Node { place: root.place, value: Value::Map(common) }, tests))
-}
-
-/// The test over what its file has in common. Entities are those of both.
-fn with_all_entities(common: &Node, test: &Node) -> Node {
-    let (Some(below), Some(above)) = (common.get("entities"), test.get("entities")) else {
-        return common.overlaid(test);
-    };
-    let (Value::List(below), Value::List(above)) = (&below.value, &above.value) else { return common.overlaid(test) };
-    let all = Value::List(below.iter().chain(above).cloned().collect());
-    let mut whole = common.overlaid(test);
-    if let Value::Map(entries) = &mut whole.value
-        && let Some((_, entities)) = entries.iter_mut().find(|(key, _)| key.text == "entities")
-    {
-        entities.value = all;
-    }
-    whole
 }
 
 /// The steps of a test: a test without `steps` is one itself.

@@ -1,5 +1,7 @@
 //! What can be said of a bundle in a test, and that what is said wrongly does not pass.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 const SCHEMA: &str = r#"
@@ -61,13 +63,14 @@ fn source(tests: &str) -> BundleSource {
     BundleSource { files: files.map(|(path, text)| (path.to_owned(), text.to_owned())).into() }
 }
 
-fn bundle(source: &BundleSource) -> Arc<Bundle> {
-    Arc::new(Bundle::compile(source).unwrap_or_else(|problems| panic!("{problems:#?}")))
-}
+/// Compiled once: tests are no part of what is compiled.
+static BUNDLE: LazyLock<Arc<Bundle>> = LazyLock::new(|| {
+    Arc::new(Bundle::compile(&source("tests: []")).unwrap_or_else(|problems| panic!("{problems:#?}")))
+});
 
 fn tested(tests: &str) -> Tested {
     let source = source(tests);
-    run(&source, bundle(&source), &Options::default())
+    run(&source, Arc::clone(&BUNDLE), &Options::default())
 }
 
 /// Runs the steps of one test with the usual session.
@@ -271,6 +274,28 @@ fn sessions_are_what_a_test_says() {
 }
 
 #[test]
+fn entities_of_a_test_are_added_to_those_of_its_file() {
+    let read = |document: &str, policy: &str| {
+        format!(
+            "      - {{ request: {{ action: read, resource: 'Document::\"{document}\"' }}, expect: {{ policies: [{policy}] }} }}\n"
+        )
+    };
+    let entities =
+        |document: &str| format!("entities: [{{ uid: 'Document::\"{document}\"', attrs: {{ owner: nobody }} }}]\n");
+    assert_passes(&tested(&format!(
+        "{SESSION}{}tests:\n  - name: one\n    {}    steps:\n{}{}  - name: two\n    steps:\n{}{}",
+        entities("1"),
+        entities("2"),
+        read("1", "owner"),
+        read("2", "owner"),
+        read("1", "owner"),
+        read("2", "reads"),
+    )));
+    let unknown = format!("{SESSION}entities: [{{ uid: 'Person::\"1\"' }}]\ntests: []");
+    assert_fails(&tested(&unknown), SYNTAX, 2, "Person");
+}
+
+#[test]
 fn time_is_the_tests_own() {
     assert_passes(&tested(&format!(
         "{SESSION}at: 2030-06-01T00:00:00Z\ntests:\n  - name: it\n    session: {{ idle_timeout: 30m }}\n    steps:\n{}",
@@ -376,7 +401,7 @@ fn filter_takes_names_and_files() {
     let source = source(&text);
     for (filter, count) in [("one", 1), ("a.yaml", 2), ("three", 0)] {
         let options = Options { filter: Some(filter), ..Options::default() };
-        assert_eq!(run(&source, bundle(&source), &options).cases.len(), count, "{filter}");
+        assert_eq!(run(&source, Arc::clone(&BUNDLE), &options).cases.len(), count, "{filter}");
     }
 }
 
@@ -391,7 +416,7 @@ fn limits_hold_and_fail() {
     assert_fails(&tested(&text), LIMIT, 6, "more than 10000 steps");
     let source = source(&text);
     let options = Options { time_max: Some(Duration::ZERO), ..Options::default() };
-    let tested = run(&source, bundle(&source), &options);
+    let tested = run(&source, Arc::clone(&BUNDLE), &options);
     assert_fails(&tested, LIMIT, 0, "the tests take longer than 0 s");
     assert!(!tested.passed());
 }
@@ -404,10 +429,10 @@ fn upload_is_told_of_the_first_problems_only() {
          request: {{ action: read, resource: 'Document::\"${{d}}\"' }}\n    expect: deny\n"
     );
     let source = source(&text);
-    assert_eq!(problems(&source, bundle(&source)).len(), PROBLEMS_MAX);
+    assert_eq!(problems(&source, Arc::clone(&BUNDLE)).len(), PROBLEMS_MAX);
     let none =
         BundleSource { files: source.files.into_iter().filter(|(path, _)| !path.starts_with("tests/")).collect() };
-    assert!(problems(&none, bundle(&none)).is_empty());
+    assert!(problems(&none, Arc::clone(&BUNDLE)).is_empty());
 }
 
 #[test]
@@ -416,10 +441,9 @@ fn coverage_tells_what_no_test_has_met() {
         "{SESSION}tests:\n  - {{ name: one, request: {{ action: export, resource: 'Document::\"1\"', \
          attributes: {{ format: csv }} }}, expect: allow }}\n"
     ));
-    let bundle = bundle(&source);
-    let coverage = Rc::new(Coverage::new(&source, &bundle).expect("they go together"));
+    let coverage = Rc::new(Coverage::new(&source, &BUNDLE).expect("they go together"));
     let options = Options { coverage: Some(Rc::clone(&coverage)), ..Options::default() };
-    assert_passes(&run(&source, bundle, &options));
+    assert_passes(&run(&source, Arc::clone(&BUNDLE), &options));
     let policies = coverage.policies();
     let determined = policies.iter().filter(|policy| policy.determined > 0).map(|policy| policy.id.as_str());
     assert_eq!(determined.collect::<Vec<_>>(), ["exports"]);

@@ -27,6 +27,8 @@ const BEGINS: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 const LIFETIME: Duration = Duration::from_hours(1);
 /// How many sessions a chain may have, as delegation allows.
 const SESSIONS_MAX: usize = chaperone_policy::DELEGATION_DEPTH_MAX as usize + 1;
+/// How many entities a file or a test may add.
+const ENTITIES_MAX: usize = 1_000;
 /// Who owns what a test does not say the owner of.
 const OWNER: &str = "tester";
 
@@ -243,5 +245,8 @@ pub fn entities(node: &Node, bundle: &Bundle) -> Read<Vec<Entity>> {
         fields.entry("parents").or_insert_with(|| json_of!([]));
         bundle.read_entity(&Json::Object(fields).to_string()).map_err(|message| node.fault(message))
     };
-    list(node)?.iter().map(one).collect()
+    match list(node)? {
+        given if given.len() <= ENTITIES_MAX => given.iter().map(one).collect(),
+        _ => Err(node.fault(format!("there are more than {ENTITIES_MAX} entities"))),
+    }
 }

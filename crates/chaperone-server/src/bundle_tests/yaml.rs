@@ -2,7 +2,7 @@
 //!
 //! Anchors, aliases and tags are refused, so that a text is never larger than it looks, and a value what it looks like.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chaperone_policy::Problem;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -12,7 +12,7 @@ use super::{SYNTAX, Stop};
 /// How deep values may nest.
 const DEPTH_MAX: usize = 64;
 /// How many values one file may have.
-const NODES_MAX: usize = 500_000;
+const NODES_MAX: usize = 200_000;
 /// After how many values it is looked whether the time is over.
 const NODES_PER_TURN: usize = 1_000;
 
@@ -124,8 +124,9 @@ impl Node {
     pub fn overlaid(&self, over: &Self) -> Self {
         let (Value::Map(below), Value::Map(above)) = (&self.value, &over.value) else { return over.clone() };
         let mut entries = below.clone();
+        let places: BTreeMap<_, _> = below.iter().enumerate().map(|(place, (key, _))| (&key.text, place)).collect();
         for (key, node) in above {
-            match entries.iter_mut().find(|(known, _)| known.text == key.text) {
+            match places.get(&key.text).and_then(|place| entries.get_mut(*place)) {
                 Some((_, known)) => *known = known.overlaid(node),
                 None => entries.push((key.clone(), node.clone())),
             }
