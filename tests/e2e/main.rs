@@ -11,6 +11,7 @@
 mod alerts;
 mod approvals;
 mod bodies;
+mod bundle_tests;
 mod bundles;
 mod cli;
 mod commands;

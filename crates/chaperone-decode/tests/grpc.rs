@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use chaperone_decode::document::{Document, Node};
-use chaperone_decode::grpc::{Descriptors, Method, decode};
+use chaperone_decode::grpc::{Descriptors, Method, decode, encode};
 use proptest::prelude::*;
 use prost::Message;
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
@@ -65,10 +65,29 @@ fn messages_are_read_by_their_descriptors() {
         match (decode(&SEND, &framed(&bytes)), case.same_as, case.error) {
             (Ok(document), Some(same_as), None) => {
                 assert_eq!(document, Document::json(same_as.as_bytes()).unwrap(), "{name}");
+                let written = encode(&SEND, &document.root).unwrap();
+                assert_eq!(decode(&SEND, &framed(&written)).unwrap(), document, "{name}, written again");
             }
             (Err(error), None, Some(part)) => assert!(error.message.contains(&part), "{name}: {error}"),
             (result, ..) => panic!("{name}: {result:?}"),
         }
+    }
+}
+
+#[test]
+fn what_a_message_has_no_place_for_is_not_written() {
+    for (text, part) in [
+        ("[]", "is an object"),
+        ("{\"other\": 1}", "no field `other`"),
+        ("{\"to\": 1}", "a number is not what it holds"),
+        ("{\"cc\": \"a\"}", "a text is not what it holds"),
+        ("{\"numbers\": [2147483648]}", "no number that fits"),
+        ("{\"priority\": \"PRIORITY_OTHER\"}", "is no value of it"),
+        ("{\"raw\": \"!\"}", "`raw`"),
+        ("{\"parts_by_number\": {\"one\": {}}}", "no number that fits"),
+    ] {
+        let error = encode(&SEND, &Document::json(text.as_bytes()).unwrap().root).unwrap_err();
+        assert!(error.contains(part), "{text}: {error}");
     }
 }
 

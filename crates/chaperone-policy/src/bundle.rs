@@ -24,8 +24,8 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::schema::{self, CompiledSchema};
 use crate::scope::ScopeFit;
-use crate::shape::{Shapes, ZONE, check_fields};
-use crate::source::BundleSource;
+use crate::shape::{Shapes, Type, ZONE, check_fields};
+use crate::source::{self, BundleSource};
 use crate::step_up;
 use crate::value::{Attributes, EntityRef, Value};
 
@@ -266,6 +266,21 @@ impl Bundle {
         self.remembers_principals
     }
 
+    /// The counters that its policies count in, at a level.
+    pub fn counters(&self, level: Level) -> impl Iterator<Item = &MemoryName> {
+        self.schema.memory().counters(level).map(|(name, _)| name)
+    }
+
+    /// The sets that its policies remember values in, at a level.
+    pub fn sets(&self, level: Level) -> impl Iterator<Item = &MemoryName> {
+        self.schema.memory().sets(level)
+    }
+
+    /// The type of what its policies remember in a set; `None` where they remember nothing in it.
+    pub fn set_type(&self, level: Level, name: &str) -> Option<&Type> {
+        self.schema.memory().set_type(level, name)
+    }
+
     /// Whether attributes beside those that its policies read must be known to decide on this authority.
     pub fn needs(&self, authority: Authority<'_>) -> Needs {
         let mut sessions = authority.sessions();
@@ -274,6 +289,14 @@ impl Bundle {
             ScopeFit::Unrestricted | ScopeFit::Unfit => false,
         });
         if reads_more { Needs::All } else { Needs::Policies }
+    }
+
+    /// An entity from Cedar's JSON format, as `entities.json` has them.
+    ///
+    /// # Errors
+    /// With what the schema does not allow.
+    pub fn read_entity(&self, json: &str) -> Result<Entity, String> {
+        entity_text::parse_one(json, &self.schema)
     }
 
     /// The bundle's own entities with `stored` before them.
@@ -366,7 +389,8 @@ fn with_memory(
 /// The decoders that the mapping names. What is wrong with them, the whole mapping's parser says.
 fn decoders(source: &BundleSource) -> Decoders {
     let mut decoders = file(source, MAPPING_PATH).map(mapping::decoders).unwrap_or_default();
-    for text in source.files.values() {
+    // Tests are no part of what is decided with.
+    for (_, text) in source.files.iter().filter(|(path, _)| !source::is_test(path)) {
         decoders.note_names(text);
     }
     decoders

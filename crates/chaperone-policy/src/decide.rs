@@ -158,6 +158,9 @@ fn decide_with(
         // Policies were checked for no other types than those that the action applies to.
         return Decision::deny(Reason::NoPermit);
     }
+    if let Some(coverage) = trace.coverage() {
+        coverage.note(bundle.policies().candidates(&question), &question);
+    }
     by_policies(&evaluator.evaluate(bundle.policies(), schema, &question), schema, &question, authority)
 }
 

@@ -12,12 +12,23 @@ use serde::de::IgnoredAny;
 
 use crate::convert;
 use crate::diagnostics::{File, PROBLEMS_MAX, message_of};
-use crate::entities::{EntityError, EntityStore};
+use crate::entities::{Entity, EntityError, EntityStore};
 use crate::problem::Problem;
 use crate::schema::CompiledSchema;
 
 /// The path of a bundle's entities.
 pub(crate) const PATH: &str = "entities.json";
+
+/// Reads one entity and checks it against the schema.
+///
+/// # Errors
+/// With what is wrong.
+pub(crate) fn parse_one(json: &str, schema: &CompiledSchema) -> Result<Entity, String> {
+    let core = CoreSchema::new(schema.validator().schema());
+    let parser = EntityJsonParser::new(Some(&core), Extensions::all_available(), TCComputation::AssumeAlreadyComputed);
+    let entity = parser.single_from_json_str(json).map_err(|error| message_of(&error))?;
+    plain::entity(&entity)
+}
 
 /// Reads entities and checks them against the schema, which brings its actions; without a schema, only the syntax.
 ///

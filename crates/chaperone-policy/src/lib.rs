@@ -7,6 +7,7 @@ mod approval;
 mod bundle;
 mod compiled;
 mod convert;
+mod coverage;
 mod decide;
 mod decision;
 mod decoders;
@@ -56,6 +57,7 @@ pub use approval::{
 };
 pub use bundle::{Bundle, RequestError};
 pub use compiled::{Looked, Trace};
+pub use coverage::{ConditionCoverage, Coverage, PolicyCoverage};
 pub use decide::{Authority, decide, decide_by_cedar, decide_traced};
 pub use decision::{Decision, DeterminingPolicy, Failure, Outcome, Reason};
 pub use diff::{BundleDiff, DiffChange, DiffError, DiffPart, Difference};

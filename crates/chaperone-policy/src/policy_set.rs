@@ -159,12 +159,17 @@ impl PolicySet {
         let scratch = Scratch::new(question);
         let frame = Frame::new(question, &scratch);
         let mut evaluation = Evaluation::default();
-        let mut candidates = Candidates::new();
-        self.index.find(question.action, question.principal, question.resource, &mut candidates);
-        for policy in candidates.iter().filter_map(|place| self.policies.get(*place as usize)) {
+        for policy in self.candidates(question).iter().filter_map(|place| self.policies.get(*place as usize)) {
             evaluation.note(policy, self.program.holds(&policy.condition, &frame));
         }
         evaluation
+    }
+
+    /// The places of those whose scope the request satisfies.
+    pub(crate) fn candidates(&self, question: &Question<'_>) -> Candidates {
+        let mut candidates = Candidates::new();
+        self.index.find(question.action, question.principal, question.resource, &mut candidates);
+        candidates
     }
 
     /// The same by Cedar's own authorizer, which evaluates all of them.

@@ -76,17 +76,21 @@ impl<'a> PolicyFiles<'a> {
         None
     }
 
+    /// The policies, each with its file.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (File<'a>, &ParsedPolicy)> {
+        self.policies.iter().map(|(file, policy)| (*file, policy))
+    }
+
     /// What they count and remember.
     pub(crate) fn memory(&mut self, schema: &CompiledSchema, results: &Results) -> MemoryLayout {
-        let policies = self.policies.iter().map(|(file, policy)| (*file, policy));
-        let (memory, problems) = effects::declare(policies, schema, results);
+        let (memory, problems) = effects::declare(self.iter(), schema, results);
         self.problems.extend(problems);
         memory
     }
 
     /// Checks every policy against the schema.
     pub(crate) fn check_types(&mut self, validator: &Validator) {
-        self.problems.extend(check_types(validator, self.policies.iter().map(|(file, policy)| (*file, &policy.core))));
+        self.problems.extend(check_types(validator, self.iter().map(|(file, policy)| (file, &policy.core))));
     }
 
     /// The policies, and every problem.

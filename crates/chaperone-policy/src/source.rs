@@ -16,7 +16,8 @@ pub const BUNDLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How many files a bundle may have.
 pub const BUNDLE_FILES_MAX: usize = 1_000;
 
-/// A bundle's files: `bundle.toml`, `schema.cedarschema`, `policies/*.cedar`, `entities.json`, `mapping.toml` and `descriptors.binpb`.
+/// A bundle's files: `bundle.toml`, `schema.cedarschema`, `policies/*.cedar`, `entities.json`, `mapping.toml`, `descriptors.binpb` and
+/// `tests/*.yaml`, which is no part of what is decided with.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct BundleSource {
     /// The text of each file, by its path with `/` between folders; that of `descriptors.binpb`, which is no text, in Base64.
@@ -36,6 +37,11 @@ impl BundleSource {
         };
         self.files.insert(path.to_owned(), text);
         Ok(())
+    }
+
+    /// The files of tests, in the order of their paths.
+    pub fn tests(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().filter(|(path, _)| is_test(path)).map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// SHA-256 over paths and contents in the order of the paths, in hexadecimal: equal for equal bundles, whoever packs them.
@@ -68,7 +74,7 @@ impl BundleSource {
         for path in self.files.keys() {
             if !is_known(path) {
                 problems.push(Problem::of_file(path, "unknown_file", "a bundle has no such file").with_help(
-                    "a bundle has bundle.toml, schema.cedarschema, policies/*.cedar, entities.json, mapping.toml and descriptors.binpb",
+                    "a bundle has bundle.toml, schema.cedarschema, policies/*.cedar, entities.json, mapping.toml, descriptors.binpb and tests/*.yaml",
                 ));
             }
         }
@@ -76,12 +82,21 @@ impl BundleSource {
     }
 }
 
+/// Whether a path is that of a file of tests.
+pub(crate) fn is_test(path: &str) -> bool {
+    is_below(path, "tests/", ".yaml")
+}
+
+/// Whether a path is that of a file in a folder or below it, whose name ends so.
+fn is_below(path: &str, folder: &str, ending: &str) -> bool {
+    path.strip_prefix(folder)
+        .and_then(|name| name.strip_suffix(ending))
+        .is_some_and(|name| !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..")))
+}
+
 fn is_known(path: &str) -> bool {
-    let is_policy = path
-        .strip_prefix("policies/")
-        .and_then(|name| name.strip_suffix(".cedar"))
-        .is_some_and(|name| !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..")));
-    is_policy
+    is_below(path, "policies/", ".cedar")
+        || is_test(path)
         || matches!(path, "bundle.toml" | "schema.cedarschema" | "entities.json" | "mapping.toml" | descriptors::PATH)
 }
 

@@ -22,12 +22,13 @@ const BY: &str = "dev";
 const SESSION_LIFETIME: Duration = Duration::from_hours(8);
 
 /// The sample bundle: `deploy/sample-bundle`, as it was when this was built.
-const SAMPLE: [(&str, &str); 5] = [
+const SAMPLE: [(&str, &str); 6] = [
     ("bundle.toml", include_str!("../../../deploy/sample-bundle/bundle.toml")),
     ("schema.cedarschema", include_str!("../../../deploy/sample-bundle/schema.cedarschema")),
     ("policies/documents.cedar", include_str!("../../../deploy/sample-bundle/policies/documents.cedar")),
     ("entities.json", include_str!("../../../deploy/sample-bundle/entities.json")),
     ("mapping.toml", include_str!("../../../deploy/sample-bundle/mapping.toml")),
+    ("tests/documents.yaml", include_str!("../../../deploy/sample-bundle/tests/documents.yaml")),
 ];
 
 /// Serves until a signal says to stop.

@@ -7,6 +7,28 @@ use chaperone_policy::{Change, Deferred, Effect, Level, Value, Wait};
 /// How long the text of an effect is: a value that is too long to be remembered is not worth more.
 const TEXT_BYTES_MAX: usize = 1_024;
 
+/// What kind of effect it is: the annotation's name, where there is one.
+pub(crate) const fn effect_kind(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Remember(_, change) => match change {
+            Change::Label(_) => "label",
+            Change::Count(..) => "count",
+            Change::Release(..) => "release",
+            Change::Remember(..) => "remember",
+            Change::Risk(_) => "risk",
+            Change::Grant(..) | Change::UseGrant(_) => "approval",
+        },
+        Effect::Await(wait) => match &wait.what {
+            Deferred::Label(_) => "label",
+            Deferred::Reserved(..) | Deferred::Count(..) | Deferred::CountFact(..) => "count",
+            Deferred::Remember(..) | Deferred::RememberFact(..) => "remember",
+            Deferred::Risk(_) => "risk",
+        },
+        Effect::Revoke { .. } => "revoke",
+        Effect::Alert(_) => "alert",
+    }
+}
+
 /// An effect as the annotation would write it.
 pub(crate) fn effect_text(effect: &Effect) -> String {
     let mut text = match effect {

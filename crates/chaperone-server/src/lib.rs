@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod admin_auth;
 pub mod alerts;
+pub mod bundle_tests;
 mod causes;
 pub mod cli;
 pub mod clock;

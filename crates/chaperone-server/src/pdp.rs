@@ -23,7 +23,8 @@ use tokio::sync::Semaphore;
 pub use self::challenge::Challenged;
 use self::committer::{Committer, Job, Origin, Queue};
 pub use self::judge::Judge;
-use self::judge::{Judgement, guarded};
+pub(crate) use self::judge::Judgement;
+use self::judge::guarded;
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question, Read};
 pub use self::report::ReportFailure;
 pub use self::withheld::{Made, Withheld};
@@ -554,13 +555,13 @@ impl Check<'_> {
 }
 
 /// What cannot be read in one way is not guessed.
-fn denied(undecodable: Undecodable) -> Judgement {
+pub(crate) fn denied(undecodable: Undecodable) -> Judgement {
     Decision { detail: Some(undecodable.message), ..Decision::deny(Reason::Undecodable) }.into()
 }
 
 /// Whether a check with this result keeps its session from being idle: only one that got past the built-in rules, so that a stolen
 /// handle, tried from elsewhere, does not keep the session alive.
-const fn counts_as_use(reason: Reason) -> bool {
+pub(crate) const fn counts_as_use(reason: Reason) -> bool {
     match reason {
         Reason::Permitted
         | Reason::NoPermit

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should say so")]
 
+#[path = "cli/bundle_test.rs"]
+mod bundle_test;
 #[path = "cli/fakes.rs"]
 mod fakes;
 #[path = "cli/trail.rs"]

@@ -1,6 +1,7 @@
 //! gRPC: the message that a call begins with, read by the descriptors of its service.
 
 mod descriptors;
+mod encode;
 mod fields;
 mod message;
 mod wire;
@@ -8,6 +9,7 @@ mod wire;
 use prost_reflect::{MessageDescriptor, MethodDescriptor};
 
 pub use self::descriptors::{Descriptors, DescriptorsError};
+pub use self::encode::encode;
 pub use self::fields::NotInMessages;
 use crate::Undecodable;
 use crate::document::{BYTES_MAX, Document, Node};

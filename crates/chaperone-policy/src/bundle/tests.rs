@@ -52,6 +52,20 @@ fn valid_bundle_compiles() {
 }
 
 #[test]
+fn tests_are_files_of_a_bundle_and_change_nothing_that_is_decided_with() {
+    // The text names a decoder's action, which in any other file would have the schema supply that.
+    let text = "Chaperone::Action::\"sql.select\"";
+    let with_tests = compile(&[("tests/a.yaml", text), ("tests/more/b.yaml", text)]).expect("valid");
+    let without = compile(&[]).expect("valid");
+    assert_eq!(with_tests.schema_digest(), without.schema_digest());
+    assert_eq!(with_tests.shapes(), without.shapes());
+    assert_ne!(source(&[("tests/a.yaml", text)]).digest(), source(&[]).digest());
+    for path in ["tests/a.yml", "tests/.yaml", "tests/../a.yaml", "tests/a.json", "test/a.yaml"] {
+        assert_eq!(places(&[(path, "")]), [format!("{path}:0:0 unknown_file")]);
+    }
+}
+
+#[test]
 fn every_problem_of_every_file_is_reported_at_once() {
     let first = "@id(\"read\")\npermit (principal, action == Action::\"read\", resource);\n\n\
         permit (principal, action, resource);\n\

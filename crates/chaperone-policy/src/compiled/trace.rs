@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use crate::coverage::Coverage;
 use crate::effects::Level;
 use crate::memory::MemoryName;
 use crate::value::EntityRef;
@@ -36,12 +38,24 @@ pub struct Trace {
     entities: RefCell<SmallVec<[EntityRef; 1]>>,
     /// Only for decisions that are made again.
     looked: Option<RefCell<BTreeSet<Looked>>>,
+    /// Only for decisions that test policies.
+    coverage: Option<Rc<Coverage>>,
 }
 
 impl Trace {
     /// One that also notes what was missing.
     pub fn of_all() -> Self {
         Self { looked: Some(RefCell::default()), ..Self::default() }
+    }
+
+    /// One that also notes what came of the bundle's policies.
+    pub fn covering(coverage: Rc<Coverage>) -> Self {
+        Self { coverage: Some(coverage), ..Self::default() }
+    }
+
+    /// Where it is noted what came of the bundle's policies.
+    pub(crate) fn coverage(&self) -> Option<&Coverage> {
+        self.coverage.as_deref()
     }
 
     /// Notes an entity.

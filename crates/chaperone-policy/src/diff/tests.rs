@@ -143,6 +143,13 @@ fn no_route_is_lost_where_names_are_missing_or_taken() {
 }
 
 #[test]
+fn tests_are_files_beside_the_policies() {
+    let after = with("tests/reads.yaml", "tests: []\n");
+    assert_eq!(changes(&whole(), &after), [("added", "file", "tests/reads.yaml".to_owned())]);
+    assert!(diff(&whole(), &after).to_text().contains("+tests: []\n"));
+}
+
+#[test]
 fn other_files_are_compared_as_they_are() {
     let before = with("entities.json", "[]");
     let mut after = with("bundle.toml", "name = \"docs\"\n");

@@ -60,6 +60,14 @@ enum Presented<'a> {
 }
 
 impl Source {
+    /// The header that presents a handle here.
+    pub(super) fn presented(&self, handle: &str) -> (String, String) {
+        match self {
+            Self::Header(name) => (name.to_string(), handle.to_owned()),
+            Self::Bearer => ("authorization".to_owned(), format!("Bearer {handle}")),
+        }
+    }
+
     fn read<'a>(&self, request: &HttpRequest<'a>) -> Presented<'a> {
         match self {
             Self::Header(name) => {

@@ -31,6 +31,7 @@ pub use recording::Recorded;
 
 use std::sync::Arc;
 
+use chaperone_decode::document::Node;
 use chaperone_decode::grpc::Descriptors;
 
 use self::credential::Source;
@@ -241,6 +242,23 @@ impl Mapping {
     /// What the request presents as its session, from the configured sources in their order.
     pub fn credential(&self, request: &HttpRequest<'_>) -> Credential {
         credential::present(&self.sources, request)
+    }
+
+    /// The header that presents a session where this mapping looks for one first: its name and its value.
+    pub fn presented(&self, handle: &str) -> Option<(String, String)> {
+        self.sources.first().map(|source| source.presented(handle))
+    }
+
+    /// A message of a gRPC method (`pkg.Service/Method`) that holds this, as `{body:…}` reads it. It is not framed.
+    ///
+    /// # Errors
+    /// When the bundle has no descriptor of the method, or its message has no place for something.
+    pub fn encode_message(&self, method: &str, message: &Node) -> Result<Vec<u8>, String> {
+        let (service, name) =
+            method.trim_start_matches('/').split_once('/').ok_or("a method is `pkg.Service/Method`")?;
+        let found = self.descriptors.as_ref().and_then(|descriptors| descriptors.method(service, name));
+        let found = found.ok_or("the bundle has no descriptor of this method: give `message_base64`")?;
+        chaperone_decode::grpc::encode(&found, message)
     }
 
     /// What a report of an action's outcome may tell; `None` where the mapping names nothing.

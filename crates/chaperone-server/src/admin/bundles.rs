@@ -8,6 +8,7 @@ use chaperone_trail::Acted;
 
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
+use crate::bundle_tests;
 use crate::clock::Clock;
 use crate::replica::{EntityLoadError, Replica, load_entities};
 use crate::trail::{TrailWriter, acts};
@@ -51,8 +52,7 @@ impl Bundles {
     /// # Errors
     /// [`AdminError::Problems`] with all of them.
     pub async fn validate(&self, source: BundleSource) -> Result<u32, AdminError> {
-        let bundle = compile(source).await?;
-        Ok(policy_count(&bundle))
+        compile_and_test(source).await
     }
 
     /// Stores a valid bundle. Says whether it is new.
@@ -66,14 +66,9 @@ impl Bundles {
         by: &str,
     ) -> Result<(BundleInfo, bool), AdminError> {
         check_message(&message)?;
-        let bundle = compile(source.clone()).await?;
-        let new = NewBundle {
-            source,
-            policy_count: policy_count(&bundle),
-            message,
-            uploaded_by: by.to_owned(),
-            uploaded_at: self.clock.now(),
-        };
+        let policy_count = compile_and_test(source.clone()).await?;
+        let new =
+            NewBundle { source, policy_count, message, uploaded_by: by.to_owned(), uploaded_at: self.clock.now() };
         let (info, is_new) = self.store().insert_bundle(&new).await?;
         if is_new {
             let note = note(&info, &info.message);
@@ -282,6 +277,19 @@ async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
         Bundle::compile(&source)
     });
     compiled.await.unwrap_or_else(|_| Err(vec![crashed()])).map_err(AdminError::Problems)
+}
+
+/// As [`compile`], and runs the tests: says how many policies there are when all passed. What was stored once is not tested again.
+async fn compile_and_test(source: BundleSource) -> Result<u32, AdminError> {
+    let tested = tokio::task::spawn_blocking(move || {
+        source.check_limits()?;
+        let bundle = Arc::new(Bundle::compile(&source)?);
+        match bundle_tests::problems(&source, Arc::clone(&bundle)) {
+            problems if problems.is_empty() => Ok(policy_count(&bundle)),
+            problems => Err(problems),
+        }
+    });
+    tested.await.unwrap_or_else(|_| Err(vec![crashed()])).map_err(AdminError::Problems)
 }
 
 fn crashed() -> Problem {

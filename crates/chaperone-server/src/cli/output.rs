@@ -179,6 +179,11 @@ pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{}", paint(DIM, text));
 }
 
+/// Prints a styled text about what went wrong, to standard error. One that cannot be printed is not missed.
+pub fn complain(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
 fn finish(written: io::Result<()>) -> Result<(), Failure> {
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Failure::ReaderGone,

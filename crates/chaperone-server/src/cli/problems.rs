@@ -35,12 +35,18 @@ pub fn from_local(problem: chaperone_policy::Problem) -> Problem {
     Problem { file, line, column, code: code.to_owned(), message, excerpt, help }
 }
 
-/// Every problem with its place, excerpt and advice, and how many there are. `place` goes before the files' names.
-pub fn render(problems: &[Problem], place: &str) -> String {
+/// Every problem with its place, excerpt and advice. `place` goes before the files' names.
+pub fn render_all(problems: &[Problem], place: &str) -> String {
     let mut out = String::new();
     for problem in problems {
         render_one(&mut out, problem, place);
     }
+    out
+}
+
+/// As [`render_all`], and how many there are.
+pub fn render(problems: &[Problem], place: &str) -> String {
+    let mut out = render_all(problems, place);
     let count = match problems.len() {
         0 => "the bundle is not valid".to_owned(),
         1 => "1 problem".to_owned(),

@@ -105,7 +105,7 @@ impl<'a, 'm> Asked<'a, 'm> {
     }
 
     /// The actions, with the attributes that were read so far.
-    pub(super) fn actions(&self) -> &[Request] {
+    pub(crate) fn actions(&self) -> &[Request] {
         match self {
             Self::Actions(actions) => actions,
             Self::Mapped(mapped) => &mapped.requests,
@@ -114,7 +114,7 @@ impl<'a, 'm> Asked<'a, 'm> {
     }
 
     /// The actions, with the attributes that are needed.
-    pub(super) fn read(&mut self, needs: impl FnOnce() -> Needs) -> Result<&[Request], Undecodable> {
+    pub(crate) fn read(&mut self, needs: impl FnOnce() -> Needs) -> Result<&[Request], Undecodable> {
         match self {
             Self::Actions(actions) => Ok(actions),
             Self::Mapped(mapped) => {

@@ -1,10 +1,11 @@
-//! `chaperone bundle`: validate, push, activate, list, show, history, rollback, diff, and drafts.
+//! `chaperone bundle`: validate, test, push, activate, list, show, history, rollback, diff, and drafts.
 
 mod diff;
 mod history;
 mod import_mcp;
 mod rollback;
 mod source_dir;
+mod test;
 pub(crate) use source_dir::read as read_folder;
 mod validate;
 pub(crate) use validate::read as read_to_send;
@@ -23,6 +24,7 @@ use self::diff::DiffArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
 use self::rollback::RollbackArgs;
+use self::test::TestArgs;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
 use self::view::{BundleJson, BundleWithFilesJson};
@@ -55,12 +57,15 @@ Examples:
   chaperone bundle show
   chaperone bundle show 6 --file policies/main.cedar";
 
-/// Validate, push and activate bundles of policies
+/// Validate, test, push and activate bundles of policies
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
     /// Say what is wrong with a bundle, without a server
     #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
+    /// Run a bundle's tests, without a server
+    #[command(after_help = test::HELP)]
+    Test(TestArgs),
     /// Store a bundle under the next number
     #[command(after_help = PUSH_HELP)]
     Push(PushArgs),
@@ -168,6 +173,7 @@ impl BundleCommand {
     pub async fn run(self) -> Result<Verdict, Failure> {
         match self {
             Self::Validate(args) => return args.run(),
+            Self::Test(args) => return args.run().await,
             Self::Diff(args) => return args.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,

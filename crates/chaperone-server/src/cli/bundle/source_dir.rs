@@ -26,7 +26,7 @@ pub struct SourceDir {
 
 /// Reads the bundle in `folder`: every file that a bundle may have, and a problem for what else is where those belong.
 ///
-/// `README.md`, `tests` and hidden names beside the bundle's files are left out with a note. A symbolic link is followed only
+/// `README.md`, hidden names beside the bundle's files, and what in `tests` is no YAML are left out with a note. A symbolic link is followed only
 /// when it stays inside the folder (as the links of a Kubernetes ConfigMap volume do), so that a bundle never carries a file
 /// from elsewhere.
 ///
@@ -78,7 +78,7 @@ impl Reader {
             return Ok(());
         };
         let path = format!("{prefix}{name}");
-        if prefix.is_empty() && (name.starts_with('.') || name == "tests") || name == "README.md" {
+        if prefix.is_empty() && name.starts_with('.') || name == "README.md" {
             self.found.notes.push(format!("left out: {path}"));
             return Ok(());
         }
@@ -95,10 +95,13 @@ impl Reader {
         };
         let metadata = fs::metadata(&target).map_err(|error| unreadable(&target, &error))?;
         if metadata.is_dir() {
-            if path == "policies" || path.starts_with("policies/") {
+            if ["policies", "tests"].iter().any(|known| path == *known || prefix.starts_with(&format!("{known}/"))) {
                 return self.folder(&target, &format!("{path}/"), depth + 1);
             }
             self.problem(&path, "unknown_file", "a bundle has no such folder");
+        } else if prefix.starts_with("tests/") && Path::new(name).extension() != Some("yaml".as_ref()) {
+            // What the tests of others, or scripts beside them, need.
+            self.found.notes.push(format!("left out: {path}"));
         } else if metadata.is_file() {
             self.file(&target, &path)?;
         } else {
@@ -175,15 +178,26 @@ mod tests {
             ("README.md", b"hello"),
             ("policies/README.md", b"hello"),
             ("tests/case.yaml", b"x"),
+            ("tests/more/case.yaml", b"x"),
+            ("tests/data.json", b"x"),
             (".git/HEAD", b"x"),
         ]);
         let found = read(folder.path()).expect("it reads");
         let paths: Vec<&str> = found.source.files.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["policies/a.cedar", "policies/team/b.cedar", "schema.cedarschema"]);
+        assert_eq!(
+            paths,
+            [
+                "policies/a.cedar",
+                "policies/team/b.cedar",
+                "schema.cedarschema",
+                "tests/case.yaml",
+                "tests/more/case.yaml"
+            ]
+        );
         assert!(found.problems.is_empty(), "{:?}", found.problems);
         assert_eq!(
             found.notes,
-            ["left out: .git", "left out: README.md", "left out: policies/README.md", "left out: tests"]
+            ["left out: .git", "left out: README.md", "left out: policies/README.md", "left out: tests/data.json"]
         );
     }
 

@@ -1,6 +1,7 @@
 //! `chaperone bundle validate`, and the reading that `push` shares with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chaperone_api::chaperone::v1::Problem;
 use chaperone_policy::{Bundle, BundleSource};
@@ -8,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::source_dir;
+use crate::bundle_tests;
 use crate::cli::failure::{Failure, Verdict};
 use crate::cli::output::{self, GOOD, paint};
 use crate::cli::problems::{ProblemJson, from_local};
@@ -53,8 +55,12 @@ impl ValidateArgs {
         let mut problems = found.problems;
         let compiled = Bundle::compile(&found.source);
         let policy_count = compiled.as_ref().map_or(0, Bundle::policy_count);
-        let valid = compiled.is_ok() && problems.is_empty();
-        problems.extend(compiled.err().unwrap_or_default());
+        problems.extend(match compiled {
+            // As an upload does it.
+            Ok(bundle) => bundle_tests::problems(&found.source, Arc::new(bundle)),
+            Err(problems) => problems,
+        });
+        let valid = problems.is_empty();
         let problems: Vec<Problem> = problems.into_iter().map(from_local).collect();
         let digest = found.source.digest();
         if self.output == Findings::Json {

@@ -7,6 +7,7 @@ mod view;
 use clap::Subcommand;
 
 use self::explain::ExplainArgs;
+pub(crate) use self::message::Message;
 use super::failure::{Failure, Verdict};
 
 /// See what a bundle's mapping makes of requests

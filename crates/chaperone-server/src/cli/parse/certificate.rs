@@ -30,7 +30,8 @@ pub fn certificate_sha256(text: &str) -> Result<Thumbprint, String> {
     Ok(Thumbprint(Sha256::digest(&certificate).to_vec()))
 }
 
-fn fingerprint(digits: &str) -> Option<Thumbprint> {
+/// A thumbprint from 64 hexadecimal digits; colons between them are fine.
+pub fn fingerprint(digits: &str) -> Option<Thumbprint> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| *byte != b':').collect();
     let (pairs, rest) = digits.as_chunks::<2>();
     let bytes: Option<Vec<u8>> = pairs

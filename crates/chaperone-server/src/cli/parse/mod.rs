@@ -9,9 +9,12 @@ mod moment;
 mod scope;
 
 pub(super) use attribute::attribute;
+pub(crate) use certificate::fingerprint;
 pub(super) use certificate::{Thumbprint, certificate_sha256};
-pub(super) use duration::{duration, to_wire};
-pub(super) use entity_ref::{entity_ref, show_entity_ref};
+pub(crate) use duration::duration;
+pub(super) use duration::to_wire;
+pub(crate) use entity_ref::entity_ref;
+pub(super) use entity_ref::show_entity_ref;
 pub(super) use json::{Json, cedar_value, entity_uid, json};
 pub(super) use moment::{Moment, moment};
 pub(super) use scope::scope_grant;
