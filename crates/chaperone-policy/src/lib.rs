@@ -22,10 +22,12 @@ mod fact;
 mod handle;
 mod hierarchy;
 mod ids;
+mod lint;
 mod manifest;
 pub mod mapping;
 mod memory;
 mod nesting;
+mod policy_scope;
 mod policy_set;
 mod policy_text;
 mod problem;
@@ -64,7 +66,8 @@ pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use fact::{FACTS_MAX, FactType, ResultFacts};
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{ApprovalId, BundleNumber, DecisionId, ParseIdError, SessionId};
-pub use manifest::{Manifest, RiskSettings};
+pub use lint::{LINTS, Lint, lint};
+pub use manifest::{LintSettings, Manifest, RiskSettings};
 pub use memory::{
     Amount, ApprovalGrant, AwaitedReport, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, Deferred,
     LimitReached, Memory, MemoryKey, MemoryLimits, MemoryName, ParseMemoryKeyError, ParseMemoryNameError,
