@@ -15,6 +15,7 @@ pub mod dev_output;
 mod entity;
 pub mod failure;
 mod files;
+mod findings;
 mod map;
 pub mod output;
 mod paging;
@@ -77,7 +78,7 @@ enum Command {
     /// Look at the server's configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Validate, push and activate bundles of policies, and draft some
+    /// Validate, lint, push and activate bundles of policies, and draft some
     #[command(subcommand)]
     Bundle(BundleCommand),
     /// See what a bundle's mapping makes of requests

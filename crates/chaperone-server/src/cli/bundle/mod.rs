@@ -1,8 +1,9 @@
-//! `chaperone bundle`: validate, push, activate, list, show, history, rollback, diff, and drafts.
+//! `chaperone bundle`: validate, lint, push, activate, list, show, history, rollback, diff, and drafts.
 
 mod diff;
 mod history;
 mod import_mcp;
+mod lint;
 mod rollback;
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use self::diff::DiffArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
+use self::lint::LintArgs;
 use self::rollback::RollbackArgs;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
@@ -35,6 +37,7 @@ const VALIDATE_HELP: &str = "\
 Examples:
   chaperone bundle validate ./bundle
   chaperone bundle validate ./bundle --output json
+  chaperone bundle validate ./bundle --output github   # in a workflow
 
 Exit codes: 0 the bundle is valid, 1 it has problems, 2 it could not be read.";
 
@@ -61,6 +64,9 @@ pub enum BundleCommand {
     /// Say what is wrong with a bundle, without a server
     #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
+    /// Say what is valid in a bundle and hardly meant, without a server
+    #[command(after_help = lint::HELP)]
+    Lint(LintArgs),
     /// Store a bundle under the next number
     #[command(after_help = PUSH_HELP)]
     Push(PushArgs),
@@ -168,6 +174,7 @@ impl BundleCommand {
     pub async fn run(self) -> Result<Verdict, Failure> {
         match self {
             Self::Validate(args) => return args.run(),
+            Self::Lint(args) => return args.run(),
             Self::Diff(args) => return args.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,

@@ -4,23 +4,14 @@ use std::path::{Path, PathBuf};
 
 use chaperone_api::chaperone::v1::Problem;
 use chaperone_policy::{Bundle, BundleSource};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::source_dir;
 use crate::cli::failure::{Failure, Verdict};
+use crate::cli::findings::{Findings, FindingsFormat, Severity};
 use crate::cli::output::{self, GOOD, paint};
 use crate::cli::problems::{ProblemJson, from_local};
-
-/// How the findings are printed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Findings {
-    /// For people, on standard error.
-    #[value(alias = "table")]
-    Text,
-    /// For programs, on standard output.
-    Json,
-}
 
 /// Arguments of `bundle validate`.
 #[derive(Debug, Args)]
@@ -29,8 +20,8 @@ pub struct ValidateArgs {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// How to print the findings
-    #[arg(long, value_enum, default_value_t = Findings::Text)]
-    output: Findings,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    output: FindingsFormat,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,17 +48,24 @@ impl ValidateArgs {
         problems.extend(compiled.err().unwrap_or_default());
         let problems: Vec<Problem> = problems.into_iter().map(from_local).collect();
         let digest = found.source.digest();
-        if self.output == Findings::Json {
-            let problems = problems.iter().map(ProblemJson::from).collect();
-            output::print_json(&FindingsJson { valid, digest, policy_count, problems })?;
-            return Ok(if valid { Verdict::Yes } else { Verdict::No });
+        let (folder, severity) = (self.folder.as_path(), Severity::Error);
+        let findings = Findings { folder, severity, problems: &problems, lints: &[] };
+        match self.output {
+            FindingsFormat::Json => {
+                let problems = problems.iter().map(ProblemJson::from).collect();
+                output::print_json(&FindingsJson { valid, digest, policy_count, problems })?;
+            }
+            FindingsFormat::Sarif => findings.print_sarif()?,
+            FindingsFormat::Github => findings.print_github()?,
+            FindingsFormat::Text if valid => {
+                let good = paint(GOOD, "the bundle is valid");
+                output::print(&format!("{good}: {policy_count} policies, digest {digest}\n"))?;
+            }
+            FindingsFormat::Text => {
+                return Err(Failure::Invalid { place: self.folder.display().to_string(), problems });
+            }
         }
-        if !valid {
-            return Err(Failure::Invalid { place: self.folder.display().to_string(), problems });
-        }
-        let good = paint(GOOD, "the bundle is valid");
-        output::print(&format!("{good}: {policy_count} policies, digest {digest}\n"))?;
-        Ok(Verdict::Yes)
+        Ok(if valid { Verdict::Yes } else { Verdict::No })
     }
 }
 
@@ -95,7 +93,8 @@ pub fn compile_folder(folder: &Path) -> Result<Bundle, Failure> {
     Bundle::compile(&source).map_err(|problems| Failure::invalid(folder.display(), problems))
 }
 
-fn leave_notes(notes: &[String]) {
+/// Tells what was left out of a folder.
+pub fn leave_notes(notes: &[String]) {
     for text in notes {
         output::note(&format!("note: {}", output::plain(text)));
     }
