@@ -1,8 +1,10 @@
-//! `chaperone bundle`: validate, lint, push, activate, list, show, history, rollback, diff, and drafts.
+//! `chaperone bundle`: init, validate, lint, fmt, push, activate, list, show, history, rollback, diff, and drafts.
 
 mod diff;
+mod fmt;
 mod history;
 mod import_mcp;
+mod init;
 mod lint;
 mod rollback;
 mod source_dir;
@@ -21,8 +23,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use self::diff::DiffArgs;
+use self::fmt::FmtArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
+use self::init::InitArgs;
 use self::lint::LintArgs;
 use self::rollback::RollbackArgs;
 use self::validate::ValidateArgs;
@@ -61,12 +65,18 @@ Examples:
 /// Validate, push and activate bundles of policies
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
+    /// Write a good first bundle
+    #[command(after_help = init::HELP)]
+    Init(InitArgs),
     /// Say what is wrong with a bundle, without a server
     #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
     /// Say what is valid in a bundle and hardly meant, without a server
     #[command(after_help = lint::HELP)]
     Lint(LintArgs),
+    /// Put policies into one spelling
+    #[command(after_help = fmt::HELP)]
+    Fmt(FmtArgs),
     /// Store a bundle under the next number
     #[command(after_help = PUSH_HELP)]
     Push(PushArgs),
@@ -175,6 +185,8 @@ impl BundleCommand {
         match self {
             Self::Validate(args) => return args.run(),
             Self::Lint(args) => return args.run(),
+            Self::Fmt(args) => return args.run(),
+            Self::Init(args) => args.run(),
             Self::Diff(args) => return args.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
