@@ -11,6 +11,8 @@
 mod alerts;
 mod approvals;
 mod bodies;
+mod bundle_folders;
+mod bundle_rules;
 mod bundles;
 mod cli;
 mod commands;
@@ -40,6 +42,7 @@ mod planes_tls;
 mod presenters;
 mod replay;
 mod replicas;
+mod rollout;
 mod runtimes;
 mod samples;
 mod secrets;

@@ -84,7 +84,7 @@ impl FmtArgs {
 }
 
 /// Puts a text in a file's place, so that nobody ever sees half of it. A link keeps leading to the file.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let path = path.canonicalize()?;
     let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
     file.write_all(text.as_bytes())?;

@@ -74,12 +74,20 @@ impl ValidateArgs {
 /// # Errors
 /// As [`ValidateArgs::run`].
 pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
+    read_signed(folder).map(|(source, _)| source)
+}
+
+/// As [`read`], with the signature that stands beside the bundle; empty where there is none.
+///
+/// # Errors
+/// As [`ValidateArgs::run`].
+pub fn read_signed(folder: &Path) -> Result<(BundleSource, String), Failure> {
     let found = source_dir::read(folder)?;
     leave_notes(&found.notes);
     let mut problems = found.problems;
     problems.extend(found.source.check_limits().err().unwrap_or_default());
     if problems.is_empty() {
-        return Ok(found.source);
+        return Ok((found.source, found.signature));
     }
     Err(Failure::invalid(folder.display(), problems))
 }
@@ -89,8 +97,20 @@ pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
 /// # Errors
 /// As [`ValidateArgs::run`].
 pub fn compile_folder(folder: &Path) -> Result<Bundle, Failure> {
+    compile(folder, &read(folder)?)
+}
+
+/// Reads a folder that compiles.
+///
+/// # Errors
+/// As [`ValidateArgs::run`].
+pub fn compiled_source(folder: &Path) -> Result<BundleSource, Failure> {
     let source = read(folder)?;
-    Bundle::compile(&source).map_err(|problems| Failure::invalid(folder.display(), problems))
+    compile(folder, &source).map(|_| source)
+}
+
+fn compile(folder: &Path, source: &BundleSource) -> Result<Bundle, Failure> {
+    Bundle::compile(source).map_err(|problems| Failure::invalid(folder.display(), problems))
 }
 
 /// Tells what was left out of a folder.
