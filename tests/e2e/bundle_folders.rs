@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chaperone_e2e::binaries;
 use chaperone_e2e::cli::{self, Finished};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -62,6 +63,22 @@ fn finding_is_told_in_every_form_until_it_is_allowed() {
     add_policy(&folder, "@id(\"all\")\n@lint_allow(\"permit_broad\")\npermit (principal, action, resource);\n");
     let allowed = bundle("lint", &folder, &[]);
     assert_eq!(allowed.code, 0, "{allowed:?}");
+}
+
+#[test]
+fn bundles_that_ship_have_no_findings() {
+    let repository = binaries::repository();
+    let below = |folder: &str| {
+        let entries = fs::read_dir(repository.join(folder)).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.join("schema.cedarschema").exists())
+    };
+    let shipped: Vec<_> =
+        below("deploy/samples").chain(below("examples")).chain([repository.join("deploy/sample-bundle")]).collect();
+    assert!(shipped.len() > 10, "{shipped:?}");
+    for folder in shipped {
+        let linted = cli::run(&["bundle", "lint", text(&folder)]);
+        assert_eq!(linted.code, 0, "{linted:?}");
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::cli::connect::{AdminOptions, Link};
 use crate::cli::failure::{Failure, Verdict};
 use crate::cli::output::{self, BAD, Cell, Format, GOOD, Table, WARN};
-use crate::cli::parse::duration;
 use crate::cli::time::shown_time;
+use crate::config::parse_duration;
 
 /// Examples for the help.
 pub const HELP: &str = "\
@@ -29,7 +29,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, Args)]
 pub struct WaitOptions {
     /// How long to wait until every live replica serves the bundle; 0s is not at all
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
     wait: Duration,
 }
 
