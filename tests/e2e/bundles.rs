@@ -67,8 +67,12 @@ fn facts(kept: &[Activation]) -> Vec<(u64, u64, bool, &str)> {
 async fn history_tells_of_every_activation_with_who_and_why() {
     let world = World::builder().replicas(2).start().await;
     let first = active(&world.admin).await;
-    let request =
-        PolicyServiceUploadRequest { files: Bundle::sample().files(), message: "release b".to_owned(), activate: true };
+    let request = PolicyServiceUploadRequest {
+        files: Bundle::sample().files(),
+        message: "release b".to_owned(),
+        activate: true,
+        ..Default::default()
+    };
     let uploaded = world.admin.policies.clone().upload(request).await.expect("it is stored").into_inner();
     let second = uploaded.bundle.expect("the bundle").number;
     activate(&world.admin, second, Some(first)).await.expect_err("the second one is active");
@@ -187,6 +191,7 @@ async fn bundles_are_listed_newest_first_and_come_back_as_they_were_uploaded() {
             files: named(name).files(),
             message: format!("release {name}"),
             activate: false,
+            ..Default::default()
         };
         let response = world.admin.policies.clone().upload(request.clone()).await.expect("it is stored").into_inner();
         let bundle = response.bundle.expect("the bundle");

@@ -72,7 +72,7 @@ impl Admin {
 
     /// Uploads and activates a bundle; returns its number.
     pub async fn push(&self, bundle: &Bundle) -> u64 {
-        let request = PolicyServiceUploadRequest { files: bundle.files(), message: String::new(), activate: true };
+        let request = PolicyServiceUploadRequest { files: bundle.files(), activate: true, ..Default::default() };
         let response =
             self.policies.clone().upload(request).await.unwrap_or_else(|status| panic!("upload: {status:?}"));
         response.into_inner().bundle.expect("an upload returns its bundle").number

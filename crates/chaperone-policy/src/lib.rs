@@ -20,13 +20,16 @@ mod effects;
 mod entities;
 mod entity_text;
 mod fact;
+mod format;
 mod handle;
 mod hierarchy;
 mod ids;
+mod lint;
 mod manifest;
 pub mod mapping;
 mod memory;
 mod nesting;
+mod policy_scope;
 mod policy_set;
 mod policy_text;
 mod problem;
@@ -64,9 +67,11 @@ pub use diff::{BundleDiff, DiffChange, DiffError, DiffPart, Difference};
 pub use effects::{Alert, Effect, Level, Severity};
 pub use entities::{Entity, EntityChanges, EntityError, EntityStore};
 pub use fact::{FACTS_MAX, FactType, ResultFacts};
+pub use format::format_policies;
 pub use handle::{HandleHash, ParseHandleError, SessionHandle};
 pub use ids::{ApprovalId, BundleNumber, DecisionId, ParseIdError, SessionId};
-pub use manifest::{Manifest, RiskSettings};
+pub use lint::{LINTS, Lint, lint};
+pub use manifest::{LintSettings, Manifest, RiskSettings};
 pub use memory::{
     Amount, ApprovalGrant, AwaitedReport, CLOCK_SKEW_MAX, Change, ChangeError, CountError, Counter, Deferred,
     LimitReached, Memory, MemoryKey, MemoryLimits, MemoryName, ParseMemoryKeyError, ParseMemoryNameError,

@@ -1,6 +1,6 @@
 //! `bundle.toml`: what a bundle says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -28,6 +28,18 @@ pub struct Manifest {
     /// How the approvals of step-ups go, by their names. One that is not here has the defaults.
     #[serde(default, rename = "step_up")]
     pub step_ups: BTreeMap<SmolStr, StepUpSettings>,
+    /// What `bundle lint` says nothing of. No decision hangs on it.
+    #[serde(default)]
+    pub lint: LintSettings,
+}
+
+/// What `bundle lint` says nothing of.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct LintSettings {
+    /// Codes of findings, wherever they are.
+    #[serde(default)]
+    pub allow: BTreeSet<SmolStr>,
 }
 
 /// How the risk of sessions behaves under a bundle.

@@ -93,6 +93,11 @@ impl<'a> PolicyFiles<'a> {
         self.problems.extend(check_types(validator, self.iter().map(|(file, policy)| (file, &policy.core))));
     }
 
+    /// The policies, each with the file that it stands in.
+    pub(crate) fn into_policies(self) -> Vec<(File<'a>, ParsedPolicy)> {
+        self.policies
+    }
+
     /// The policies, and every problem.
     pub(crate) fn into_parts(self) -> (Vec<ParsedPolicy>, Vec<Problem>) {
         (self.policies.into_iter().map(|(_, policy)| policy).collect(), self.problems)
@@ -125,22 +130,13 @@ pub(crate) fn check_types<'a>(
     validator: &Validator,
     policies: impl Iterator<Item = (File<'a>, &'a CorePolicy)>,
 ) -> Vec<Problem> {
-    // The validator wants distinct ids; ours may be missing or taken, so that it sees places in this list instead.
-    let mut files = HashMap::new();
-    let mut set = CorePolicySet::new();
-    for (place, (file, policy)) in policies.enumerate() {
-        let id = PolicyID::from_string(place.to_string());
-        // Cannot fail: the ids are distinct.
-        if set.add(policy.new_id(id.clone())).is_ok() {
-            files.insert(id, file);
-        }
-    }
-    let result = validator.validate(&set, ValidationMode::Strict);
+    let (files, policies): (Vec<File<'a>>, Vec<&CorePolicy>) = policies.unzip();
+    let result = validator.validate(&by_place(policies), ValidationMode::Strict);
     let mut errors: Vec<_> = result
         .validation_errors()
         .filter_map(|error| {
             let error = ValidationError::from(error.clone());
-            let file = *files.get(&PolicyID::from_string(error.policy_id()))?;
+            let file = *files.get(place_of(error.policy_id())?)?;
             Some((file.path, offset_of(&error), file, error))
         })
         .collect();
@@ -154,17 +150,36 @@ pub(crate) fn check_types<'a>(
     problems
 }
 
+/// Policies under their places in a list for names. The validator wants distinct ids, and ours may be missing or taken.
+pub(crate) fn by_place<'p>(policies: impl IntoIterator<Item = &'p CorePolicy>) -> CorePolicySet {
+    let mut set = CorePolicySet::new();
+    for (place, policy) in policies.into_iter().enumerate() {
+        // Cannot fail: the ids are distinct.
+        let _ = set.add(policy.new_id(PolicyID::from_string(place.to_string())));
+    }
+    set
+}
+
+/// The place that is the name of a policy in [`by_place`].
+pub(crate) fn place_of(id: &cedar_policy::PolicyId) -> Option<usize> {
+    AsRef::<str>::as_ref(id).parse().ok()
+}
+
 fn type_problem(file: File<'_>, error: &ValidationError) -> Problem {
     let problem = file.problem_of(error, "policy_type");
-    // Its place says which policy it is; the name in the message is only the place in the validator's list.
-    let unnamed = |text: String| match text.split_once("`, ") {
-        Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
-        _ => text,
-    };
     Problem { message: unnamed(problem.message), help: unnamed(problem.help), ..problem }
 }
 
-fn annotation<'p>(policy: &'p CorePolicy, name: &str) -> Option<&'p Annotation> {
+/// Without the name of the policy, which is only its place in the validator's list: where the message points says which it is.
+pub(crate) fn unnamed(text: String) -> String {
+    match text.split_once("`, ") {
+        Some((named, rest)) if named.starts_with("for policy `") => rest.to_owned(),
+        _ => text,
+    }
+}
+
+/// A policy's annotation of this name.
+pub(crate) fn annotation<'p>(policy: &'p CorePolicy, name: &str) -> Option<&'p Annotation> {
     policy.annotations().find(|(key, _)| AsRef::<str>::as_ref(*key) == name).map(|(_, annotation)| annotation)
 }
 

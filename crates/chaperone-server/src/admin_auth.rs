@@ -23,6 +23,23 @@ pub struct Caller {
     pub is_named: bool,
 }
 
+/// The name of who shows the token.
+const TOKEN: &str = "token";
+/// The name of who comes from a loopback address that asks for nothing.
+const LOCAL: &str = "local";
+
+impl Caller {
+    /// Who acts within this process.
+    pub fn within(name: &str) -> Self {
+        Self { name: name.into(), is_named: false }
+    }
+
+    /// Whether a name that was recorded is nobody's in particular.
+    pub fn is_shared(name: &str) -> bool {
+        matches!(name, "" | TOKEN | LOCAL)
+    }
+}
+
 /// Why a caller is not let in. None of them says how near it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -83,13 +100,13 @@ impl AdminAuth {
         let caller = |name: &str, is_named| Ok(Caller { name: name.into(), is_named });
         if self.0.is_open {
             let is_local = peer.is_some_and(|peer| peer.remote_addr.ip().to_canonical().is_loopback());
-            return if is_local { caller("local", false) } else { Err(Refusal::Missing) };
+            return if is_local { caller(LOCAL, false) } else { Err(Refusal::Missing) };
         }
         // A token that is shown is judged by itself: a wrong one is not made good by a certificate.
         let mut shown = headers.get_all(header::AUTHORIZATION).iter();
         if let (Some(token), Some(value)) = (&self.0.token, shown.next()) {
             let is_valid = shown.next().is_none() && bearer(value.as_bytes()).is_some_and(|text| token.is(text));
-            return if is_valid { caller("token", false) } else { Err(Refusal::Invalid) };
+            return if is_valid { caller(TOKEN, false) } else { Err(Refusal::Invalid) };
         }
         let identity = peer.and_then(|peer| peer.identity.as_deref());
         match identity.and_then(|identity| identity.find_in(&self.0.clients)) {

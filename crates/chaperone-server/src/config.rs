@@ -5,6 +5,7 @@
 //! after has values, never the environment.
 
 mod alerts;
+mod bundles;
 mod check;
 mod file;
 mod load;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 pub use alerts::{AlertSeverity, AlertsConfig, OnTokenReuse, WebhookUrl};
+pub use bundles::BundlesConfig;
 pub use check::OptionProblem;
 pub use file::{FileError, FileProblem};
 pub use load::{ConfigError, Loaded, Setting, Source, parse};
@@ -57,6 +59,9 @@ pub struct ServeConfig {
     /// The admin plane.
     #[command(flatten)]
     pub admin: AdminConfig,
+    /// Bundles.
+    #[command(flatten)]
+    pub bundles: BundlesConfig,
     /// The HTTP door.
     #[command(flatten)]
     pub http: HttpConfig,

@@ -9,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::admin::AdminError;
 use crate::admin::sessions::NewSession;
+use crate::admin_auth::Caller;
 use crate::cli::dev::DevOptions;
 use crate::cli::dev_output::{DecisionLine, DevAction, DevInfo, DevSession, LineOutcome, decision_line, welcome};
 use crate::cli::output;
@@ -83,8 +84,9 @@ fn config(options: &DevOptions) -> anyhow::Result<ServeConfig> {
 }
 
 async fn activate(server: &Server, source: BundleSource) -> anyhow::Result<u32> {
-    let (info, _) = server.bundles.upload(source, "for trying out".into(), BY).await.map_err(explain)?;
-    server.bundles.activate(info.number, None, String::new(), BY).await?;
+    let by = Caller::within(BY);
+    let (info, _) = server.bundles.upload(source, "for trying out".into(), "", &by).await.map_err(explain)?;
+    server.bundles.activate(info.number, None, String::new(), &by).await?;
     Ok(info.policy_count)
 }
 

@@ -4,6 +4,8 @@ pub mod admin;
 pub mod admin_auth;
 pub mod alerts;
 pub mod bundle_tests;
+pub mod bundle_rules;
+pub mod bundle_signature;
 mod causes;
 pub mod cli;
 pub mod clock;

@@ -28,7 +28,7 @@ use crate::config::ServeConfig;
 use crate::evaluator::Evaluator;
 use crate::pdp::{Judge, Pdp};
 use crate::recorder::{DecisionEvents, Recorder};
-use crate::replica::{Age, Follower, FollowerTimes, Policies, Replica, StalenessLimits};
+use crate::replica::{Age, Follower, FollowerTimes, Policies, Presence, Replica, StalenessLimits};
 use crate::shutdown::{Drained, Shutdown};
 use crate::telemetry::{Metrics, Telemetry};
 use crate::trail::TrailWriter;
@@ -54,6 +54,7 @@ pub struct Server {
     webhook: Option<WebhookTask>,
     trail: trail::OpenTrail,
     follower: JoinHandle<anyhow::Result<()>>,
+    presence: JoinHandle<()>,
     stop_follower: CancellationToken,
 }
 
@@ -150,7 +151,8 @@ impl Server {
                 config.memory.limits(),
                 Arc::clone(&telemetry.metrics),
             ),
-            bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
+            bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
+                .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?),
             entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
             trail: TrailReading::new(trail.records.clone()),
             clock: clock.clone(),
@@ -161,6 +163,8 @@ impl Server {
         let times =
             FollowerTimes { poll_interval: config.feed.poll_interval, touch_interval: config.sessions.touch_interval };
         let stop_follower = CancellationToken::new();
+        let presence = Presence::new(Arc::clone(&replica), clock.clone(), replica_name);
+        let presence = tokio::spawn(presence.run(stop_follower.clone()));
         let follower = Follower::new(Arc::clone(&replica), clock, Arc::clone(&telemetry.metrics), times);
         let follower = tokio::spawn(store::follow(store, follower, stop_follower.clone()));
         let addresses = sockets.addresses();
@@ -185,6 +189,7 @@ impl Server {
             webhook,
             trail,
             follower,
+            presence,
             stop_follower,
         })
     }
@@ -228,6 +233,8 @@ impl Server {
         // What still runs could note uses after the last ones were stored.
         self.doors.abandon_planes().await;
         self.stop_follower.cancel();
+        // It only ends by a panic otherwise, and nobody is served by it.
+        let _ = self.presence.await;
         let outcome = match ended_early {
             Some(ended) => ended,
             None => self.follower.await,

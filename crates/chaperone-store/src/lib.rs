@@ -27,7 +27,7 @@ pub use error::{BoxError, SchemaError, StoreError, TreeLimit};
 pub use feed::{Changed, Changes, Cursor, SHARDS};
 pub use postgres::{InvalidUrl, PostgresOptions, PostgresStore};
 pub use store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, RevokeTarget,
-    SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, ReplicaReport,
+    RevokeTarget, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 pub use trail::{TrailError, TrailMaintained, TrailRetention, TrailStore};

@@ -164,6 +164,15 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Removes changes made before `before`. Returns how many.
     async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError>;
 
+    /// Keeps what a replica says of itself, in place of what it said before. No entry in the feed: nothing is decided by it.
+    async fn report_replica(&self, report: &ReplicaReport) -> Result<(), StoreError>;
+
+    /// The replicas that said something of themselves at `since` or later, by name.
+    async fn replicas(&self, since: Timestamp) -> Result<Vec<ReplicaReport>, StoreError>;
+
+    /// Forgets a replica that leaves, and those that said nothing since `before`.
+    async fn forget_replicas(&self, replica: Option<&str>, before: Timestamp) -> Result<(), StoreError>;
+
     /// Asks the backend for an answer.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -334,6 +343,21 @@ pub struct BundleActivation {
     pub activated_by: String,
     /// When.
     pub activated_at: Timestamp,
+}
+
+/// What a replica says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReplicaReport {
+    /// Its name.
+    pub replica: String,
+    /// The version of its program.
+    pub version: String,
+    /// The bundle that it serves.
+    pub bundle: Option<BundleNumber>,
+    /// Whether it cannot use that bundle, and so decides nothing.
+    pub is_unusable: bool,
+    /// When it said so, by its own clock.
+    pub seen_at: Timestamp,
 }
 
 /// A stored bundle with its files.

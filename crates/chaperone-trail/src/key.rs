@@ -1,4 +1,4 @@
-//! The keys that checkpoints are signed with, and checked against: Ed25519 (RFC 8032).
+//! The keys that checkpoints and bundles are signed with, and checked against: Ed25519 (RFC 8032).
 
 use std::fmt;
 use std::io;
@@ -80,7 +80,8 @@ impl SigningKey {
         VerifyingKey(bytes)
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> String {
+    /// Its signature over `message`, in base64. A message begins with what it is for, so that no signature is one of something else.
+    pub fn sign(&self, message: &[u8]) -> String {
         BASE64.encode(self.0.sign(message).as_ref())
     }
 }
@@ -113,7 +114,7 @@ impl VerifyingKey {
     }
 
     /// Whether `signature`, in base64, is this key's over `message`.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &str) -> bool {
+    pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
         BASE64
             .decode(signature)
             .is_ok_and(|signature| UnparsedPublicKey::new(&ED25519, self.0).verify(message, &signature).is_ok())

@@ -2641,6 +2641,11 @@ pub struct PolicyServiceUploadRequest {
     /// Activate it at once.
     #[prost(bool, tag = "3")]
     pub activate: bool,
+    /// Who signed it: one line, `ed25519`, the public key and the signature over its digest, both in Base64; may be empty. One that is not of
+    /// these files is refused with FAILED_PRECONDITION and bundle_signature_invalid. Where the server asks for one, so is an upload without
+    /// (bundle_unsigned), and with that of a key that it does not trust (bundle_signer_unknown).
+    #[prost(string, tag = "4")]
+    pub signature: ::prost::alloc::string::String,
 }
 /// The stored bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2933,6 +2938,39 @@ pub mod difference {
         }
     }
 }
+/// Asks what the replicas decide by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyServiceRolloutRequest {}
+/// What they decide by.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyServiceRolloutResponse {
+    /// The bundle that is active; 0 for none.
+    #[prost(uint64, tag = "1")]
+    pub active_number: u64,
+    /// Every replica that told the store of itself in the last 15 seconds, by name. One that is cut off from the store tells nothing, and decides
+    /// nothing either once its state is stale.
+    #[prost(message, repeated, tag = "2")]
+    pub replicas: ::prost::alloc::vec::Vec<ReplicaStatus>,
+}
+/// What one replica decides by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplicaStatus {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub replica: ::prost::alloc::string::String,
+    /// The version of its program.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// The number of the bundle that it serves; 0 for none.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// Whether that bundle cannot be used by it: it decides nothing then, and its log says why.
+    #[prost(bool, tag = "4")]
+    pub unusable: bool,
+    /// When it last told.
+    #[prost(message, optional, tag = "5")]
+    pub seen_at: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// Asks for one bundle.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicyServiceGetRequest {
@@ -3093,7 +3131,8 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.PolicyService", "Validate"));
             self.inner.unary(req, path, codec).await
         }
-        /// Makes a stored bundle the one that decides, on every replica.
+        /// Makes a stored bundle the one that decides, on every replica. Where the server asks for two people, who uploaded it does not activate it,
+        /// also not by Upload or Rollback: FAILED_PRECONDITION and two_people_required.
         pub async fn activate(
             &mut self,
             request: impl tonic::IntoRequest<super::PolicyServiceActivateRequest>,
@@ -3221,6 +3260,31 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.PolicyService", "Diff"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says what each live replica decides by, and which bundle is active: an activation has arrived when all of them serve it.
+        pub async fn rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PolicyServiceRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceRolloutResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.PolicyService/Rollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.PolicyService", "Rollout"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns one bundle with its files.
         pub async fn get(
             &mut self,
@@ -3278,7 +3342,8 @@ pub mod policy_service_server {
             tonic::Response<super::PolicyServiceValidateResponse>,
             tonic::Status,
         >;
-        /// Makes a stored bundle the one that decides, on every replica.
+        /// Makes a stored bundle the one that decides, on every replica. Where the server asks for two people, who uploaded it does not activate it,
+        /// also not by Upload or Rollback: FAILED_PRECONDITION and two_people_required.
         async fn activate(
             &self,
             request: tonic::Request<super::PolicyServiceActivateRequest>,
@@ -3319,6 +3384,14 @@ pub mod policy_service_server {
             request: tonic::Request<super::PolicyServiceDiffRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PolicyServiceDiffResponse>,
+            tonic::Status,
+        >;
+        /// Says what each live replica decides by, and which bundle is active: an activation has arrived when all of them serve it.
+        async fn rollout(
+            &self,
+            request: tonic::Request<super::PolicyServiceRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyServiceRolloutResponse>,
             tonic::Status,
         >;
         /// Returns one bundle with its files.
@@ -3707,6 +3780,51 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DiffSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.PolicyService/Rollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct RolloutSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::PolicyServiceRolloutRequest>
+                    for RolloutSvc<T> {
+                        type Response = super::PolicyServiceRolloutResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PolicyServiceRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::rollout(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RolloutSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

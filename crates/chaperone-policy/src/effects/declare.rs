@@ -1,16 +1,13 @@
 //! What policies count and remember, with the types that the schema gives it.
 
-use cedar_policy_core::ast::{
-    ActionConstraint, EntityReference, Policy as CorePolicy, PrincipalOrResourceConstraint as Constraint,
-};
-use smol_str::{SmolStr, ToSmolStr as _};
+use cedar_policy_core::ast::Policy as CorePolicy;
+use smol_str::SmolStr;
 
 use super::{Act, CounterKind, Level, MemoryLayout, Source};
-use crate::compiled::Uid;
-use crate::convert;
 use crate::diagnostics::{File, PROBLEMS_MAX};
 use crate::fact::Results;
 use crate::memory::MemoryName;
+use crate::policy_scope::{covers, kinds};
 use crate::policy_set::ParsedPolicy;
 use crate::problem::Problem;
 use crate::schema::{Action, CompiledSchema};
@@ -133,28 +130,6 @@ fn shown(ty: &Type) -> String {
         Type::Datetime => "a `datetime`".to_owned(),
         Type::Duration => "a `duration`".to_owned(),
     }
-}
-
-fn covers(constraint: &ActionConstraint, action: &Action) -> bool {
-    match constraint {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(uid) => **uid == action.uid,
-        ActionConstraint::In(groups) => groups
-            .iter()
-            .any(|group| **group == action.uid || action.groups.contains(&Uid::new(convert::entity_ref(group)))),
-        #[allow(unreachable_patterns, reason = "Cedar has another constraint with a feature that others may turn on")]
-        _ => false,
-    }
-}
-
-/// Those of the types that a constraint lets through. Which types can be in a group is not asked.
-fn kinds(constraint: &Constraint, declared: &[SmolStr]) -> Vec<SmolStr> {
-    let only = match constraint {
-        Constraint::Is(kind) | Constraint::IsIn(kind, _) => Some(kind.to_smolstr()),
-        Constraint::Eq(EntityReference::EUID(uid)) => Some(uid.entity_type().to_smolstr()),
-        Constraint::Any | Constraint::Eq(EntityReference::Slot(_)) | Constraint::In(_) => None,
-    };
-    declared.iter().filter(|kind| only.as_ref().is_none_or(|only| only == *kind)).cloned().collect()
 }
 
 fn attribute(action: &Action, path: &[SmolStr]) -> Result<Type, String> {

@@ -266,7 +266,7 @@ fn shadowing(file: File<'_>, message: &str) -> Problem {
 }
 
 /// Where `name` stands as a whole word in a declaration that begins with `keyword`; good enough for a message's place.
-fn find_after(text: &str, keyword: &str, name: &str) -> Option<usize> {
+pub(crate) fn find_after(text: &str, keyword: &str, name: &str) -> Option<usize> {
     whole_words(text, keyword).find_map(|start| {
         let rest = text.get(start..)?;
         let end = rest.find(['{', ';']).unwrap_or(rest.len());

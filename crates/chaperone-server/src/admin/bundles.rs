@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use chaperone_policy::{Bundle, BundleDiff, BundleNumber, BundleSource, DiffError, NAME_BYTES_MAX, Problem};
-use chaperone_store::{BundleActivation, BundleInfo, NewActivation, NewBundle, Store, StoreError, StoredBundle};
+use chaperone_store::{
+    BundleActivation, BundleInfo, NewActivation, NewBundle, ReplicaReport, Store, StoreError, StoredBundle,
+};
 use chaperone_trail::Acted;
 
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
+use crate::admin_auth::Caller;
+use crate::bundle_rules::BundleRules;
 use crate::bundle_tests;
 use crate::clock::Clock;
-use crate::replica::{EntityLoadError, Replica, load_entities};
+use crate::replica::{EntityLoadError, GONE_AFTER, Replica, load_entities};
 use crate::trail::{TrailWriter, acts};
 
 /// Two bundles, and where they differ.
@@ -35,12 +39,19 @@ pub struct Bundles {
     replica: Arc<Replica>,
     clock: Clock,
     trail: TrailWriter,
+    rules: BundleRules,
 }
 
 impl Bundles {
     /// Over one replica's store. What is done is recorded in `trail`.
     pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter) -> Self {
-        Self { replica, clock, trail }
+        Self { replica, clock, trail, rules: BundleRules::default() }
+    }
+
+    /// The same, where uploads and activations keep these rules.
+    #[must_use]
+    pub fn with_rules(self, rules: BundleRules) -> Self {
+        Self { rules, ..self }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -55,24 +66,32 @@ impl Bundles {
         compile_and_test(source).await
     }
 
-    /// Stores a valid bundle. Says whether it is new.
+    /// Stores a valid bundle. Says whether it is new. `signature` is as [`BundleSignature`](crate::bundle_signature::BundleSignature) is
+    /// written, or empty.
     ///
     /// # Errors
-    /// [`AdminError::Problems`] with all of them, or when the store or the trail fails.
+    /// [`AdminError::Problems`] with all of them, when the signature is not as the rules ask for, or when the store or the trail fails.
     pub async fn upload(
         &self,
         source: BundleSource,
         message: String,
-        by: &str,
+        signature: &str,
+        by: &Caller,
     ) -> Result<(BundleInfo, bool), AdminError> {
         check_message(&message)?;
+        let signed = self.rules.check_signature(&source, signature)?;
         let policy_count = compile_and_test(source.clone()).await?;
-        let new =
-            NewBundle { source, policy_count, message, uploaded_by: by.to_owned(), uploaded_at: self.clock.now() };
+        let new = NewBundle {
+            source,
+            policy_count,
+            message,
+            uploaded_by: by.name.to_string(),
+            uploaded_at: self.clock.now(),
+        };
         let (info, is_new) = self.store().insert_bundle(&new).await?;
         if is_new {
-            let note = note(&info, &info.message);
-            let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_UPLOADED, by, info.number) };
+            let note = note(&info, &format!("{signed} {}", info.message));
+            let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_UPLOADED, &by.name, info.number) };
             self.trail.act(self.clock.now(), acted).await?;
         }
         Ok((info, is_new))
@@ -81,17 +100,17 @@ impl Bundles {
     /// Makes a bundle the one that decides, on every replica.
     ///
     /// # Errors
-    /// When there is no such bundle, another one is active than expected, a stored entity does not fit its schema, or the store or the
-    /// trail fails.
+    /// When there is no such bundle, the rules ask for somebody else, another one is active than expected, a stored entity does not fit its
+    /// schema, or the store or the trail fails.
     pub async fn activate(
         &self,
         number: BundleNumber,
         expected: Option<BundleNumber>,
         message: String,
-        by: &str,
+        by: &Caller,
     ) -> Result<BundleInfo, AdminError> {
-        let new = NewActivation { expected, message, ..NewActivation::new(number, by, self.clock.now()) };
-        self.make_active(acts::BUNDLE_ACTIVATED, new).await
+        let new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
+        self.make_active(acts::BUNDLE_ACTIVATED, new, by).await
     }
 
     /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and
@@ -104,7 +123,7 @@ impl Bundles {
         number: Option<BundleNumber>,
         expected: Option<BundleNumber>,
         message: String,
-        by: &str,
+        by: &Caller,
     ) -> Result<(BundleInfo, BundleNumber), AdminError> {
         let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
         let now = active.unwrap_or(BundleNumber::new(0));
@@ -121,15 +140,16 @@ impl Bundles {
             expected: Some(active),
             is_rollback: true,
             message,
-            ..NewActivation::new(number, by, self.clock.now())
+            ..NewActivation::new(number, &*by.name, self.clock.now())
         };
-        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new).await?, active))
+        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new, by).await?, active))
     }
 
-    async fn make_active(&self, act: &'static str, new: NewActivation) -> Result<BundleInfo, AdminError> {
+    async fn make_active(&self, act: &'static str, new: NewActivation, by: &Caller) -> Result<BundleInfo, AdminError> {
         check_message(&new.message)?;
         self.trail.require()?;
         let stored = self.get(Some(new.number)).await?;
+        self.rules.check_two_people(&stored.info, by)?;
         let bundle = compile(stored.source).await?;
         self.check_entities(bundle).await?;
         let info = self.store().activate_bundle(&new).await?;
@@ -229,6 +249,17 @@ impl Bundles {
         }
     }
 
+    /// The number of the active bundle, and what each live replica says that it serves.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rollout(&self) -> Result<(Option<BundleNumber>, Vec<ReplicaReport>), AdminError> {
+        // The bundle itself is large, and this is asked again and again.
+        let active = self.store().bundle_activations(None, 1).await?.first().map(|latest| latest.number);
+        let replicas = self.store().replicas(self.clock.now().minus(GONE_AFTER)).await?;
+        Ok((active, replicas))
+    }
+
     /// A bundle with its files; without a number, the active one.
     ///
     /// # Errors
@@ -263,7 +294,7 @@ fn check_message(message: &str) -> Result<(), AdminError> {
 
 /// What the trail keeps beside the number: which files these were, and what was said.
 fn note(info: &BundleInfo, message: &str) -> String {
-    format!("{} {message}", info.digest).trim_end().to_owned()
+    format!("{} {}", info.digest, message.trim()).trim_end().to_owned()
 }
 
 fn policy_count(bundle: &Bundle) -> u32 {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use chaperone_api::chaperone::v1::Problem;
 
+use super::findings::Severity;
 use super::output::{BAD, paint, plain};
 use super::problems;
 use super::refusal::Refusal;
@@ -106,7 +107,7 @@ impl Failure {
         let error = paint(BAD, "error:");
         // Writing to a String cannot fail.
         let _ = match self {
-            Self::Invalid { place, problems } => return problems::render(problems, place),
+            Self::Invalid { place, problems } => return problems::render(problems, place, Severity::Error),
             Self::Refused(refusal) => return refusal.render(),
             Self::ReaderGone => return out,
             Self::Unreachable { help, .. } => writeln!(out, "{error} {}\n  help: {help}", plain(&self.to_string())),

@@ -15,6 +15,7 @@ pub mod dev_output;
 mod entity;
 pub mod failure;
 mod files;
+mod findings;
 mod map;
 pub(crate) use map::Message;
 pub mod output;
@@ -78,7 +79,7 @@ enum Command {
     /// Look at the server's configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Validate, push and activate bundles of policies, and draft some
+    /// Validate, lint, push and activate bundles of policies, and draft some
     #[command(subcommand)]
     Bundle(BundleCommand),
     /// See what a bundle's mapping makes of requests

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use chaperone_api::chaperone::v1::Problem;
 use serde::Serialize;
 
+use super::findings::Severity;
 use super::output::{BAD, STRONG, is_disruptive, paint, plain};
 
 const GUTTER: Style = AnsiColor::Blue.on_default().bold();
@@ -36,29 +37,31 @@ pub fn from_local(problem: chaperone_policy::Problem) -> Problem {
 }
 
 /// Every problem with its place, excerpt and advice. `place` goes before the files' names.
-pub fn render_all(problems: &[Problem], place: &str) -> String {
+pub fn render_all(problems: &[Problem], place: &str, severity: Severity) -> String {
     let mut out = String::new();
     for problem in problems {
-        render_one(&mut out, problem, place);
+        render_one(&mut out, problem, place, severity);
     }
     out
 }
 
 /// As [`render_all`], and how many there are.
-pub fn render(problems: &[Problem], place: &str) -> String {
-    let mut out = render_all(problems, place);
+pub fn render(problems: &[Problem], place: &str, severity: Severity) -> String {
+    let mut out = render_all(problems, place, severity);
+    let noun = if severity == Severity::Error { "problem" } else { "finding" };
     let count = match problems.len() {
         0 => "the bundle is not valid".to_owned(),
-        1 => "1 problem".to_owned(),
-        count => format!("{count} problems"),
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
     };
-    let _ = writeln!(out, "{} {count} in {}", paint(BAD, "error:"), plain(place));
+    let head = paint(severity.style(), &format!("{}:", severity.as_str()));
+    let _ = writeln!(out, "{head} {count} in {}", plain(place));
     out
 }
 
 /// Writing to a String cannot fail.
-fn render_one(out: &mut String, problem: &Problem, place: &str) {
-    let code = paint(BAD, &format!("error[{}]:", plain(&problem.code)));
+fn render_one(out: &mut String, problem: &Problem, place: &str, severity: Severity) {
+    let code = paint(severity.style(), &format!("{}[{}]:", severity.as_str(), plain(&problem.code)));
     let _ = writeln!(out, "{code} {}", paint(STRONG, &plain(&problem.message)));
     let line = problem.line.to_string();
     let margin = if problem.line == 0 { String::new() } else { " ".repeat(line.len()) };
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     fn shown(problem: &chaperone_policy::Problem) -> String {
-        let text = render(&[from_local(problem.clone())], "./bundle/");
+        let text = render(&[from_local(problem.clone())], "./bundle/", Severity::Error);
         anstream::adapter::strip_str(&text).to_string()
     }
 

@@ -57,6 +57,7 @@ impl ServeConfig {
         self.feed.check(&mut problems);
         self.data.check(&mut problems);
         self.admin.check(&mut problems);
+        problems.extend(self.bundles.check(&self.admin));
         self.check_http(&mut problems);
         self.check_addresses(&mut problems);
         self.sessions.check(&mut problems);

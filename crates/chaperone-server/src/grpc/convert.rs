@@ -34,6 +34,12 @@ pub fn caller<T>(request: &tonic::Request<T>) -> String {
     request.extensions().get::<Caller>().map(|caller| caller.name.to_string()).unwrap_or_default()
 }
 
+/// Who calls, with how much that name says.
+pub fn who<T>(request: &tonic::Request<T>) -> Caller {
+    // Without the layer that authenticates there is no caller, and the name is nobody's.
+    request.extensions().get::<Caller>().cloned().unwrap_or_else(|| Caller::within(""))
+}
+
 /// An entity's identity that must be there.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chaperone_api::chaperone::v1 as api;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyService;
 use chaperone_policy::{BundleNumber, BundleSource, DiffChange, DiffPart, Difference};
-use chaperone_store::{BundleActivation, BundleInfo};
+use chaperone_store::{BundleActivation, BundleInfo, ReplicaReport};
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, invalid};
@@ -32,10 +32,10 @@ impl PolicyService for PolicyApi {
         &self,
         request: Request<api::PolicyServiceUploadRequest>,
     ) -> Result<Response<api::PolicyServiceUploadResponse>, Status> {
-        let by = convert::caller(&request);
+        let by = convert::who(&request);
         let request = request.into_inner();
         let source = bundle_source(request.files)?;
-        let (mut info, created) = self.bundles.upload(source, request.message.clone(), &by).await?;
+        let (mut info, created) = self.bundles.upload(source, request.message.clone(), &request.signature, &by).await?;
         if request.activate {
             info = self.bundles.activate(info.number, None, request.message, &by).await?;
         }
@@ -64,7 +64,7 @@ impl PolicyService for PolicyApi {
         &self,
         request: Request<api::PolicyServiceActivateRequest>,
     ) -> Result<Response<api::PolicyServiceActivateResponse>, Status> {
-        let by = convert::caller(&request);
+        let by = convert::who(&request);
         let request = request.into_inner();
         if request.number == 0 {
             return Err(invalid("number", "is required").into());
@@ -78,7 +78,7 @@ impl PolicyService for PolicyApi {
         &self,
         request: Request<api::PolicyServiceRollbackRequest>,
     ) -> Result<Response<api::PolicyServiceRollbackResponse>, Status> {
-        let by = convert::caller(&request);
+        let by = convert::who(&request);
         let request = request.into_inner();
         let number = (request.number != 0).then(|| BundleNumber::new(request.number));
         let expected = request.expected_active.map(BundleNumber::new);
@@ -131,6 +131,17 @@ impl PolicyService for PolicyApi {
         }))
     }
 
+    async fn rollout(
+        &self,
+        _: Request<api::PolicyServiceRolloutRequest>,
+    ) -> Result<Response<api::PolicyServiceRolloutResponse>, Status> {
+        let (active, replicas) = self.bundles.rollout().await?;
+        Ok(Response::new(api::PolicyServiceRolloutResponse {
+            active_number: active.map_or(0, BundleNumber::get),
+            replicas: replicas.into_iter().map(replica_to_api).collect(),
+        }))
+    }
+
     async fn get(
         &self,
         request: Request<api::PolicyServiceGetRequest>,
@@ -178,6 +189,16 @@ fn difference_to_api(difference: Difference) -> api::Difference {
         change: change.into(),
         before: difference.before,
         after: difference.after,
+    }
+}
+
+fn replica_to_api(report: ReplicaReport) -> api::ReplicaStatus {
+    api::ReplicaStatus {
+        replica: report.replica,
+        version: report.version,
+        number: report.bundle.map_or(0, BundleNumber::get),
+        unusable: report.is_unusable,
+        seen_at: Some(convert::timestamp_to_api(report.seen_at)),
     }
 }
 

@@ -9,7 +9,8 @@ use chaperone_policy::{
 };
 use chaperone_store::{
     ApprovalFilter, BundleActivation, BundleInfo, Changes, Cursor, EmbeddedStore, NewActivation, NewBundle,
-    OpenedApproval, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    OpenedApproval, ReplicaReport, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
+    TreeLimits,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -161,6 +162,15 @@ impl Store for Faulty {
     }
     async fn changed(&self) {
         self.store.changed().await;
+    }
+    async fn report_replica(&self, report: &ReplicaReport) -> Stored<()> {
+        self.store.report_replica(report).await
+    }
+    async fn replicas(&self, since: Timestamp) -> Stored<Vec<ReplicaReport>> {
+        self.store.replicas(since).await
+    }
+    async fn forget_replicas(&self, replica: Option<&str>, before: Timestamp) -> Stored<()> {
+        self.store.forget_replicas(replica, before).await
     }
     async fn prune_changes(&self, before: Timestamp) -> Stored<u64> {
         self.store.prune_changes(before).await

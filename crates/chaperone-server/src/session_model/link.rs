@@ -11,8 +11,8 @@ use chaperone_policy::{
 };
 use chaperone_store::{
     ApprovalFilter, BundleActivation, BundleInfo, Changes, Committed, Cursor, EmbeddedStore, NewActivation, NewBundle,
-    OpenedApproval, RevokeTarget, SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory,
-    Transition, TreeLimits,
+    OpenedApproval, ReplicaReport, RevokeTarget, SavedApproval, SessionFilter, Store, StoreError, StoredBundle,
+    StoredMemory, Transition, TreeLimits,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -359,6 +359,15 @@ impl Store for Link {
     }
     async fn changed(&self) {
         std::future::pending::<()>().await;
+    }
+    async fn report_replica(&self, report: &ReplicaReport) -> Stored<()> {
+        self.call(|store| store.report_replica(report)).await
+    }
+    async fn replicas(&self, since: Timestamp) -> Stored<Vec<ReplicaReport>> {
+        self.call(|store| store.replicas(since)).await
+    }
+    async fn forget_replicas(&self, replica: Option<&str>, before: Timestamp) -> Stored<()> {
+        self.call(|store| store.forget_replicas(replica, before)).await
     }
     async fn prune_changes(&self, before: Timestamp) -> Stored<u64> {
         self.call(|store| store.prune_changes(before)).await

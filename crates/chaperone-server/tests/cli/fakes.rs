@@ -291,6 +291,10 @@ impl PolicyService for Fake {
         Err(Status::unimplemented(""))
     }
 
+    async fn rollout(&self, _: Request<PolicyServiceRolloutRequest>) -> Answer<PolicyServiceRolloutResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn get(&self, _: Request<PolicyServiceGetRequest>) -> Answer<PolicyServiceGetResponse> {
         let files = broken_bundle().files.into_iter().map(|(path, content)| BundleFile { path, content }).collect();
         Ok(Response::new(PolicyServiceGetResponse { files, ..PolicyServiceGetResponse::default() }))

@@ -14,6 +14,7 @@ mod fixtures;
 mod listing;
 mod memories;
 mod memory_races;
+mod replicas;
 mod revocation;
 mod sessions;
 mod trees;
@@ -96,6 +97,9 @@ macro_rules! for_each_case {
             concurrent_increments_all_count,
             memories_change_together_or_not_at_all,
             follower_of_concurrent_commits_misses_nothing,
+            replica_says_what_it_serves_and_the_last_word_counts,
+            replica_that_is_silent_is_not_listed,
+            replica_that_leaves_is_forgotten_and_so_are_the_silent,
             every_write_is_in_the_feed_and_no_use_is,
             refused_writes_are_not_in_the_feed,
             changes_keep_their_order,
@@ -133,6 +137,7 @@ mod cases {
     pub use super::listing::*;
     pub use super::memories::*;
     pub use super::memory_races::*;
+    pub use super::replicas::*;
     pub use super::revocation::*;
     pub use super::sessions::*;
     pub use super::trees::*;

@@ -6,6 +6,7 @@ mod bundles;
 mod entities;
 mod feed;
 mod memories;
+mod replicas;
 mod revocation;
 mod sessions;
 mod transaction;
@@ -27,8 +28,8 @@ use crate::failure::Failure;
 use crate::feed::{Changes, Cursor};
 use crate::schema::{self, Applied};
 use crate::store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, RevokeTarget,
-    SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, ReplicaReport,
+    RevokeTarget, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use crate::wake::Wake;
 
@@ -269,6 +270,18 @@ impl Store for EmbeddedStore {
 
     async fn changed(&self) {
         self.wake.hinted().await;
+    }
+
+    async fn report_replica(&self, report: &ReplicaReport) -> Result<(), StoreError> {
+        replicas::report(self, report).await
+    }
+
+    async fn replicas(&self, since: Timestamp) -> Result<Vec<ReplicaReport>, StoreError> {
+        replicas::list(self, since).await
+    }
+
+    async fn forget_replicas(&self, replica: Option<&str>, before: Timestamp) -> Result<(), StoreError> {
+        replicas::forget(self, replica, before).await
     }
 
     async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -9,6 +9,7 @@ mod listener;
 mod memories;
 mod migrations;
 mod options;
+mod replicas;
 mod revocation;
 mod sessions;
 mod trail;
@@ -31,8 +32,8 @@ use crate::attempt::Attempt;
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
 use crate::store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, RevokeTarget,
-    SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Committed, NewActivation, NewBundle, OpenedApproval, ReplicaReport,
+    RevokeTarget, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use crate::wake::Wake;
 
@@ -272,6 +273,18 @@ impl Store for PostgresStore {
 
     async fn changed(&self) {
         self.wake.hinted().await;
+    }
+
+    async fn report_replica(&self, report: &ReplicaReport) -> Result<(), StoreError> {
+        replicas::report(self, report).await
+    }
+
+    async fn replicas(&self, since: Timestamp) -> Result<Vec<ReplicaReport>, StoreError> {
+        replicas::list(self, since).await
+    }
+
+    async fn forget_replicas(&self, replica: Option<&str>, before: Timestamp) -> Result<(), StoreError> {
+        replicas::forget(self, replica, before).await
     }
 
     async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -6,6 +6,7 @@ mod bundles;
 mod changes;
 mod entities;
 mod memories;
+mod replicas;
 mod sessions;
 mod trail;
 
@@ -15,6 +16,7 @@ pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_
 pub(crate) use changes::{ChangeRow, MEMORIES_MAX};
 pub(crate) use entities::{EntityRow, latest_by_identity};
 pub(crate) use memories::{MemoryRow, loaded_key, stored_memory};
+pub(crate) use replicas::ReplicaRow;
 pub(crate) use sessions::{SessionRow, act_name, bind_session, session_columns, stored_hash, whole_chain};
 pub(crate) use trail::{TrailRow, copy_of, copy_of_identity, name_of};
 

@@ -206,7 +206,7 @@ fn unable(failure: Failure) -> Failure {
 }
 
 /// Under a heading, each line in the colour of its side.
-fn shown(difference: &Difference) -> String {
+pub fn shown(difference: &Difference) -> String {
     let text = difference.to_text();
     text.lines().enumerate().fold(String::new(), |mut out, (place, line)| {
         // Tabs may stand in texts, and move the cursor no further than other white space.

@@ -1,9 +1,14 @@
-//! `chaperone bundle`: validate, test, push, activate, list, show, history, rollback, diff, and drafts.
+//! `chaperone bundle`: init, validate, lint, fmt, test, push, activate, list, show, history, rollback, diff, and drafts.
 
 mod diff;
+mod fmt;
 mod history;
 mod import_mcp;
+mod init;
+mod lint;
 mod rollback;
+mod rollout;
+mod sign;
 mod source_dir;
 mod test;
 pub(crate) use source_dir::read as read_folder;
@@ -21,9 +26,14 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use self::diff::DiffArgs;
+use self::fmt::FmtArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
+use self::init::InitArgs;
+use self::lint::LintArgs;
 use self::rollback::RollbackArgs;
+use self::rollout::{RolloutArgs, WaitOptions};
+use self::sign::{KeygenArgs, SignArgs};
 use self::test::TestArgs;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
@@ -37,15 +47,20 @@ const VALIDATE_HELP: &str = "\
 Examples:
   chaperone bundle validate ./bundle
   chaperone bundle validate ./bundle --output json
+  chaperone bundle validate ./bundle --output github   # in a workflow
 
 Exit codes: 0 the bundle is valid, 1 it has problems, 2 it could not be read.";
 
 const PUSH_HELP: &str = "\
 Examples:
   chaperone bundle push ./bundle --message 'exports need an approval'
-  chaperone bundle push ./bundle --activate
+  chaperone bundle push ./bundle --activate             # and wait until every live replica serves it
+  chaperone bundle push ./bundle --activate --wait 5m
 
-Exit codes: 0 stored, 1 the bundle has problems, 2 it could not be read or sent.";
+The same files again are the bundle that they are: nothing is stored twice. A signature in bundle.sig is sent along.
+
+Exit codes: 0 stored, and served where it was activated, 1 the bundle has problems, 2 it could not be read or sent, or a replica does not
+serve it in time.";
 
 const ACTIVATE_HELP: &str = "\
 Examples:
@@ -60,12 +75,27 @@ Examples:
 /// Validate, test, push and activate bundles of policies
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
+    /// Write a good first bundle
+    #[command(after_help = init::HELP)]
+    Init(InitArgs),
     /// Say what is wrong with a bundle, without a server
     #[command(after_help = VALIDATE_HELP)]
     Validate(ValidateArgs),
     /// Run a bundle's tests, without a server
     #[command(after_help = test::HELP)]
     Test(TestArgs),
+    /// Say what is valid in a bundle and hardly meant, without a server
+    #[command(after_help = lint::HELP)]
+    Lint(LintArgs),
+    /// Put policies into one spelling
+    #[command(after_help = fmt::HELP)]
+    Fmt(FmtArgs),
+    /// Sign a bundle
+    #[command(after_help = sign::HELP)]
+    Sign(SignArgs),
+    /// Make a key to sign bundles with, and print its public half
+    #[command(after_help = sign::HELP)]
+    Keygen(KeygenArgs),
     /// Store a bundle under the next number
     #[command(after_help = PUSH_HELP)]
     Push(PushArgs),
@@ -77,6 +107,9 @@ pub enum BundleCommand {
     Rollback(RollbackArgs),
     /// List the stored bundles, newest first
     List(ListArgs),
+    /// Show which bundle each live replica serves
+    #[command(after_help = rollout::HELP)]
+    Rollout(RolloutArgs),
     /// List what was active, newest first: which bundle, when, by whom and why
     #[command(after_help = history::HELP)]
     History(HistoryArgs),
@@ -100,6 +133,8 @@ pub struct PushArgs {
     /// Activate it at once
     #[arg(long)]
     activate: bool,
+    #[command(flatten)]
+    wait: WaitOptions,
     /// A note for the history
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
@@ -119,6 +154,8 @@ pub struct ActivateArgs {
     /// Only if this one is active now
     #[arg(long, value_name = "NUMBER")]
     expected: Option<u64>,
+    #[command(flatten)]
+    wait: WaitOptions,
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
@@ -174,6 +211,12 @@ impl BundleCommand {
         match self {
             Self::Validate(args) => return args.run(),
             Self::Test(args) => return args.run().await,
+            Self::Lint(args) => return args.run(),
+            Self::Fmt(args) => return args.run(),
+            Self::Rollout(args) => return args.run().await,
+            Self::Init(args) => args.run(),
+            Self::Sign(args) => args.run(),
+            Self::Keygen(args) => args.run(),
             Self::Diff(args) => return args.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
@@ -189,10 +232,10 @@ impl BundleCommand {
 
 impl PushArgs {
     async fn run(self) -> Result<(), Failure> {
-        let source = validate::read(&self.folder)?;
+        let (source, signature) = validate::read_signed(&self.folder)?;
         let link = self.admin.connect().await?;
         let files = source.files.into_iter().map(|(path, content)| BundleFile { path, content }).collect();
-        let request = PolicyServiceUploadRequest { files, message: self.message, activate: self.activate };
+        let request = PolicyServiceUploadRequest { files, message: self.message, activate: self.activate, signature };
         let response = link.answer(link.policies().upload(request)).await.map_err(|failure| match failure {
             Failure::Refused(refusal) if !refusal.problems.is_empty() => {
                 Failure::Invalid { place: self.folder.display().to_string(), problems: refusal.problems }
@@ -200,6 +243,9 @@ impl PushArgs {
             other => other,
         })?;
         let bundle = response.bundle.unwrap_or_default();
+        if self.activate {
+            self.wait.until_served(&link, bundle.number).await?;
+        }
         if self.output == Format::Json {
             return output::print_json(&PushedJson { bundle: (&bundle).into(), created: response.created });
         }
@@ -224,6 +270,7 @@ impl ActivateArgs {
         let request =
             PolicyServiceActivateRequest { number: self.number, expected_active: self.expected, message: self.message };
         let bundle = link.answer(link.policies().activate(request)).await?.bundle.unwrap_or_default();
+        self.wait.until_served(&link, bundle.number).await?;
         match self.output {
             Format::Json => output::print_json(&BundleJson::from(&bundle)),
             Format::Table => output::print(&format!("bundle {} is {}\n", bundle.number, paint(GOOD, "active"))),

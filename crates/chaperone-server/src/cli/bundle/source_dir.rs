@@ -8,6 +8,8 @@ use chaperone_policy::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, BundleSource, Problem
 use crate::cli::failure::Failure;
 use crate::cli::files;
 
+/// The signature of the bundle that stands beside it. It is no part of the bundle.
+pub const SIGNATURE: &str = "bundle.sig";
 /// How deep folders below `policies` may nest.
 const DEPTH_MAX: usize = 16;
 /// How many names are looked at before a folder counts as the wrong one.
@@ -18,6 +20,8 @@ const NAMES_MAX: usize = 10_000;
 pub struct SourceDir {
     /// The bundle's files.
     pub source: BundleSource,
+    /// Its signature, as it is written; empty where there is none.
+    pub signature: String,
     /// Files that cannot be part of a bundle.
     pub problems: Vec<Problem>,
     /// What was left out on purpose.
@@ -102,6 +106,8 @@ impl Reader {
         } else if prefix.starts_with("tests/") && Path::new(name).extension() != Some("yaml".as_ref()) {
             // What the tests of others, or scripts beside them, need.
             self.found.notes.push(format!("left out: {path}"));
+        } else if metadata.is_file() && path == SIGNATURE {
+            self.found.signature = files::read_text(&target, files::SMALL_BYTES_MAX)?;
         } else if metadata.is_file() {
             self.file(&target, &path)?;
         } else {

@@ -5,24 +5,15 @@ use std::sync::Arc;
 
 use chaperone_api::chaperone::v1::Problem;
 use chaperone_policy::{Bundle, BundleSource};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::source_dir;
 use crate::bundle_tests;
 use crate::cli::failure::{Failure, Verdict};
+use crate::cli::findings::{Findings, FindingsFormat, Severity};
 use crate::cli::output::{self, GOOD, paint};
 use crate::cli::problems::{ProblemJson, from_local};
-
-/// How the findings are printed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Findings {
-    /// For people, on standard error.
-    #[value(alias = "table")]
-    Text,
-    /// For programs, on standard output.
-    Json,
-}
 
 /// Arguments of `bundle validate`.
 #[derive(Debug, Args)]
@@ -31,8 +22,8 @@ pub struct ValidateArgs {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// How to print the findings
-    #[arg(long, value_enum, default_value_t = Findings::Text)]
-    output: Findings,
+    #[arg(long, value_enum, default_value_t = FindingsFormat::Text)]
+    output: FindingsFormat,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,17 +54,24 @@ impl ValidateArgs {
         let valid = problems.is_empty();
         let problems: Vec<Problem> = problems.into_iter().map(from_local).collect();
         let digest = found.source.digest();
-        if self.output == Findings::Json {
-            let problems = problems.iter().map(ProblemJson::from).collect();
-            output::print_json(&FindingsJson { valid, digest, policy_count, problems })?;
-            return Ok(if valid { Verdict::Yes } else { Verdict::No });
+        let (folder, severity) = (self.folder.as_path(), Severity::Error);
+        let findings = Findings { folder, severity, problems: &problems, lints: &[] };
+        match self.output {
+            FindingsFormat::Json => {
+                let problems = problems.iter().map(ProblemJson::from).collect();
+                output::print_json(&FindingsJson { valid, digest, policy_count, problems })?;
+            }
+            FindingsFormat::Sarif => findings.print_sarif()?,
+            FindingsFormat::Github => findings.print_github()?,
+            FindingsFormat::Text if valid => {
+                let good = paint(GOOD, "the bundle is valid");
+                output::print(&format!("{good}: {policy_count} policies, digest {digest}\n"))?;
+            }
+            FindingsFormat::Text => {
+                return Err(Failure::Invalid { place: self.folder.display().to_string(), problems });
+            }
         }
-        if !valid {
-            return Err(Failure::Invalid { place: self.folder.display().to_string(), problems });
-        }
-        let good = paint(GOOD, "the bundle is valid");
-        output::print(&format!("{good}: {policy_count} policies, digest {digest}\n"))?;
-        Ok(Verdict::Yes)
+        Ok(if valid { Verdict::Yes } else { Verdict::No })
     }
 }
 
@@ -82,12 +80,20 @@ impl ValidateArgs {
 /// # Errors
 /// As [`ValidateArgs::run`].
 pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
+    read_signed(folder).map(|(source, _)| source)
+}
+
+/// As [`read`], with the signature that stands beside the bundle; empty where there is none.
+///
+/// # Errors
+/// As [`ValidateArgs::run`].
+pub fn read_signed(folder: &Path) -> Result<(BundleSource, String), Failure> {
     let found = source_dir::read(folder)?;
     leave_notes(&found.notes);
     let mut problems = found.problems;
     problems.extend(found.source.check_limits().err().unwrap_or_default());
     if problems.is_empty() {
-        return Ok(found.source);
+        return Ok((found.source, found.signature));
     }
     Err(Failure::invalid(folder.display(), problems))
 }
@@ -97,11 +103,24 @@ pub fn read(folder: &Path) -> Result<BundleSource, Failure> {
 /// # Errors
 /// As [`ValidateArgs::run`].
 pub fn compile_folder(folder: &Path) -> Result<Bundle, Failure> {
-    let source = read(folder)?;
-    Bundle::compile(&source).map_err(|problems| Failure::invalid(folder.display(), problems))
+    compile(folder, &read(folder)?)
 }
 
-fn leave_notes(notes: &[String]) {
+/// Reads a folder that compiles.
+///
+/// # Errors
+/// As [`ValidateArgs::run`].
+pub fn compiled_source(folder: &Path) -> Result<BundleSource, Failure> {
+    let source = read(folder)?;
+    compile(folder, &source).map(|_| source)
+}
+
+fn compile(folder: &Path, source: &BundleSource) -> Result<Bundle, Failure> {
+    Bundle::compile(source).map_err(|problems| Failure::invalid(folder.display(), problems))
+}
+
+/// Tells what was left out of a folder.
+pub fn leave_notes(notes: &[String]) {
     for text in notes {
         output::note(&format!("note: {}", output::plain(text)));
     }

@@ -65,7 +65,7 @@ fn in_json(problems: &[chaperone_policy::Problem]) -> Vec<serde_json::Value> {
 pub fn render(tested: &Tested, place: &str) -> String {
     let problems = tested.problems.iter().chain(tested.cases.iter().flat_map(|case| &case.problems));
     let problems: Vec<Problem> = problems.cloned().map(from_local).collect();
-    let mut out = problems::render_all(&problems, place);
+    let mut out = problems::render_all(&problems, place, Severity::Error);
     for file in tested.cases.chunk_by(|a, b| a.file == b.file) {
         let failed = file.iter().filter(|case| !case.problems.is_empty()).count();
         let name = file.first().map(|case| plain(&case.file)).unwrap_or_default();

@@ -1,0 +1,51 @@
+//! Options of who may bring and activate bundles.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{AdminConfig, OptionProblem};
+use crate::bundle_rules::{BundleRules, Signers};
+
+/// Who may bring and activate bundles.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Bundles")]
+pub struct BundlesConfig {
+    /// File with the public Ed25519 keys of those who may sign bundles: a key in base64 and a name a line. With it, an upload that none of
+    /// them signed is refused
+    #[arg(id = "bundles-signers-file", long, env = "CHAPERONE_BUNDLES_SIGNERS_FILE", value_name = "FILE")]
+    pub signers_file: Option<PathBuf>,
+    /// Whether a bundle is only activated by somebody else than who uploaded it. Both need client certificates
+    #[arg(
+        id = "bundles-two-people",
+        long,
+        env = "CHAPERONE_BUNDLES_TWO_PEOPLE",
+        value_name = "BOOL",
+        default_value = "false",
+        action = clap::ArgAction::Set
+    )]
+    pub two_people: bool,
+}
+
+impl BundlesConfig {
+    /// The rules, with the file read.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn rules(&self) -> Result<BundleRules, OptionProblem> {
+        let signers = self.signers_file.as_deref().map(Signers::load).transpose();
+        let signers =
+            signers.map_err(|error| OptionProblem { option: "bundles-signers-file", message: error.to_string() })?;
+        Ok(BundleRules { signers, two_people: self.two_people })
+    }
+
+    /// What is wrong with them.
+    pub(super) fn check(&self, admin: &AdminConfig) -> Vec<OptionProblem> {
+        let mut problems: Vec<_> = self.rules().err().into_iter().collect();
+        if self.two_people && admin.allowed_clients.len() < 2 {
+            let message = "two people are told apart by their client certificates: name at least two with --admin-allowed-clients";
+            problems.push(OptionProblem { option: "bundles-two-people", message: message.to_owned() });
+        }
+        problems
+    }
+}

@@ -1,0 +1,160 @@
+//! Who may bring and activate bundles: signatures, and two people. On both stores.
+
+use std::path::Path;
+
+use chaperone_e2e::bundles::Bundle;
+use chaperone_e2e::chaperone::{self, Chaperone};
+use chaperone_e2e::cli::{self, Finished};
+use chaperone_e2e::pki::{Identity, Pki};
+use chaperone_e2e::ports;
+use chaperone_e2e::postgres::{Database, Postgres};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ANN: &str = "spiffe://example.org/ann";
+const BEN: &str = "spiffe://example.org/ben";
+
+/// A replica that asks for something of those who administer, and their certificates.
+struct Office {
+    replica: Chaperone,
+    pki: Pki,
+    directory: TempDir,
+    _database: Option<Database>,
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+impl Office {
+    /// On PostgreSQL where there is a database, else embedded.
+    async fn open(database: Option<Database>, options: &[&str]) -> Self {
+        let (pki, directory) = (Pki::new(), tempfile::tempdir().expect("a temporary directory"));
+        let store = database.as_ref().map_or_else(|| "embedded::memory:".to_owned(), Database::url);
+        if database.is_some() {
+            chaperone::migrate(&store);
+        }
+        let (server, ca) = (pki.server(), pki.ca_file());
+        let [data, admin, http] = [ports::free(), ports::free(), ports::free()];
+        let mut command = chaperone::command();
+        command.args(["serve", "--store-url", &store, "--admin-token-file", &chaperone::admin_token_file()]);
+        for (option, address) in [("--data-listen", data), ("--admin-listen", admin), ("--http-listen", http)] {
+            command.args([option, &address.to_string()]);
+        }
+        command.args(["--admin-tls-cert", text(&server.certificate), "--admin-tls-key", text(&server.key)]);
+        command.args(["--admin-tls-client-ca", text(&ca), "--admin-allowed-clients", &format!("{ANN},{BEN}")]);
+        command.args(options);
+        let mut replica = Chaperone::spawn_command(&mut command, [data, admin, http]);
+        replica.alive().await;
+        Self { replica, pki, directory, _database: database }
+    }
+
+    /// Runs a command by a certificate, or by the token.
+    fn run(&self, who: Option<&str>, arguments: &[&str]) -> Finished {
+        let (url, ca, token) =
+            (format!("https://{}", self.replica.admin), self.pki.ca_file(), chaperone::admin_token_file());
+        let identity: Option<Identity> = who.map(|who| self.pki.client(who));
+        let credentials = match &identity {
+            Some(identity) => vec!["--client-cert", text(&identity.certificate), "--client-key", text(&identity.key)],
+            None => vec!["--token-file", token.as_str()],
+        };
+        cli::run(&[arguments, &["--admin", &url, "--ca", text(&ca)], &credentials].concat())
+    }
+
+    /// A bundle's folder, different from others by its name.
+    fn folder(&self, name: &str) -> String {
+        let folder = self.directory.path().join(name);
+        for file in Bundle::documents().with("bundle.toml", format!("name = \"{name}\"\n")).files() {
+            let path = folder.join(&file.path);
+            std::fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder");
+            std::fs::write(path, file.content).expect("the file is written");
+        }
+        text(&folder).to_owned()
+    }
+
+    /// Pushes a bundle, and returns its number.
+    fn push(&self, who: Option<&str>, name: &str) -> String {
+        let pushed = self.run(who, &["bundle", "push", &self.folder(name), "--output", "json"]);
+        assert_eq!(pushed.code, 0, "{pushed:?}");
+        let told: Value = serde_json::from_str(&pushed.stdout).expect("JSON");
+        told["number"].to_string()
+    }
+
+    fn active(&self) -> Option<u64> {
+        let shown = self.run(None, &["bundle", "rollout", "--output", "json"]);
+        let told: Value = serde_json::from_str(&shown.stdout).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+        told["active_number"].as_u64()
+    }
+}
+
+#[track_caller]
+fn assert_refused(finished: &Finished, code: &str) {
+    assert!(finished.code == 2 && finished.stderr.contains(&format!("error[{code}]")), "{code}: {finished:?}");
+}
+
+async fn uploader_never_activates(database: Option<Database>) {
+    let office = Office::open(database, &["--bundles-two-people", "true"]).await;
+    let one = office.push(Some(ANN), "one");
+    assert_refused(&office.run(Some(ANN), &["bundle", "activate", &one]), "two_people_required");
+    assert_refused(&office.run(None, &["bundle", "activate", &one]), "two_people_required");
+    assert_eq!(office.active(), None);
+    let activated = office.run(Some(BEN), &["bundle", "activate", &one]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    // At once, and by going back, it is the same.
+    let folder = office.folder("two");
+    assert_refused(&office.run(Some(BEN), &["bundle", "push", &folder, "--activate"]), "two_people_required");
+    assert_eq!(office.active(), Some(1));
+    let activated = office.run(Some(ANN), &["bundle", "push", &folder, "--activate"]);
+    assert_eq!(activated.code, 0, "it is Ben's, and was stored: {activated:?}");
+    assert_eq!(office.active(), Some(2));
+    assert_refused(&office.run(Some(ANN), &["bundle", "rollback"]), "two_people_required");
+    let back = office.run(Some(BEN), &["bundle", "rollback"]);
+    assert_eq!(back.code, 0, "{back:?}");
+    // Whoever has the token may be the one who activates.
+    let shared = office.push(None, "three");
+    let refused = office.run(Some(BEN), &["bundle", "activate", &shared]);
+    assert_refused(&refused, "two_people_required");
+    assert!(refused.stderr.contains("`token`"), "{refused:?}");
+    assert_eq!(office.active(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploader_never_activates_on_the_embedded_store() {
+    uploader_never_activates(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploader_never_activates_on_postgres() {
+    uploader_never_activates(Some(Database::create_on(&Postgres::shared()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_a_known_signer_signed_is_taken() {
+    let keys = tempfile::tempdir().expect("a temporary directory");
+    let key = |name: &str| text(&keys.path().join(name)).to_owned();
+    let made = cli::run(&["bundle", "keygen", &key("ann.pem")]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert_eq!(cli::run(&["bundle", "keygen", &key("ann.pem")]).code, 2, "no key is overwritten");
+    assert_eq!(cli::run(&["bundle", "keygen", &key("stranger.pem")]).code, 0);
+    std::fs::write(key("signers"), format!("# who signs\n{} ann\n", made.stdout.trim())).expect("it is written");
+    let office = Office::open(None, &["--bundles-signers-file", &key("signers")]).await;
+    let folder = office.folder("signed");
+    let push = || office.run(None, &["bundle", "push", &folder]);
+    assert_refused(&push(), "bundle_unsigned");
+    let sign = |name: &str| {
+        let signed = cli::run(&["bundle", "sign", &folder, "--key", &key(name)]);
+        assert_eq!(signed.code, 0, "{signed:?}");
+    };
+    sign("stranger.pem");
+    assert_refused(&push(), "bundle_signer_unknown");
+    sign("ann.pem");
+    let manifest = Path::new(&folder).join("bundle.toml");
+    let before = std::fs::read_to_string(&manifest).expect("the file is there");
+    std::fs::write(&manifest, format!("{before}# changed\n")).expect("the file is written");
+    assert_refused(&push(), "bundle_signature_invalid");
+    std::fs::write(&manifest, before).expect("the file is written");
+    let pushed = push();
+    assert_eq!(pushed.code, 0, "{pushed:?}");
+    let acts = office.run(None, &["trail", "query", "--output", "json"]);
+    assert!(acts.stdout.contains("signed by") && acts.stdout.contains(" ann"), "{acts:?}");
+}
