@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+pub mod differences;
 mod effect_text;
 pub mod evaluator;
 pub mod grpc;

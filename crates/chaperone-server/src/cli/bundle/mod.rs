@@ -3,6 +3,7 @@
 mod diff;
 mod history;
 mod import_mcp;
+mod replay;
 mod rollback;
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use self::diff::DiffArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
+use self::replay::ReplayArgs;
 use self::rollback::RollbackArgs;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
@@ -81,6 +83,9 @@ pub enum BundleCommand {
     /// Show where two bundles differ: stored ones, or folders
     #[command(after_help = diff::HELP)]
     Diff(DiffArgs),
+    /// Say what a bundle would have decided otherwise, by the trail, before it is activated
+    #[command(after_help = replay::HELP)]
+    Replay(Box<ReplayArgs>),
     /// Draft schema and mapping for the tools of an MCP server
     #[command(after_help = import_mcp::HELP)]
     ImportMcp(ImportMcpArgs),
@@ -169,6 +174,7 @@ impl BundleCommand {
         match self {
             Self::Validate(args) => return args.run(),
             Self::Diff(args) => return args.run().await,
+            Self::Replay(args) => return args.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
             Self::Rollback(args) => args.run().await,
