@@ -40,6 +40,7 @@ mod planes_tls;
 mod presenters;
 mod replay;
 mod replicas;
+mod rollout;
 mod runtimes;
 mod samples;
 mod secrets;

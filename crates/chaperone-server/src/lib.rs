@@ -22,6 +22,7 @@ pub mod replay;
 pub mod replica;
 #[cfg(test)]
 mod session_model;
+pub mod shadow;
 pub mod shutdown;
 pub mod spiffe;
 pub mod telemetry;

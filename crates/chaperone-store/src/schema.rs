@@ -36,6 +36,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_171_000, "20261122171000_add_binding_zones"),
             (20_261_122_172_000, "20261122172000_index_live_children"),
             (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
+            (20_261_123_210_000, "20261123210000_create_candidates"),
         ]
     )
 }
@@ -55,6 +56,7 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_171_000, "20261122171000_add_binding_zones"),
             (20_261_122_172_000, "20261122172000_index_live_children"),
             (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
+            (20_261_123_210_000, "20261123210000_create_candidates"),
         ]
     )
 }

@@ -276,7 +276,7 @@ fn policy_count(bundle: &Bundle) -> u32 {
 }
 
 /// Off the async threads: a large bundle takes seconds.
-async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
+pub(super) async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
     let compiled = tokio::task::spawn_blocking(move || {
         source.check_limits()?;
         Bundle::compile(&source)

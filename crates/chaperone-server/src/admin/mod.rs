@@ -4,6 +4,7 @@ pub mod approvals;
 pub mod bundles;
 pub mod entities;
 pub mod memories;
+pub mod rollouts;
 pub mod sessions;
 pub mod signals;
 pub mod trail;

@@ -1,6 +1,8 @@
 //! Differences between two bundles' decisions, as commands print them: of a replay and of a shadow.
 
 use anstyle::Style;
+use chaperone_api::chaperone::v1 as api;
+use chaperone_policy::EntityRef;
 use serde::Serialize;
 
 use super::output::{BAD, Cell, GOOD, Table, WARN};
@@ -68,6 +70,48 @@ impl From<(&GroupKey, &Group)> for GroupJson {
             examples: group.examples.iter().map(ExampleJson::from).collect(),
         }
     }
+}
+
+impl From<&api::DifferenceGroup> for GroupJson {
+    fn from(group: &api::DifferenceGroup) -> Self {
+        let kind = group.kind().as_str_name().trim_start_matches("KIND_").to_ascii_lowercase();
+        let (policies, count) = (group.policy_ids.clone(), group.count);
+        let examples = group.examples.iter().map(ExampleJson::from).collect();
+        Self { kind, action: group.action.as_ref().map(shown), policies, count, examples }
+    }
+}
+
+impl From<&api::DifferenceExample> for ExampleJson {
+    fn from(example: &api::DifferenceExample) -> Self {
+        let verdict = |verdict: &Option<api::ComparedVerdict>| VerdictJson::from(&verdict.clone().unwrap_or_default());
+        Self {
+            decision_id: example.decision_id.clone(),
+            time: example.decided_at.map(|at| at.to_string()).unwrap_or_default(),
+            resource: example.resource.as_ref().map(shown),
+            active: verdict(&example.active),
+            candidate: verdict(&example.candidate),
+        }
+    }
+}
+
+impl From<&api::ComparedVerdict> for VerdictJson {
+    fn from(verdict: &api::ComparedVerdict) -> Self {
+        let policies = verdict.policies.iter().cloned();
+        let policies = policies.map(|api::ComparedPolicy { id, failure }| {
+            let failure = Some(failure).filter(|failure| !failure.is_empty());
+            PolicyJson { id, failure }
+        });
+        Self {
+            outcome: verdict.outcome.clone(),
+            code: verdict.code.clone(),
+            policies: policies.collect(),
+            effects: verdict.effects.clone(),
+        }
+    }
+}
+
+fn shown(entity: &api::EntityRef) -> String {
+    EntityRef::new(&*entity.r#type, &*entity.id).to_string()
 }
 
 impl From<&Example> for ExampleJson {

@@ -19,6 +19,7 @@ mod memories;
 pub mod policies;
 mod questions;
 mod report;
+pub mod rollouts;
 pub mod sessions;
 pub mod status;
 pub mod trail;

@@ -31,7 +31,7 @@ pub struct Judge {
 pub(crate) struct Judgement {
     pub(crate) decision: Decision,
     /// The session as the next decision must see it; `None` when nothing of it changes.
-    pub(super) after: Option<SessionChain>,
+    pub(crate) after: Option<SessionChain>,
     /// What it was made on.
     pub(super) read: Read,
 }

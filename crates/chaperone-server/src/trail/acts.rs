@@ -30,6 +30,10 @@ pub const BUNDLE_UPLOADED: &str = "bundle.uploaded";
 pub const BUNDLE_ACTIVATED: &str = "bundle.activated";
 /// An earlier bundle decides again.
 pub const BUNDLE_ROLLED_BACK: &str = "bundle.rolled_back";
+/// A bundle decides beside the active one from now on, and nobody is answered by it.
+pub const SHADOW_STARTED: &str = "shadow.started";
+/// It does no more.
+pub const SHADOW_STOPPED: &str = "shadow.stopped";
 /// Entities were stored.
 pub const ENTITIES_PUT: &str = "entities.put";
 /// Entities were deleted.

@@ -5,6 +5,7 @@ mod history;
 mod import_mcp;
 mod replay;
 mod rollback;
+mod shadow;
 mod source_dir;
 pub(crate) use source_dir::read as read_folder;
 mod validate;
@@ -25,6 +26,7 @@ use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
 use self::replay::ReplayArgs;
 use self::rollback::RollbackArgs;
+use self::shadow::ShadowCommand;
 use self::validate::ValidateArgs;
 pub(super) use self::validate::compile_folder;
 use self::view::{BundleJson, BundleWithFilesJson};
@@ -86,6 +88,9 @@ pub enum BundleCommand {
     /// Say what a bundle would have decided otherwise, by the trail, before it is activated
     #[command(after_help = replay::HELP)]
     Replay(Box<ReplayArgs>),
+    /// Have a bundle decide beside the active one, on live traffic, without answering anybody
+    #[command(subcommand)]
+    Shadow(ShadowCommand),
     /// Draft schema and mapping for the tools of an MCP server
     #[command(after_help = import_mcp::HELP)]
     ImportMcp(ImportMcpArgs),
@@ -175,6 +180,7 @@ impl BundleCommand {
             Self::Validate(args) => return args.run(),
             Self::Diff(args) => return args.run().await,
             Self::Replay(args) => return args.run().await,
+            Self::Shadow(command) => return command.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
             Self::Rollback(args) => args.run().await,
