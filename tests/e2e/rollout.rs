@@ -1,6 +1,6 @@
 //! Trying a bundle before it decides for everybody: on the trail, and beside the active one on live traffic.
 
-use chaperone_api::chaperone::v1::PolicyServiceUploadRequest;
+use chaperone_api::chaperone::v1::{PolicyServiceUploadRequest, SessionServiceOpenRequest};
 use chaperone_e2e::admin::{self, Admin};
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
@@ -167,4 +167,114 @@ async fn replica_that_is_killed_while_it_shadows_comes_back_and_shadows() {
     assert_eq!(read(&direct, "8", &opened.handle).await, "permitted");
     let (_, told) = status(&replica, 1).await;
     assert_eq!((&told["number"].to_string(), &told["difference_count"]), (&number, &1.into()), "{told:#}");
+}
+
+/// Whether a share of so many millionths takes the tree of this root: documented, so that others can tell, too.
+fn is_taken(root: &str, millionths: u64) -> bool {
+    let number = u64::from_str_radix(&root[root.len() - 8..], 16).expect("digits of a UUID");
+    number * 1_000_000 < millionths << 32
+}
+
+/// The bundle that decides for this session.
+async fn decided_by(direct: &Direct, handle: &str) -> String {
+    direct.check(direct::read("7", handle)).await.expect("a decision").bundle_number.to_string()
+}
+
+/// Waits until every replica decides by this bundle for this session.
+async fn until_decided(callers: &[Direct], handle: &str, number: &str) {
+    for direct in callers {
+        wait::until("the replica decides by that bundle", async || {
+            (decided_by(direct, handle).await == number).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canary_decides_for_the_same_share_of_trees_on_every_replica() {
+    let world = World::builder().replicas(2).start().await;
+    let mut callers = Vec::new();
+    for replica in &world.replicas {
+        callers.push(Direct::to(replica).await);
+    }
+    let mut sessions = Vec::new();
+    for _ in 0..24 {
+        let root = world.session().await;
+        let child = world.admin.open(admin::child_of(&root.session)).await;
+        sessions.push((root.session.id, root.handle, child.handle));
+    }
+    let active = decided_by(&callers[0], &sessions[0].1).await;
+    let number = upload(&world.admin, &Bundle::documents().with("policies/closed.cedar", CLOSED)).await;
+    let control = &world.replicas[0];
+    let start = bundle(control, &["canary", "start", &number, "--share", "30%", "--output", "json"]);
+    assert_eq!((start.code, &json(&start)["deciding"]), (0, &true.into()), "{start:?}");
+    let mut share = 300_000;
+    loop {
+        // One that was given to it by this very change tells that a replica knows of it.
+        let taken = sessions.iter().find(|(root, ..)| is_taken(root, share) && !is_taken(root, share - 200_000));
+        if let Some((_, handle, _)) = taken {
+            until_decided(&callers, handle, &number).await;
+        }
+        for (root, handle, child) in sessions.iter().filter(|_| taken.is_some()) {
+            let expected = if is_taken(root, share) { &number } else { &active };
+            for direct in &callers {
+                assert_eq!(&decided_by(direct, handle).await, expected, "{root} at {share}");
+                assert_eq!(&decided_by(direct, child).await, expected, "the child of {root} at {share}");
+            }
+        }
+        if share == 900_000 {
+            break;
+        }
+        share += 200_000;
+        let percent = format!("{}%", share / 10_000);
+        let widened = bundle(control, &["canary", "widen", "--share", &percent]);
+        assert_eq!(widened.code, 0, "{widened:?}");
+    }
+    let narrower = bundle(control, &["canary", "widen", "--share", "10%"]);
+    assert_eq!(narrower.code, 2, "{narrower:?}");
+    let aborted = bundle(control, &["canary", "abort", "--message", "denies too much"]);
+    assert_eq!(aborted.code, 0, "{aborted:?}");
+    for (_, handle, _) in &sessions {
+        until_decided(&callers, handle, &active).await;
+    }
+    assert_eq!(bundle(control, &["canary", "status"]).code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canary_of_a_label_decides_what_envoy_asks_and_is_promoted() {
+    let world = World::builder().replicas(2).start().await;
+    let number = upload(&world.admin, &Bundle::documents().with("policies/closed.cedar", CLOSED)).await;
+    let started = bundle(&world.replicas[1], &["canary", "start", &number, "--label", "early"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    let labelled = SessionServiceOpenRequest { labels: vec!["early".to_owned()], ..admin::agent("reader") };
+    let (early, other) = (world.open(labelled).await, world.session().await);
+    let read = |handle: &str| Request::get("/documents/8").session(handle);
+    world.until_answered("the canary decides for those with the label", read(&early.handle), 403, "forbidden").await;
+    assert_eq!(world.send(read(&other.handle)).await.status, 200);
+    // A child belongs to the tree of its root.
+    let child = world.admin.open(admin::child_of(&early.session)).await;
+    assert_eq!(world.send(read(&child.handle)).await.status, 403);
+    let promoted = bundle(&world.replicas[0], &["canary", "promote"]);
+    assert_eq!(promoted.code, 0, "{promoted:?}");
+    world.until_answered("it decides for all", read(&other.handle), 403, "forbidden").await;
+    assert_eq!(bundle(&world.replicas[0], &["canary", "status"]).code, 2);
+    assert_eq!(bundle(&world.replicas[0], &["canary", "start", &number, "--share", "5%"]).code, 2, "it is active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activation_ends_a_canary() {
+    let world = World::start().await;
+    let replica = &world.replicas[0];
+    let (direct, opened) = (Direct::to(replica).await, world.session().await);
+    let number = upload(&world.admin, &Bundle::documents().with("policies/closed.cedar", CLOSED)).await;
+    assert_eq!(bundle(replica, &["canary", "start", &number, "--share", "100%"]).code, 0);
+    assert_eq!(decided_by(&direct, &opened.handle).await, number);
+    let other = world.admin.push(&Bundle::documents().with("policies/more.cedar", "// more\n")).await.to_string();
+    assert_eq!(decided_by(&direct, &opened.handle).await, other);
+    let status = bundle(replica, &["canary", "status", "--output", "json"]);
+    assert_eq!((status.code, &json(&status)["deciding"]), (0, &false.into()), "{status:?}");
+    for refused in [&["canary", "promote"][..], &["canary", "widen", "--share", "100%"]] {
+        assert_eq!(bundle(replica, refused).code, 2, "{refused:?}");
+    }
+    assert_eq!(bundle(replica, &["canary", "abort"]).code, 0);
 }

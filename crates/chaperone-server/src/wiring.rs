@@ -148,6 +148,7 @@ impl Server {
         };
         let shutdown = Shutdown::new();
         let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
+        let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone());
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),
@@ -160,8 +161,8 @@ impl Server {
                 config.memory.limits(),
                 Arc::clone(&telemetry.metrics),
             ),
-            bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
-            rollouts: Rollouts::new(Arc::clone(&replica), shadow, clock.clone(), trail.writer.clone()),
+            rollouts: Rollouts::new(Arc::clone(&replica), bundles.clone(), shadow, clock.clone(), trail.writer.clone()),
+            bundles,
             entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
             trail: TrailReading::new(trail.records.clone()),
             clock: clock.clone(),

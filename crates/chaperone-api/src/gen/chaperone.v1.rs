@@ -3884,6 +3884,115 @@ pub struct RolloutServiceGetShadowResponse {
     #[prost(uint64, tag = "7")]
     pub dropped_count: u64,
 }
+/// A bundle that decides for a part of the session trees.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Canary {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The bundle that decides for all others: the one that was active when it began.
+    #[prost(uint64, tag = "2")]
+    pub beside: u64,
+    /// For which part of the session trees, in millionths; 0 where a label says which.
+    #[prost(uint32, tag = "3")]
+    pub share_ppm: u32,
+    /// The label that the root of a tree was opened with; empty where a share says which.
+    #[prost(string, tag = "4")]
+    pub label: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// Who started or widened it.
+    #[prost(string, tag = "6")]
+    pub started_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "7")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it decides: false once another bundle became active.
+    #[prost(bool, tag = "8")]
+    pub deciding: bool,
+    /// Why the replica that was asked cannot use the bundle, and so decides nothing for its sessions; empty where it can.
+    #[prost(string, tag = "9")]
+    pub problem: ::prost::alloc::string::String,
+}
+/// Asks for a canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStartCanaryRequest {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// For which part of the session trees, in millionths.
+    #[prost(uint32, tag = "2")]
+    pub share_ppm: u32,
+    /// In place of a share: for those whose root was opened with this label.
+    #[prost(string, tag = "3")]
+    pub label: ::prost::alloc::string::String,
+    /// A note for the trail.
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStartCanaryResponse {
+    /// It.
+    #[prost(message, optional, tag = "1")]
+    pub canary: ::core::option::Option<Canary>,
+}
+/// Asks for a wider canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceWidenCanaryRequest {
+    /// For which part of the session trees, in millionths; more than now.
+    #[prost(uint32, tag = "1")]
+    pub share_ppm: u32,
+    /// A note for the trail.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceWidenCanaryResponse {
+    /// It.
+    #[prost(message, optional, tag = "1")]
+    pub canary: ::core::option::Option<Canary>,
+}
+/// Asks to activate the canary's bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServicePromoteCanaryRequest {
+    /// A note for the history.
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
+/// It decides for all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServicePromoteCanaryResponse {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+/// Asks for the end of the canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceAbortCanaryRequest {
+    /// A note for the trail.
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
+/// It ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceAbortCanaryResponse {
+    /// Its bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+/// Asks which bundle decides for whom.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceGetCanaryRequest {}
+/// Which bundle decides for whom.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceGetCanaryResponse {
+    /// The canary.
+    #[prost(message, optional, tag = "1")]
+    pub canary: ::core::option::Option<Canary>,
+}
 /// Differences that have kind, action and policies in common.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DifferenceGroup {
@@ -4175,6 +4284,134 @@ pub mod rollout_service_client {
                 .insert(GrpcMethod::new("chaperone.v1.RolloutService", "GetShadow"));
             self.inner.unary(req, path, codec).await
         }
+        /// Has a stored bundle decide for a part of the session trees on every replica; the active one decides for all others, and for whoever has no
+        /// session. One that is there already gives way. Whatever is activated ends it. Refused with FAILED_PRECONDITION and already_active where the
+        /// bundle is active, entities_do_not_fit where stored entities do not fit its schema.
+        pub async fn start_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceStartCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStartCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/StartCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "StartCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has it decide for more: for all that it decides for, and others. Refused with FAILED_PRECONDITION and not_wider where that is not so, and
+        /// canary_over where another bundle became active.
+        pub async fn widen_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceWidenCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceWidenCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/WidenCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "WidenCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes it the active bundle, as Activate does, if none was activated since it began.
+        pub async fn promote_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServicePromoteCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServicePromoteCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/PromoteCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "PromoteCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends it: the active bundle decides for all. NOT_FOUND where there is no canary.
+        pub async fn abort_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceAbortCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceAbortCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/AbortCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "AbortCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the canary; NOT_FOUND where there is none.
+        pub async fn get_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceGetCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceGetCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/GetCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "GetCanary"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4214,6 +4451,49 @@ pub mod rollout_service_server {
             request: tonic::Request<super::RolloutServiceGetShadowRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RolloutServiceGetShadowResponse>,
+            tonic::Status,
+        >;
+        /// Has a stored bundle decide for a part of the session trees on every replica; the active one decides for all others, and for whoever has no
+        /// session. One that is there already gives way. Whatever is activated ends it. Refused with FAILED_PRECONDITION and already_active where the
+        /// bundle is active, entities_do_not_fit where stored entities do not fit its schema.
+        async fn start_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceStartCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStartCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Has it decide for more: for all that it decides for, and others. Refused with FAILED_PRECONDITION and not_wider where that is not so, and
+        /// canary_over where another bundle became active.
+        async fn widen_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceWidenCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceWidenCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Makes it the active bundle, as Activate does, if none was activated since it began.
+        async fn promote_canary(
+            &self,
+            request: tonic::Request<super::RolloutServicePromoteCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServicePromoteCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Ends it: the active bundle decides for all. NOT_FOUND where there is no canary.
+        async fn abort_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceAbortCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceAbortCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Returns the canary; NOT_FOUND where there is none.
+        async fn get_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceGetCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceGetCanaryResponse>,
             tonic::Status,
         >;
     }
@@ -4421,6 +4701,245 @@ pub mod rollout_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetShadowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/StartCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceStartCanaryRequest,
+                    > for StartCanarySvc<T> {
+                        type Response = super::RolloutServiceStartCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceStartCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::start_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/WidenCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct WidenCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceWidenCanaryRequest,
+                    > for WidenCanarySvc<T> {
+                        type Response = super::RolloutServiceWidenCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceWidenCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::widen_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WidenCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/PromoteCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct PromoteCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServicePromoteCanaryRequest,
+                    > for PromoteCanarySvc<T> {
+                        type Response = super::RolloutServicePromoteCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServicePromoteCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::promote_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PromoteCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/AbortCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct AbortCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceAbortCanaryRequest,
+                    > for AbortCanarySvc<T> {
+                        type Response = super::RolloutServiceAbortCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceAbortCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::abort_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AbortCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/GetCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<super::RolloutServiceGetCanaryRequest>
+                    for GetCanarySvc<T> {
+                        type Response = super::RolloutServiceGetCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceGetCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::get_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCanarySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

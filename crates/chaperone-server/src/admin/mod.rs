@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod bundles;
+pub mod canary;
 pub mod entities;
 pub mod memories;
 pub mod rollouts;

@@ -6,7 +6,7 @@ use chaperone_policy::{Bundle, BundleNumber, NAME_BYTES_MAX};
 use chaperone_store::{Candidate, CandidateRole, Share, Store};
 use chaperone_trail::Acted;
 
-use super::bundles::compile;
+use super::bundles::{Bundles, compile};
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
@@ -17,19 +17,20 @@ use crate::trail::{TrailWriter, acts};
 /// The use cases of rollouts.
 #[derive(Clone, Debug)]
 pub struct Rollouts {
-    replica: Arc<Replica>,
+    pub(super) replica: Arc<Replica>,
+    pub(super) bundles: Bundles,
     shadow: Shadow,
-    clock: Clock,
-    trail: TrailWriter,
+    pub(super) clock: Clock,
+    pub(super) trail: TrailWriter,
 }
 
 impl Rollouts {
-    /// Over one replica's store and its shadow. What is done is recorded in `trail`.
-    pub fn new(replica: Arc<Replica>, shadow: Shadow, clock: Clock, trail: TrailWriter) -> Self {
-        Self { replica, shadow, clock, trail }
+    /// Over one replica's store, its bundles and its shadow. What is done is recorded in `trail`.
+    pub fn new(replica: Arc<Replica>, bundles: Bundles, shadow: Shadow, clock: Clock, trail: TrailWriter) -> Self {
+        Self { replica, bundles, shadow, clock, trail }
     }
 
-    fn store(&self) -> &Arc<dyn Store> {
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
         self.replica.store()
     }
 
@@ -85,13 +86,13 @@ impl Rollouts {
         self.shadow.report().ok_or_else(|| none(CandidateRole::Shadow))
     }
 
-    async fn candidate(&self, role: CandidateRole) -> Result<Candidate, AdminError> {
+    pub(super) async fn candidate(&self, role: CandidateRole) -> Result<Candidate, AdminError> {
         let mut candidates = self.store().candidates().await?.into_iter();
         candidates.find(|candidate| candidate.role == role).ok_or_else(|| none(role))
     }
 
     /// The active bundle, beside which another one can be tried.
-    async fn beside(&self, number: BundleNumber) -> Result<BundleNumber, AdminError> {
+    pub(super) async fn beside(&self, number: BundleNumber) -> Result<BundleNumber, AdminError> {
         let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
         match active {
             None => Err(precondition("nothing_active", "no bundle is active: activate this one".to_owned())),
@@ -103,7 +104,7 @@ impl Rollouts {
     }
 
     /// Whether it is stored, and can be used with the entities that are.
-    async fn check_usable(&self, number: BundleNumber) -> Result<(), AdminError> {
+    pub(super) async fn check_usable(&self, number: BundleNumber) -> Result<(), AdminError> {
         let found = self.store().bundle(number).await?;
         let stored = found.ok_or_else(|| AdminError::NotFound(format!("bundle {number}")))?;
         let bundle: Arc<Bundle> = Arc::new(compile(stored.source).await?);
@@ -117,7 +118,13 @@ impl Rollouts {
         }
     }
 
-    async fn record(&self, act: &'static str, by: &str, number: BundleNumber, note: &str) -> Result<(), AdminError> {
+    pub(super) async fn record(
+        &self,
+        act: &'static str,
+        by: &str,
+        number: BundleNumber,
+        note: &str,
+    ) -> Result<(), AdminError> {
         let acted = Acted { note: note.trim().to_owned().into(), ..acts::on_bundle(act, by, number) };
         self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
@@ -125,10 +132,10 @@ impl Rollouts {
     }
 }
 
-fn none(role: CandidateRole) -> AdminError {
+pub(super) fn none(role: CandidateRole) -> AdminError {
     AdminError::NotFound(format!("a {role}"))
 }
 
-const fn precondition(code: &'static str, message: String) -> AdminError {
+pub(super) const fn precondition(code: &'static str, message: String) -> AdminError {
     AdminError::Precondition { code, message }
 }

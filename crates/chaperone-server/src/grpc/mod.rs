@@ -1,6 +1,7 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
 pub mod approvals;
+mod canary;
 pub mod convert;
 pub mod data_plane;
 pub mod decision_codec;

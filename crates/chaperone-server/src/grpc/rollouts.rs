@@ -6,6 +6,7 @@ use chaperone_policy::BundleNumber;
 use chaperone_store::{Candidate, Share};
 use tonic::{Request, Response, Status};
 
+use super::canary::{self, canary_to_api};
 use super::convert::{self, invalid};
 use crate::admin::AdminError;
 use crate::admin::rollouts::Rollouts;
@@ -33,7 +34,7 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<api::RolloutServiceStartShadowResponse>, Status> {
         let by = convert::caller(&request);
         let request = request.into_inner();
-        let (number, share) = (number(request.number)?, share(request.share_ppm)?.unwrap_or(Share::ALL));
+        let (number, share) = (number(request.number)?, request.share_ppm.map_or(Ok(Share::ALL), canary::share)?);
         let candidate = self.rollouts.start_shadow(number, share, request.message, &by).await?;
         Ok(Response::new(api::RolloutServiceStartShadowResponse { shadow: Some(shadow_to_api(&candidate)) }))
     }
@@ -53,6 +54,53 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<api::RolloutServiceGetShadowResponse>, Status> {
         Ok(Response::new(report_to_api(&self.rollouts.shadow()?)))
     }
+
+    async fn start_canary(
+        &self,
+        request: Request<api::RolloutServiceStartCanaryRequest>,
+    ) -> Result<Response<api::RolloutServiceStartCanaryResponse>, Status> {
+        let by = convert::caller(&request);
+        let request = request.into_inner();
+        let (number, scope) = (number(request.number)?, canary::scope(request.share_ppm, request.label)?);
+        let status = self.rollouts.start_canary(number, scope, request.message, &by).await?;
+        Ok(Response::new(api::RolloutServiceStartCanaryResponse { canary: Some(canary_to_api(status)) }))
+    }
+
+    async fn widen_canary(
+        &self,
+        request: Request<api::RolloutServiceWidenCanaryRequest>,
+    ) -> Result<Response<api::RolloutServiceWidenCanaryResponse>, Status> {
+        let by = convert::caller(&request);
+        let request = request.into_inner();
+        let status = self.rollouts.widen_canary(canary::share(request.share_ppm)?, request.message, &by).await?;
+        Ok(Response::new(api::RolloutServiceWidenCanaryResponse { canary: Some(canary_to_api(status)) }))
+    }
+
+    async fn promote_canary(
+        &self,
+        request: Request<api::RolloutServicePromoteCanaryRequest>,
+    ) -> Result<Response<api::RolloutServicePromoteCanaryResponse>, Status> {
+        let by = convert::caller(&request);
+        let number = self.rollouts.promote_canary(request.into_inner().message, &by).await?.get();
+        Ok(Response::new(api::RolloutServicePromoteCanaryResponse { number }))
+    }
+
+    async fn abort_canary(
+        &self,
+        request: Request<api::RolloutServiceAbortCanaryRequest>,
+    ) -> Result<Response<api::RolloutServiceAbortCanaryResponse>, Status> {
+        let by = convert::caller(&request);
+        let number = self.rollouts.abort_canary(&request.into_inner().message, &by).await?.get();
+        Ok(Response::new(api::RolloutServiceAbortCanaryResponse { number }))
+    }
+
+    async fn get_canary(
+        &self,
+        _: Request<api::RolloutServiceGetCanaryRequest>,
+    ) -> Result<Response<api::RolloutServiceGetCanaryResponse>, Status> {
+        let canary = Some(canary_to_api(self.rollouts.canary().await?));
+        Ok(Response::new(api::RolloutServiceGetCanaryResponse { canary }))
+    }
 }
 
 fn number(number: u64) -> Result<BundleNumber, AdminError> {
@@ -60,14 +108,6 @@ fn number(number: u64) -> Result<BundleNumber, AdminError> {
         return Err(invalid("number", "is required"));
     }
     Ok(BundleNumber::new(number))
-}
-
-fn share(millionths: Option<u32>) -> Result<Option<Share>, AdminError> {
-    let share = |millionths| {
-        let share = Share::of_millionths(millionths).filter(|share| *share != Share::NONE);
-        share.ok_or_else(|| invalid("share_ppm", "must be from 1 to 1000000"))
-    };
-    millionths.map(share).transpose()
 }
 
 fn shadow_to_api(candidate: &Candidate) -> api::Shadow {

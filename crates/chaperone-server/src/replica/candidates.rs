@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chaperone_policy::recorded::MarkCell;
-use chaperone_policy::{Bundle, EntityRef, EntityStore};
+use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, SessionChain, SessionId};
 use chaperone_store::{Candidate, CandidateRole, Store, StoreError};
 
 use super::Snapshot;
@@ -15,6 +15,8 @@ use super::entities::{EntityLoadError, apply_changed_entities, load_entities};
 pub struct Candidates {
     /// The one that decides beside the active bundle, and answers nobody.
     pub shadow: Option<Arc<Trial>>,
+    /// The one that decides for a part of the sessions.
+    pub canary: Option<Arc<Trial>>,
 }
 
 /// A candidate, and what it decides with here.
@@ -27,9 +29,14 @@ pub struct Trial {
 }
 
 impl Candidates {
+    /// The canary, where this is the bundle that it decides beside.
+    pub fn canary_beside(&self, active: BundleNumber) -> Option<Arc<Trial>> {
+        self.canary.as_ref().filter(|trial| trial.candidate.beside == active).map(Arc::clone)
+    }
+
     /// Whether there is none.
     pub(super) const fn is_none(&self) -> bool {
-        self.shadow.is_none()
+        self.shadow.is_none() && self.canary.is_none()
     }
 
     /// What is stored now. A bundle that is here already is not compiled again; these entities of it are as they are stored now.
@@ -45,7 +52,10 @@ impl Candidates {
                     let trial = Trial::load(store, candidate, known.shadow.as_deref()).await?;
                     candidates.shadow = Some(Arc::new(trial));
                 }
-                CandidateRole::Canary => {}
+                CandidateRole::Canary => {
+                    let trial = Trial::load(store, candidate, known.canary.as_deref()).await?;
+                    candidates.canary = Some(Arc::new(trial));
+                }
             }
         }
         Ok(candidates)
@@ -57,15 +67,34 @@ impl Candidates {
         store: &dyn Store,
         changed: &BTreeSet<EntityRef>,
     ) -> Result<Self, StoreError> {
-        let shadow = match &self.shadow {
-            Some(trial) if !changed.is_empty() => Some(Arc::new(trial.with_changed(store, changed).await?)),
-            unchanged => unchanged.clone(),
+        let change = async |trial: &Option<Arc<Trial>>| match trial {
+            Some(trial) if !changed.is_empty() => Ok(Some(Arc::new(trial.with_changed(store, changed).await?))),
+            unchanged => Ok::<_, StoreError>(unchanged.clone()),
         };
-        Ok(Self { shadow })
+        Ok(Self { shadow: change(&self.shadow).await?, canary: change(&self.canary).await? })
     }
 }
 
 impl Trial {
+    /// Whether a canary decides for this session: by the root of its tree, so that all of a tree is decided by one bundle.
+    pub fn takes(&self, chain: &SessionChain) -> bool {
+        match &self.candidate.label {
+            Some(label) => chain.root().labels.contains(label),
+            None => self.takes_tree(chain.root().id),
+        }
+    }
+
+    /// Whether its share takes this tree: by the last bytes of the root's id, a UUIDv7, which are random and on every replica the same.
+    pub fn takes_tree(&self, root: SessionId) -> bool {
+        self.takes_id(root.as_uuid().as_bytes())
+    }
+
+    /// As [`Trial::takes_tree`], of another UUIDv7.
+    pub fn takes_id(&self, id: &[u8; 16]) -> bool {
+        let [.., a, b, c, d] = *id;
+        self.candidate.share.takes(u32::from_be_bytes([a, b, c, d]))
+    }
+
     async fn load(store: &dyn Store, candidate: Candidate, known: Option<&Self>) -> Result<Self, StoreError> {
         if let Some(known) = known
             && known.candidate.number == candidate.number

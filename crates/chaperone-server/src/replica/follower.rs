@@ -228,7 +228,10 @@ impl Follower {
         if work.bundle || !work.entities.is_empty() {
             self.load_active(work.bundle, work.entities.clone()).await?;
         }
-        let (store, known) = (&**self.replica.store(), Arc::clone(&self.replica.candidates()));
+        let store = &**self.replica.store();
+        // Where everything is loaded again, nobody knows which entities have changed.
+        let is_anew = work.bundle && work.candidates;
+        let known = if is_anew { Arc::default() } else { Arc::clone(&self.replica.candidates()) };
         let candidates = if work.candidates {
             Candidates::load(store, &known, &work.entities).await?
         } else if known.is_none() || work.entities.is_empty() {

@@ -15,9 +15,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use chaperone_policy::Reason;
-use chaperone_store::Share;
-
 pub use self::report::{ShadowReport, ShadowState};
 use self::sample::Sample;
 use self::worker::Worker;
@@ -25,6 +22,7 @@ use crate::pdp::{Answer, Judge};
 use crate::recorder::Subject;
 use crate::replica::{Replica, Trial};
 use crate::telemetry::Metrics;
+use chaperone_policy::Reason;
 
 /// How many decisions wait to be made again. One more is not made again.
 const SAMPLES_MAX: usize = 1_024;
@@ -98,18 +96,10 @@ impl Shadow {
 /// Whether the share takes this decision: by the tree of its session, so that all that a tree does is compared, in its order, and what the
 /// candidate counts of it is whole; without a session by the decision's own id.
 fn takes(trial: &Trial, answer: &Answer) -> bool {
-    let share = trial.candidate.share;
-    share == Share::ALL
-        || share.takes(match &answer.session {
-            Some(session) => random_part(session.tree.as_uuid().as_bytes()),
-            None => random_part(answer.id.as_uuid().as_bytes()),
-        })
-}
-
-/// The last bytes of a UUIDv7, which are random.
-fn random_part(id: &[u8; 16]) -> u32 {
-    let [.., a, b, c, d] = *id;
-    u32::from_be_bytes([a, b, c, d])
+    match &answer.session {
+        Some(session) => trial.takes_tree(session.tree),
+        None => trial.takes_id(answer.id.as_uuid().as_bytes()),
+    }
 }
 
 /// Whether another bundle could decide this otherwise: not what could not be read, and nobody's.

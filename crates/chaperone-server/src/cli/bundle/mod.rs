@@ -1,5 +1,6 @@
 //! `chaperone bundle`: validate, push, activate, list, show, history, rollback, diff, and drafts.
 
+mod canary;
 mod diff;
 mod history;
 mod import_mcp;
@@ -21,6 +22,7 @@ use chaperone_api::chaperone::v1::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::canary::CanaryCommand;
 use self::diff::DiffArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
@@ -91,6 +93,9 @@ pub enum BundleCommand {
     /// Have a bundle decide beside the active one, on live traffic, without answering anybody
     #[command(subcommand)]
     Shadow(ShadowCommand),
+    /// Have a bundle decide for a part of the sessions; then widen that, promote the bundle, or abort
+    #[command(subcommand)]
+    Canary(CanaryCommand),
     /// Draft schema and mapping for the tools of an MCP server
     #[command(after_help = import_mcp::HELP)]
     ImportMcp(ImportMcpArgs),
@@ -181,6 +186,7 @@ impl BundleCommand {
             Self::Diff(args) => return args.run().await,
             Self::Replay(args) => return args.run().await,
             Self::Shadow(command) => return command.run().await,
+            Self::Canary(command) => command.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
             Self::Rollback(args) => args.run().await,
