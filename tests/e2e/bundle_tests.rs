@@ -22,7 +22,7 @@ fn reading(expect: &str) -> String {
 }
 
 async fn upload(admin: &Admin, bundle: &Bundle) -> Result<u64, Status> {
-    let request = PolicyServiceUploadRequest { files: bundle.files(), message: String::new(), activate: false };
+    let request = PolicyServiceUploadRequest { files: bundle.files(), ..PolicyServiceUploadRequest::default() };
     let response = admin.policies.clone().upload(request).await?;
     Ok(response.into_inner().bundle.expect("the bundle").number)
 }

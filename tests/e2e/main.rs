@@ -11,9 +11,10 @@
 mod alerts;
 mod approvals;
 mod bodies;
-mod bundle_tests;
+mod bundle_arrival;
 mod bundle_folders;
 mod bundle_rules;
+mod bundle_tests;
 mod bundles;
 mod cli;
 mod commands;

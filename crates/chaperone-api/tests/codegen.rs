@@ -12,6 +12,7 @@ const ROOTS: &[&str] = &[
     "chaperone/v1/decision_service.proto",
     "chaperone/v1/session_service.proto",
     "chaperone/v1/policy_service.proto",
+    "chaperone/v1/rollout_service.proto",
     "chaperone/v1/entity_service.proto",
     "chaperone/v1/approval_service.proto",
     "chaperone/v1/trail_service.proto",

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+pub mod differences;
 mod effect_text;
 pub mod evaluator;
 pub mod grpc;
@@ -24,6 +25,7 @@ pub mod replay;
 pub mod replica;
 #[cfg(test)]
 mod session_model;
+pub mod shadow;
 pub mod shutdown;
 pub mod spiffe;
 pub mod telemetry;

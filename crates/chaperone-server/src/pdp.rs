@@ -1,5 +1,6 @@
 //! The use case: find the session, decide, record. Sees neither protobuf nor SQL.
 
+mod assignment;
 mod challenge;
 mod committer;
 mod judge;
@@ -32,7 +33,7 @@ use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
 use crate::recorder::{Recorder, Refused, Subject};
-use crate::replica::{Age, CachedChain, Policies, Replica, Snapshot};
+use crate::replica::{Age, CachedChain, Policies, Replica, Snapshot, Trial};
 use crate::telemetry::ParentContext;
 use crate::trail::{NotRecorded, Receipt};
 
@@ -59,8 +60,10 @@ pub struct Pdp {
 /// A check under way: its policies are fixed, and so is when it must be answered.
 #[derive(Debug)]
 pub struct Check<'a> {
-    /// The policies that decide it.
+    /// The policies that decide it. See [`Check::assign`].
     pub snapshot: Arc<Snapshot>,
+    /// What decides for a part of the sessions in their place.
+    canary: Option<Arc<Trial>>,
     pdp: &'a Pdp,
     protocol: Protocol,
     parent: Option<ParentContext>,
@@ -73,6 +76,7 @@ pub struct Check<'a> {
 #[derive(Debug)]
 pub struct SuspendedCheck {
     snapshot: Arc<Snapshot>,
+    canary: Option<Arc<Trial>>,
     protocol: Protocol,
     parent: Option<ParentContext>,
     began: Moment,
@@ -163,15 +167,16 @@ impl Pdp {
         let snapshot = policies.inspect_err(|failure| {
             self.recorder.no_decision(*failure, protocol, parent.as_ref(), began.at, began.instant.elapsed());
         })?;
+        let canary = self.replica.candidates().canary_beside(snapshot.number);
         let age = self.replica.freshness().judge(began.instant);
         let timeout = timeout.unwrap_or(self.default_deadline);
-        Ok(Check { snapshot, pdp: self, protocol, parent, began, age, timeout })
+        Ok(Check { snapshot, canary, pdp: self, protocol, parent, began, age, timeout })
     }
 
     /// Goes on with a check that this PDP began.
     pub fn resume(&self, suspended: SuspendedCheck) -> Check<'_> {
-        let SuspendedCheck { snapshot, protocol, parent, began, age, timeout } = suspended;
-        Check { snapshot, pdp: self, protocol, parent, began, age, timeout }
+        let SuspendedCheck { snapshot, canary, protocol, parent, began, age, timeout } = suspended;
+        Check { snapshot, canary, pdp: self, protocol, parent, began, age, timeout }
     }
 
     /// Notes that no decision was made for a request that did not get as far as a check.
@@ -209,7 +214,7 @@ impl Check<'_> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
-                Resolved::Known(subjects) => match self.judge(&subjects, *evidence, asked, self.began.at) {
+                Resolved::Known(subjects) => match self.judge_assigned(&subjects, *evidence, asked, self.began.at) {
                     Ok(judged) if judged.judgement.must_be_committed() => return None,
                     outcome => outcome.map(|judged| self.answer(judged, Box::default(), &subjects)),
                 },
@@ -234,7 +239,7 @@ impl Check<'_> {
         let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
-            let judged = self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
+            let judged = self.judge_assigned(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
             self.settle(judged, subjects, evidence, asked.actions()).await
         };
         let recorded = match outcome.await {
@@ -249,8 +254,8 @@ impl Check<'_> {
 
     /// Puts the check aside, for a task of its own to go on with. Its policies and its deadline stay what they are.
     pub fn suspend(self) -> SuspendedCheck {
-        let Self { snapshot, pdp: _, protocol, parent, began, age, timeout } = self;
-        SuspendedCheck { snapshot, protocol, parent, began, age, timeout }
+        let Self { snapshot, canary, pdp: _, protocol, parent, began, age, timeout } = self;
+        SuspendedCheck { snapshot, canary, protocol, parent, began, age, timeout }
     }
 
     /// Decides each of several actions of one presenter and session, on one snapshot of both.
@@ -292,7 +297,7 @@ impl Check<'_> {
             // Those that leave something behind are put into the same round, in their order.
             let decided = turn.iter().map(|request| {
                 let request = std::slice::from_ref(request);
-                let judged = self.judge(&subjects, evidence, &mut Asked::Actions(request), at);
+                let judged = self.judge_assigned(&subjects, evidence, &mut Asked::Actions(request), at);
                 let subjects = &subjects;
                 async move {
                     let answer = self.settle(judged?, subjects.clone(), evidence, request).await?;
@@ -455,6 +460,17 @@ impl Check<'_> {
             }
             Err(_) => Err(NoDecision::Deadline),
         }
+    }
+
+    fn judge_assigned(
+        &self,
+        subjects: &Subjects,
+        evidence: Evidence<'_>,
+        asked: &mut Asked<'_, '_>,
+        at: Timestamp,
+    ) -> Result<Judged, NoDecision> {
+        self.require_assigned(subjects)?;
+        self.judge(subjects, evidence, asked, at)
     }
 
     fn judge(

@@ -15,6 +15,7 @@ use crate::clock::{Clock, system_time};
 use crate::no_decision::NoDecision;
 use crate::pdp::{Answer, Protocol, ReportFailure};
 use crate::replica::Snapshot;
+use crate::shadow::Shadow;
 use crate::telemetry::{ApprovalEvent, DecisionFields, DecisionSpans, Metrics, ParentContext, SpanResult};
 use crate::trail::{NotRecorded, Receipt, TrailWriter};
 
@@ -28,6 +29,7 @@ pub struct Recorder {
     spans: DecisionSpans,
     alerts: Alerts,
     trail: TrailWriter,
+    shadow: Option<Shadow>,
     clock: Clock,
     /// Made when somebody first listens: even to ask a channel whether anybody does takes a lock.
     events: Arc<OnceLock<broadcast::Sender<Arc<DecisionEvent>>>>,
@@ -67,7 +69,7 @@ pub struct Subject<'a> {
     /// What was asked for; empty when that could not be read.
     pub requests: &'a [Request],
     /// The policies and entities of that moment.
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a Arc<Snapshot>,
     /// Who presented the session.
     pub presenter: Presenter<'a>,
     /// The caller's span.
@@ -99,13 +101,19 @@ impl Recorder {
     /// Over the metrics and the traces. Without a trail, until it is given one.
     pub fn new(metrics: Arc<Metrics>, spans: DecisionSpans, clock: Clock) -> Self {
         let alerts = Alerts::new(Arc::clone(&metrics));
-        Self { metrics, spans, alerts, trail: TrailWriter::off(), clock, events: Arc::default() }
+        Self { metrics, spans, alerts, trail: TrailWriter::off(), shadow: None, clock, events: Arc::default() }
     }
 
     /// With a trail.
     #[must_use]
     pub fn with_trail(self, trail: TrailWriter) -> Self {
         Self { trail, ..self }
+    }
+
+    /// With a shadow, which makes decisions again where a candidate is to be tried.
+    #[must_use]
+    pub fn with_shadow(self, shadow: Shadow) -> Self {
+        Self { shadow: Some(shadow), ..self }
     }
 
     /// Counts an approval that a challenge asked for.
@@ -158,6 +166,9 @@ impl Recorder {
         self.spans.record(subject.parent, system_time(subject.began_at), &fields);
         log(answer, subject);
         self.alerts.raise(&raised, answer, subject.requests);
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(answer, subject);
+        }
         if let Some(events) = self.events.get().filter(|events| events.receiver_count() > 0) {
             // Nobody listening any more is no error.
             let _ = events.send(Arc::new(DecisionEvent::new(answer, subject)));

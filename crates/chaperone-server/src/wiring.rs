@@ -19,6 +19,7 @@ pub use store::{AppliedMigrations, migrate};
 use crate::admin::approvals::Approvals;
 use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
+use crate::admin::rollouts::Rollouts;
 use crate::admin::sessions::{SessionLimits, Sessions};
 use crate::admin::signals::Signals;
 use crate::admin::trail::TrailReading;
@@ -29,6 +30,7 @@ use crate::evaluator::Evaluator;
 use crate::pdp::{Judge, Pdp};
 use crate::recorder::{DecisionEvents, Recorder};
 use crate::replica::{Age, Follower, FollowerTimes, Policies, Presence, Replica, StalenessLimits};
+use crate::shadow::Shadow;
 use crate::shutdown::{Drained, Shutdown};
 use crate::telemetry::{Metrics, Telemetry};
 use crate::trail::TrailWriter;
@@ -78,6 +80,7 @@ struct Parts {
     signals: Signals,
     approvals: Approvals,
     bundles: Bundles,
+    rollouts: Rollouts,
     entities: Entities,
     trail: TrailReading,
     clock: Clock,
@@ -122,6 +125,13 @@ impl Server {
             }
             None => (recorder, None),
         };
+        let again = Judge {
+            evaluator: Evaluator::Compiled,
+            limits: config.memory.limits(),
+            on_token_reuse: config.alerts.on_token_reuse,
+        };
+        let shadow = Shadow::start(&replica, again, &telemetry.metrics)?;
+        let recorder = recorder.with_shadow(shadow.clone());
         let evaluator = Evaluator::start(&config.decisions, &telemetry.metrics)?;
         let pdp = Arc::new(Pdp::new(
             clock.clone(),
@@ -139,6 +149,8 @@ impl Server {
         };
         let shutdown = Shutdown::new();
         let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
+        let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
+            .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?);
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),
@@ -151,8 +163,8 @@ impl Server {
                 config.memory.limits(),
                 Arc::clone(&telemetry.metrics),
             ),
-            bundles: Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
-                .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?),
+            rollouts: Rollouts::new(Arc::clone(&replica), bundles.clone(), shadow, clock.clone(), trail.writer.clone()),
+            bundles,
             entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
             trail: TrailReading::new(trail.records.clone()),
             clock: clock.clone(),

@@ -23,6 +23,8 @@ pub enum Changed {
     Session(SessionId),
     /// Another bundle was activated.
     ActiveBundle,
+    /// A candidate began, was changed or ended.
+    Candidates,
     /// Entities were put or deleted.
     Entity(EntityRef),
     /// A memory was committed with this version.

@@ -3,6 +3,7 @@
 //! Knows sessions and rows, never requests or policy text.
 
 mod attempt;
+mod candidate;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod embedded;
@@ -22,6 +23,7 @@ mod trail;
 mod transitions;
 mod wake;
 
+pub use candidate::{Candidate, CandidateRole, Share};
 pub use embedded::EmbeddedStore;
 pub use error::{BoxError, SchemaError, StoreError, TreeLimit};
 pub use feed::{Changed, Changes, Cursor, SHARDS};

@@ -37,6 +37,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_122_172_000, "20261122172000_index_live_children"),
             (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
             (20_261_123_100_000, "20261123100000_create_replicas"),
+            (20_261_123_210_000, "20261123210000_create_candidates"),
         ]
     )
 }
@@ -57,6 +58,7 @@ pub(crate) fn embedded() -> Migrator {
             (20_261_122_172_000, "20261122172000_index_live_children"),
             (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
             (20_261_123_100_000, "20261123100000_create_replicas"),
+            (20_261_123_210_000, "20261123210000_create_candidates"),
         ]
     )
 }

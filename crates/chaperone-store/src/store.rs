@@ -6,6 +6,7 @@ use chaperone_policy::{
     MemoryKey, Session, SessionId, Timestamp,
 };
 
+use crate::candidate::{Candidate, CandidateRole};
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
 
@@ -80,6 +81,18 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 
     /// Activations, newest first: every one that there was. `before` is the position of the last of the page before.
     async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Result<Vec<BundleActivation>, StoreError>;
+
+    /// Sets the candidate of a role, in the place of the one that there is. The active bundle must be the one that it is beside.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such bundle; [`StoreError::BundleConflict`] when another one is active.
+    async fn put_candidate(&self, candidate: &Candidate) -> Result<(), StoreError>;
+
+    /// Removes the candidate of a role. Says whether there was one.
+    async fn remove_candidate(&self, role: CandidateRole, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// The candidates, at most one of each role.
+    async fn candidates(&self) -> Result<Vec<Candidate>, StoreError>;
 
     /// The active bundle.
     async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError>;

@@ -11,6 +11,7 @@ mod decoders;
 mod figures;
 mod load;
 mod plot;
+mod replay;
 mod rounds;
 mod server;
 mod setting;

@@ -8,7 +8,7 @@ use super::figures::{median, rounded};
 use super::load::{CHECK, Requests, Run};
 use super::rounds::{CROWD, POLICIES};
 use super::setting::{Prepared, Setting};
-use super::{Figures, Plan};
+use super::{Figures, Plan, replay};
 
 /// What answers may wait for; the first is what the others are compared with.
 const ACKS: [&str; 4] = ["off", "enqueued", "durable", "store"];
@@ -70,6 +70,8 @@ pub fn measure(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow:
         require_records(ack, server)?;
     }
     record(&runs, figures)?;
+    let (_, durable) = ACKS.iter().zip(&servers).find(|(ack, _)| **ack == "durable").context("it is measured")?;
+    replay::measure(setting, plan, &durable.server, figures)?;
     drop(servers);
     let _ = fs::remove_dir_all(&journals);
     Ok(())

@@ -3925,6 +3925,1194 @@ pub mod policy_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A bundle that decides beside the active one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Shadow {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// For which part of the session trees, in millionths. Decisions without a session are taken one by one.
+    #[prost(uint32, tag = "2")]
+    pub share_ppm: u32,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    /// Who started it.
+    #[prost(string, tag = "4")]
+    pub started_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "5")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Asks for a shadow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStartShadowRequest {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// For which part of the session trees, in millionths; absent: all of them.
+    #[prost(uint32, optional, tag = "2")]
+    pub share_ppm: ::core::option::Option<u32>,
+    /// A note for the trail.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The shadow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStartShadowResponse {
+    /// It.
+    #[prost(message, optional, tag = "1")]
+    pub shadow: ::core::option::Option<Shadow>,
+}
+/// Asks for the end of the shadow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStopShadowRequest {
+    /// A note for the trail.
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
+/// It ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStopShadowResponse {}
+/// Asks what came of the shadow.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceGetShadowRequest {}
+/// What came of the shadow on one replica.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutServiceGetShadowResponse {
+    /// The shadow.
+    #[prost(message, optional, tag = "1")]
+    pub shadow: ::core::option::Option<Shadow>,
+    /// Why this replica cannot use the bundle, and so compares nothing; empty where it can.
+    #[prost(string, tag = "2")]
+    pub problem: ::prost::alloc::string::String,
+    /// Decisions that were made again.
+    #[prost(uint64, tag = "3")]
+    pub compared_count: u64,
+    /// Of them, those that come out otherwise.
+    #[prost(uint64, tag = "4")]
+    pub difference_count: u64,
+    /// Differences by kind, action and policies, the gravest kind first; at most 1,000 of them.
+    #[prost(message, repeated, tag = "5")]
+    pub groups: ::prost::alloc::vec::Vec<DifferenceGroup>,
+    /// Decisions of which it cannot be told what the bundle decides, by code.
+    #[prost(map = "string, uint64", tag = "6")]
+    pub untold: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+    /// Decisions for which there was no time.
+    #[prost(uint64, tag = "7")]
+    pub dropped_count: u64,
+}
+/// A bundle that decides for a part of the session trees.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Canary {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The bundle that decides for all others: the one that was active when it began.
+    #[prost(uint64, tag = "2")]
+    pub beside: u64,
+    /// For which part of the session trees, in millionths; 0 where a label says which.
+    #[prost(uint32, tag = "3")]
+    pub share_ppm: u32,
+    /// The label that the root of a tree was opened with; empty where a share says which.
+    #[prost(string, tag = "4")]
+    pub label: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// Who started or widened it.
+    #[prost(string, tag = "6")]
+    pub started_by: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "7")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it decides: false once another bundle became active.
+    #[prost(bool, tag = "8")]
+    pub deciding: bool,
+    /// Why the replica that was asked cannot use the bundle, and so decides nothing for its sessions; empty where it can.
+    #[prost(string, tag = "9")]
+    pub problem: ::prost::alloc::string::String,
+}
+/// Asks for a canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStartCanaryRequest {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// For which part of the session trees, in millionths.
+    #[prost(uint32, tag = "2")]
+    pub share_ppm: u32,
+    /// In place of a share: for those whose root was opened with this label.
+    #[prost(string, tag = "3")]
+    pub label: ::prost::alloc::string::String,
+    /// A note for the trail.
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceStartCanaryResponse {
+    /// It.
+    #[prost(message, optional, tag = "1")]
+    pub canary: ::core::option::Option<Canary>,
+}
+/// Asks for a wider canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceWidenCanaryRequest {
+    /// For which part of the session trees, in millionths; more than now.
+    #[prost(uint32, tag = "1")]
+    pub share_ppm: u32,
+    /// A note for the trail.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceWidenCanaryResponse {
+    /// It.
+    #[prost(message, optional, tag = "1")]
+    pub canary: ::core::option::Option<Canary>,
+}
+/// Asks to activate the canary's bundle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServicePromoteCanaryRequest {
+    /// A note for the history.
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
+/// It decides for all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServicePromoteCanaryResponse {
+    /// The bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+/// Asks for the end of the canary.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceAbortCanaryRequest {
+    /// A note for the trail.
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
+/// It ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceAbortCanaryResponse {
+    /// Its bundle.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+/// Asks which bundle decides for whom.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceGetCanaryRequest {}
+/// Which bundle decides for whom.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutServiceGetCanaryResponse {
+    /// The canary.
+    #[prost(message, optional, tag = "1")]
+    pub canary: ::core::option::Option<Canary>,
+}
+/// Differences that have kind, action and policies in common.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DifferenceGroup {
+    /// In which way.
+    #[prost(enumeration = "difference_group::Kind", tag = "1")]
+    pub kind: i32,
+    /// The action that was asked for first.
+    #[prost(message, optional, tag = "2")]
+    pub action: ::core::option::Option<EntityRef>,
+    /// The policies that determine one of the decisions and not the other.
+    #[prost(string, repeated, tag = "3")]
+    pub policy_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many.
+    #[prost(uint64, tag = "4")]
+    pub count: u64,
+    /// The earliest of them, at most 5.
+    #[prost(message, repeated, tag = "5")]
+    pub examples: ::prost::alloc::vec::Vec<DifferenceExample>,
+}
+/// Nested message and enum types in `DifferenceGroup`.
+pub mod difference_group {
+    /// In which way a bundle decides otherwise.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        /// Not set.
+        Unspecified = 0,
+        /// It allows what was not allowed.
+        NewlyAllowed = 1,
+        /// It denies what was not denied.
+        NewlyDenied = 2,
+        /// It asks for an approval where none was asked for.
+        NewlyChallenged = 3,
+        /// The outcome is the same, and what the decision does beside is not.
+        ChangedEffects = 4,
+        /// Outcome and effects are the same; the code or the policies that determine them are not.
+        ChangedReason = 5,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::NewlyAllowed => "KIND_NEWLY_ALLOWED",
+                Self::NewlyDenied => "KIND_NEWLY_DENIED",
+                Self::NewlyChallenged => "KIND_NEWLY_CHALLENGED",
+                Self::ChangedEffects => "KIND_CHANGED_EFFECTS",
+                Self::ChangedReason => "KIND_CHANGED_REASON",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_NEWLY_ALLOWED" => Some(Self::NewlyAllowed),
+                "KIND_NEWLY_DENIED" => Some(Self::NewlyDenied),
+                "KIND_NEWLY_CHALLENGED" => Some(Self::NewlyChallenged),
+                "KIND_CHANGED_EFFECTS" => Some(Self::ChangedEffects),
+                "KIND_CHANGED_REASON" => Some(Self::ChangedReason),
+                _ => None,
+            }
+        }
+    }
+}
+/// A decision that comes out otherwise.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DifferenceExample {
+    /// Its id, as in the trail.
+    #[prost(string, tag = "1")]
+    pub decision_id: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(message, optional, tag = "2")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What was acted on.
+    #[prost(message, optional, tag = "3")]
+    pub resource: ::core::option::Option<EntityRef>,
+    /// What was decided.
+    #[prost(message, optional, tag = "4")]
+    pub active: ::core::option::Option<ComparedVerdict>,
+    /// What the other bundle decides.
+    #[prost(message, optional, tag = "5")]
+    pub candidate: ::core::option::Option<ComparedVerdict>,
+}
+/// What is compared of a decision.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ComparedVerdict {
+    /// `allow`, `deny` or `challenge`.
+    #[prost(string, tag = "1")]
+    pub outcome: ::prost::alloc::string::String,
+    /// The reason's code.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// The policies that determined it.
+    #[prost(message, repeated, tag = "3")]
+    pub policies: ::prost::alloc::vec::Vec<ComparedPolicy>,
+    /// What it does beside, such as `label: tree:pii`.
+    #[prost(string, repeated, tag = "4")]
+    pub effects: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A policy that determined a decision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedPolicy {
+    /// Its `@id`.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// How it failed, where it did.
+    #[prost(string, tag = "2")]
+    pub failure: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod rollout_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Starts, reports and ends rollouts. Served on the admin plane.
+    #[derive(Debug, Clone)]
+    pub struct RolloutServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl RolloutServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> RolloutServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RolloutServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RolloutServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Has a stored bundle make live decisions again on every replica, beside the active one. It answers nobody, and nothing of what it would
+        /// do is done. One that is there already gives way. Refused with FAILED_PRECONDITION and already_active where the bundle is active.
+        pub async fn start_shadow(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceStartShadowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStartShadowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/StartShadow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "StartShadow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends that; NOT_FOUND where there is no shadow.
+        pub async fn stop_shadow(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceStopShadowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStopShadowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/StopShadow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "StopShadow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns what the shadow would have decided otherwise, on the replica that is asked, since it saw the shadow begin; NOT_FOUND where there is
+        /// none. The metrics of all replicas tell of all.
+        pub async fn get_shadow(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceGetShadowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceGetShadowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/GetShadow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "GetShadow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has a stored bundle decide for a part of the session trees on every replica; the active one decides for all others, and for whoever has no
+        /// session. One that is there already gives way. Whatever is activated ends it. Refused with FAILED_PRECONDITION and already_active where the
+        /// bundle is active, entities_do_not_fit where stored entities do not fit its schema.
+        pub async fn start_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceStartCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStartCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/StartCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "StartCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has it decide for more: for all that it decides for, and others. Refused with FAILED_PRECONDITION and not_wider where that is not so, and
+        /// canary_over where another bundle became active.
+        pub async fn widen_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceWidenCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceWidenCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/WidenCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "WidenCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes it the active bundle, as Activate does, if none was activated since it began.
+        pub async fn promote_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServicePromoteCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServicePromoteCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/PromoteCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "PromoteCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends it: the active bundle decides for all. NOT_FOUND where there is no canary.
+        pub async fn abort_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceAbortCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceAbortCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/AbortCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "AbortCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the canary; NOT_FOUND where there is none.
+        pub async fn get_canary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutServiceGetCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceGetCanaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/chaperone.v1.RolloutService/GetCanary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("chaperone.v1.RolloutService", "GetCanary"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod rollout_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RolloutServiceServer.
+    #[async_trait]
+    pub trait RolloutService: std::marker::Send + std::marker::Sync + 'static {
+        /// Has a stored bundle make live decisions again on every replica, beside the active one. It answers nobody, and nothing of what it would
+        /// do is done. One that is there already gives way. Refused with FAILED_PRECONDITION and already_active where the bundle is active.
+        async fn start_shadow(
+            &self,
+            request: tonic::Request<super::RolloutServiceStartShadowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStartShadowResponse>,
+            tonic::Status,
+        >;
+        /// Ends that; NOT_FOUND where there is no shadow.
+        async fn stop_shadow(
+            &self,
+            request: tonic::Request<super::RolloutServiceStopShadowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStopShadowResponse>,
+            tonic::Status,
+        >;
+        /// Returns what the shadow would have decided otherwise, on the replica that is asked, since it saw the shadow begin; NOT_FOUND where there is
+        /// none. The metrics of all replicas tell of all.
+        async fn get_shadow(
+            &self,
+            request: tonic::Request<super::RolloutServiceGetShadowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceGetShadowResponse>,
+            tonic::Status,
+        >;
+        /// Has a stored bundle decide for a part of the session trees on every replica; the active one decides for all others, and for whoever has no
+        /// session. One that is there already gives way. Whatever is activated ends it. Refused with FAILED_PRECONDITION and already_active where the
+        /// bundle is active, entities_do_not_fit where stored entities do not fit its schema.
+        async fn start_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceStartCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceStartCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Has it decide for more: for all that it decides for, and others. Refused with FAILED_PRECONDITION and not_wider where that is not so, and
+        /// canary_over where another bundle became active.
+        async fn widen_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceWidenCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceWidenCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Makes it the active bundle, as Activate does, if none was activated since it began.
+        async fn promote_canary(
+            &self,
+            request: tonic::Request<super::RolloutServicePromoteCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServicePromoteCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Ends it: the active bundle decides for all. NOT_FOUND where there is no canary.
+        async fn abort_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceAbortCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceAbortCanaryResponse>,
+            tonic::Status,
+        >;
+        /// Returns the canary; NOT_FOUND where there is none.
+        async fn get_canary(
+            &self,
+            request: tonic::Request<super::RolloutServiceGetCanaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutServiceGetCanaryResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Starts, reports and ends rollouts. Served on the admin plane.
+    #[derive(Debug)]
+    pub struct RolloutServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RolloutServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RolloutServiceServer<T>
+    where
+        T: RolloutService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/chaperone.v1.RolloutService/StartShadow" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartShadowSvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceStartShadowRequest,
+                    > for StartShadowSvc<T> {
+                        type Response = super::RolloutServiceStartShadowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceStartShadowRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::start_shadow(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartShadowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/StopShadow" => {
+                    #[allow(non_camel_case_types)]
+                    struct StopShadowSvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<super::RolloutServiceStopShadowRequest>
+                    for StopShadowSvc<T> {
+                        type Response = super::RolloutServiceStopShadowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceStopShadowRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::stop_shadow(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StopShadowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/GetShadow" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetShadowSvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<super::RolloutServiceGetShadowRequest>
+                    for GetShadowSvc<T> {
+                        type Response = super::RolloutServiceGetShadowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceGetShadowRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::get_shadow(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetShadowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/StartCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceStartCanaryRequest,
+                    > for StartCanarySvc<T> {
+                        type Response = super::RolloutServiceStartCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceStartCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::start_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/WidenCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct WidenCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceWidenCanaryRequest,
+                    > for WidenCanarySvc<T> {
+                        type Response = super::RolloutServiceWidenCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceWidenCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::widen_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WidenCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/PromoteCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct PromoteCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServicePromoteCanaryRequest,
+                    > for PromoteCanarySvc<T> {
+                        type Response = super::RolloutServicePromoteCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServicePromoteCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::promote_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PromoteCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/AbortCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct AbortCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<
+                        super::RolloutServiceAbortCanaryRequest,
+                    > for AbortCanarySvc<T> {
+                        type Response = super::RolloutServiceAbortCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceAbortCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::abort_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AbortCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/chaperone.v1.RolloutService/GetCanary" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCanarySvc<T: RolloutService>(pub Arc<T>);
+                    impl<
+                        T: RolloutService,
+                    > tonic::server::UnaryService<super::RolloutServiceGetCanaryRequest>
+                    for GetCanarySvc<T> {
+                        type Response = super::RolloutServiceGetCanaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RolloutServiceGetCanaryRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as RolloutService>::get_canary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCanarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for RolloutServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "chaperone.v1.RolloutService";
+    impl<T> tonic::server::NamedService for RolloutServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// An entity. One that is stored here stands before one of the bundle with the same identity.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entity {

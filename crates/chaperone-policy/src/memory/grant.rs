@@ -46,6 +46,12 @@ impl Memory {
         self.grants.iter().map(|(approval, grant)| (*approval, grant))
     }
 
+    /// The same, with what people approved as another one has it.
+    #[must_use]
+    pub fn with_grants_of(&self, other: &Self) -> Self {
+        Self { grants: other.grants.clone(), ..self.clone() }
+    }
+
     /// Notes what a person approved. What stands already under this id stays as it is: one approval grants once.
     pub(super) fn grant(
         &mut self,

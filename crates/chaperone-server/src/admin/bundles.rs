@@ -160,6 +160,14 @@ impl Bundles {
         Ok(info)
     }
 
+    /// Checks that the rules let this caller have a bundle decide.
+    ///
+    /// # Errors
+    /// When they do not, there is no such bundle, or the store fails.
+    pub(super) async fn check_two_people(&self, number: BundleNumber, by: &Caller) -> Result<(), AdminError> {
+        self.rules.check_two_people(&self.get(Some(number)).await?.info, by)
+    }
+
     /// A bundle that one can go back to from the active one.
     async fn earlier(&self, number: BundleNumber, active: BundleNumber) -> Result<BundleNumber, AdminError> {
         if number == active {
@@ -302,7 +310,7 @@ fn policy_count(bundle: &Bundle) -> u32 {
 }
 
 /// Off the async threads: a large bundle takes seconds.
-async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
+pub(super) async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
     let compiled = tokio::task::spawn_blocking(move || {
         source.check_limits()?;
         Bundle::compile(&source)

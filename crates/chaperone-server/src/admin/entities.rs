@@ -8,7 +8,7 @@ use chaperone_store::Store;
 use super::sessions::check_entity;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
-use crate::replica::{Policies, Replica};
+use crate::replica::{Policies, Replica, Snapshot};
 use crate::trail::{TrailWriter, acts};
 
 /// How many entities one call may carry.
@@ -61,21 +61,12 @@ impl Entities {
                 return Err(AdminError::Precondition { code: "no_bundle", message: message.into() });
             }
         };
-        // Together with what is there: an entity can be right alone and yet close a circle of parents.
-        let checked = {
-            let entities = entities.to_vec();
-            tokio::task::spawn_blocking(move || {
-                let mut changes = snapshot.entities.change();
-                changes.put(&snapshot.bundle, &entities);
-                changes.finish().map(drop)
-            })
-        };
-        checked.await.map_err(|_| AdminError::invalid("entities", "checking them failed; none is stored"))?.map_err(
-            |errors| {
-                let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
-                AdminError::invalid("entities", texts.join("; "))
-            },
-        )?;
+        // What decides for a part of the sessions must be able to go on, too.
+        let canary = self.replica.candidates().canary_beside(snapshot.number);
+        let canary = canary.and_then(|trial| trial.policies.as_ref().ok().map(Arc::clone));
+        for snapshot in std::iter::once(snapshot).chain(canary) {
+            check_fit(snapshot, entities.to_vec()).await?;
+        }
         self.store().put_entities(entities, self.clock.now()).await?;
         let uids = entities.iter().map(|entity| &entity.uid);
         self.trail.act(self.clock.now(), acts::on_entities(acts::ENTITIES_PUT, by, uids)).await?;
@@ -107,6 +98,21 @@ impl Entities {
     ) -> Result<Vec<Entity>, AdminError> {
         Ok(self.store().entities(kind, after, limit).await?)
     }
+}
+
+/// Together with what is there: an entity can be right alone and yet close a circle of parents.
+async fn check_fit(snapshot: Arc<Snapshot>, entities: Vec<Entity>) -> Result<(), AdminError> {
+    let number = snapshot.number;
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut changes = snapshot.entities.change();
+        changes.put(&snapshot.bundle, &entities);
+        changes.finish().map(drop)
+    });
+    let checked = checked.await.map_err(|_| AdminError::invalid("entities", "checking them failed; none is stored"))?;
+    checked.map_err(|errors| {
+        let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
+        AdminError::invalid("entities", format!("bundle {number}: {}", texts.join("; ")))
+    })
 }
 
 fn check_count(field: &str, count: usize) -> Result<(), AdminError> {

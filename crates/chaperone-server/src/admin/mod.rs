@@ -2,8 +2,10 @@
 
 pub mod approvals;
 pub mod bundles;
+pub mod canary;
 pub mod entities;
 pub mod memories;
+pub mod rollouts;
 pub mod sessions;
 pub mod signals;
 pub mod trail;

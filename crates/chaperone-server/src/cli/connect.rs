@@ -8,6 +8,7 @@ use chaperone_api::chaperone::v1::approval_service_client::ApprovalServiceClient
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::entity_service_client::EntityServiceClient;
 use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
+use chaperone_api::chaperone::v1::rollout_service_client::RolloutServiceClient;
 use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
 use chaperone_api::chaperone::v1::trail_service_client::TrailServiceClient;
 use clap::Args;
@@ -219,6 +220,12 @@ impl Link {
     /// The policy service.
     pub fn policies(&self) -> PolicyServiceClient<Transport> {
         PolicyServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The rollout service.
+    pub fn rollouts(&self) -> RolloutServiceClient<Transport> {
+        RolloutServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

@@ -12,6 +12,7 @@ mod completions;
 mod connect;
 pub mod dev;
 pub mod dev_output;
+mod differences;
 mod entity;
 pub mod failure;
 mod files;

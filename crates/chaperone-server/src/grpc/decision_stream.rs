@@ -129,8 +129,10 @@ impl Answers {
     fn begin_answer(&mut self, message: &Bytes, id: u64, question: CheckQuestion<'_>) -> Result<StreamAnswer, Status> {
         let Self { pdp, call, last, ended, .. } = self;
         let now = ended.take().unwrap_or_else(|| pdp.now());
-        let check = pdp.begin_at(now, Protocol::Grpc, call.timeout, call.parent)?;
-        let withheld = {
+        let mut check = pdp.begin_at(now, Protocol::Grpc, call.timeout, call.parent)?;
+        let withheld = if !check.assign_from_memory(last.claim(question.session_handle)) {
+            None
+        } else {
             let mut asked = Asked::read(&check.snapshot.bundle, call, question, last)?;
             check.decide_from_memory(&mut asked.question())
         };
@@ -286,8 +288,9 @@ async fn decide_later(
 ) -> Result<HeldAnswer, Reply> {
     // It was read before.
     let StreamQuestion { request_id, check: question } = StreamQuestion::read(&message).unwrap_or_default();
-    let check = pdp.resume(suspended);
+    let mut check = pdp.resume(suspended);
     let mut last = Last::default();
+    check.assign(last.claim(question.session_handle)).await;
     match Asked::read(&check.snapshot.bundle, &call, question, &mut last) {
         Ok(mut asked) => Ok((request_id, check.decide_with_store(asked.question()).await)),
         Err(error) => Err(Reply::Stream(request_id, Err(failure(&error.into())))),

@@ -155,7 +155,8 @@ impl Decisions {
         let message = request.into_inner();
         let question = CheckQuestion::read(&message).map_err(|_| malformed::<api::CheckRequest>(&message))?;
         let mut last = Last::default();
-        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
+        let mut check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
+        check.assign(last.claim(question.session_handle)).await;
         let mut asked = Asked::read(&check.snapshot.bundle, &call, question, &mut last)?;
         Ok(Response::new(Reply::Check(check.decide(asked.question()).await?)))
     }
@@ -198,7 +199,9 @@ impl Decisions {
             let message = format!("must have 1 to {BATCH_MAX} elements, not {count}");
             return Err(convert::invalid("actions", message).into());
         }
-        let check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
+        let mut check = self.pdp.begin(Protocol::Grpc, call.timeout, call.parent)?;
+        let claim = claim(question.session_handle);
+        check.assign(claim).await;
         let evidence = call.evidence(question.presenter.as_ref(), parse_spiffe_id)?;
         let actions = question.actions.into_iter().enumerate().map(|(index, action)| {
             let bundle = &check.snapshot.bundle;
@@ -208,7 +211,6 @@ impl Decisions {
         });
         let actions = actions.collect::<Result<Vec<_>, AdminError>>()?;
         let consistency = consistency(question.consistency)?;
-        let claim = claim(question.session_handle);
         Ok(check.decide_each(claim, evidence, consistency, &actions).await?)
     }
 }

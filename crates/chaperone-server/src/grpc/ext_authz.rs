@@ -97,19 +97,16 @@ impl ExtAuthz {
     ) -> Held {
         let parent = traceparent(http).and_then(ParentContext::from_traceparent).or(parent);
         let traffic = if http.is_grpc() { Traffic::Grpc } else { Traffic::Http };
-        let check = match self.pdp.begin(Protocol::ExtAuthz, timeout, parent) {
+        let mut check = match self.pdp.begin(Protocol::ExtAuthz, timeout, parent) {
             Ok(check) => check,
             Err(failure) => return Held::Undecided(no_decision(failure, traffic, OnFailure::Deny)),
         };
+        let claim = check.snapshot.bundle.mapping().credential(http).into();
+        check.assign(claim).await;
         let mapping = check.snapshot.bundle.mapping();
         let mut mapped = mapping.map_http(http);
         let on_failure = mapped.as_ref().map_or(OnFailure::Deny, |mapped| mapped.on_failure);
-        let question = Question {
-            claim: mapping.credential(http).into(),
-            evidence,
-            asked: Asked::of(&mut mapped),
-            consistency: Consistency::Bounded,
-        };
+        let question = Question { claim, evidence, asked: Asked::of(&mut mapped), consistency: Consistency::Bounded };
         let answer = check.decide_withheld(question).await.map(|answer| {
             let mutations = mapped.ok().and_then(|mapped| mutations(mapping, &mapped, http, &answer));
             match mutations {

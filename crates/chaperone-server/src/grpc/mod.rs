@@ -1,6 +1,7 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
 pub mod approvals;
+mod canary;
 pub mod convert;
 pub mod data_plane;
 pub mod decision_codec;
@@ -19,6 +20,7 @@ mod memories;
 pub mod policies;
 mod questions;
 mod report;
+pub mod rollouts;
 pub mod sessions;
 pub mod status;
 pub mod trail;

@@ -8,9 +8,7 @@ use chaperone_policy::{
     MemoryName, Outcome, Scope, SessionHandle, SessionId, Task,
 };
 use chaperone_store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Changes, Cursor, EmbeddedStore, NewActivation, NewBundle,
-    OpenedApproval, ReplicaReport, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition,
-    TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Candidate, CandidateRole, Changes, Cursor, EmbeddedStore, NewActivation, NewBundle, OpenedApproval, ReplicaReport, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -104,6 +102,15 @@ impl Store for Faulty {
     }
     async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Stored<Vec<BundleActivation>> {
         self.store.bundle_activations(before, limit).await
+    }
+    async fn put_candidate(&self, candidate: &Candidate) -> Stored<()> {
+        self.store.put_candidate(candidate).await
+    }
+    async fn remove_candidate(&self, role: CandidateRole, at: Timestamp) -> Stored<bool> {
+        self.store.remove_candidate(role, at).await
+    }
+    async fn candidates(&self) -> Stored<Vec<Candidate>> {
+        self.store.candidates().await
     }
     async fn active_bundle(&self) -> Stored<Option<StoredBundle>> {
         self.store.active_bundle().await

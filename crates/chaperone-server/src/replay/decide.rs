@@ -7,12 +7,13 @@ use std::sync::Arc;
 use chaperone_policy::mapping::Needs;
 use chaperone_policy::recorded::{BundleState, EntityState};
 use chaperone_policy::{Authority, Decision, EntityRef, Looked, Outcome, Presenter, Reason, Request, Timestamp, Trace};
-use chaperone_trail::{Decided, Policy};
+use chaperone_trail::Decided;
 
 use super::obstacle::Obstacle;
 use super::rules::Rules;
 use super::states::{Flaw, ReadChain, States};
 use crate::config::OnTokenReuse;
+use crate::differences::{Kind, Verdict};
 use crate::evaluator::Evaluator;
 use crate::pdp::{Judge, WORKLOAD};
 
@@ -42,17 +43,6 @@ pub enum Difference {
         /// Whose.
         of: String,
     },
-}
-
-/// What is compared of a decision.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Verdict {
-    /// `allow`, `deny` or `challenge`.
-    pub outcome: String,
-    /// The reason's code.
-    pub code: String,
-    /// The policies that determined it, each with how it failed.
-    pub policies: Vec<(String, Option<String>)>,
 }
 
 /// What a decision was about, as its record has it.
@@ -99,9 +89,9 @@ pub fn replay(
     own: &Rules,
     candidate: Option<&Rules>,
 ) -> Replayed {
-    let work = || Question::of(decided, at, states, context)?.decide_again(own, candidate);
+    let work = || Question::of(decided, at, states, context)?.replay(own, candidate);
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(again)) => compare(decided, &again),
+        Ok(Ok(replayed)) => replayed,
         Ok(Err(Flaw::Changed(of))) => Replayed::Differs(Box::new(Difference::State { of })),
         Ok(Err(Flaw::Obstacle(obstacle))) => Replayed::Not(obstacle),
         Err(_) => Replayed::Not(Obstacle::Defect),
@@ -131,16 +121,18 @@ impl<'a> Question<'a> {
     }
 
     /// Decides by the candidate, where there is one, or by the bundle that did.
-    fn decide_again(&self, own: &Rules, candidate: Option<&Rules>) -> Result<Again, Flaw> {
+    fn replay(&self, own: &Rules, candidate: Option<&Rules>) -> Result<Replayed, Flaw> {
         let again = self.decide(own)?;
         let Some(candidate) = candidate else {
             self.check_known(&again)?;
-            return Ok(again);
+            return Ok(compare(self.decided, &again.decision));
         };
         let other = self.decide(candidate)?;
         self.check_known(&other)?;
         self.check_read(&again, &other, own)?;
-        Ok(other)
+        // What the bundle that decided did beside can only be told where it hangs on nothing that is kept out of records.
+        let own_effects = self.check_known(&again).is_ok().then_some(&again.decision);
+        Ok(compare_candidate(self.decided, own_effects, &other.decision))
     }
 
     /// Decides by one bundle.
@@ -283,29 +275,25 @@ impl<'a> Question<'a> {
     }
 }
 
-fn compare(decided: &Decided<'_>, again: &Again) -> Replayed {
-    let decision = &again.decision;
-    let recorded = Verdict {
-        outcome: decided.outcome.to_string(),
-        code: decided.code.to_string(),
-        policies: decided
-            .policies
-            .iter()
-            .map(|Policy { id, failure }| (id.to_string(), failure.as_ref().map(ToString::to_string)))
-            .collect(),
+/// By the bundle that decided, a difference means that something was changed since: every detail counts.
+fn compare(decided: &Decided<'_>, again: &Decision) -> Replayed {
+    let (recorded, replayed) = (Verdict::recorded(decided), Verdict::without_effects(again));
+    if recorded == replayed { Replayed::Same } else { differs(recorded, replayed) }
+}
+
+/// By a candidate: effects count too, where it is known which ones the bundle that decided has.
+fn compare_candidate(decided: &Decided<'_>, own: Option<&Decision>, candidate: &Decision) -> Replayed {
+    let recorded = Verdict::recorded(decided);
+    let (recorded, replayed) = match own {
+        Some(own) => (Verdict { effects: Verdict::of(own).effects, ..recorded }, Verdict::of(candidate)),
+        None => (recorded, Verdict::without_effects(candidate)),
     };
-    let replayed = Verdict {
-        outcome: decision.outcome.as_str().to_owned(),
-        code: decision.reason.code().to_owned(),
-        policies: decision
-            .policies
-            .iter()
-            .map(|policy| (policy.id.to_string(), policy.failure.map(|failure| failure.to_string())))
-            .collect(),
-    };
-    if recorded == replayed {
-        Replayed::Same
-    } else {
-        Replayed::Differs(Box::new(Difference::Decision { recorded, replayed }))
+    match Kind::between(&recorded, &replayed) {
+        None => Replayed::Same,
+        Some(_) => differs(recorded, replayed),
     }
+}
+
+fn differs(recorded: Verdict, replayed: Verdict) -> Replayed {
+    Replayed::Differs(Box::new(Difference::Decision { recorded, replayed }))
 }

@@ -10,8 +10,8 @@ mod states;
 #[cfg(test)]
 mod tests;
 
-pub use self::decide::{Difference, Replayed, Verdict, replay};
+pub use self::decide::{Difference, Replayed, replay};
 pub use self::obstacle::Obstacle;
 pub use self::rules::Rules;
-pub use self::run::{Different, Run, Tally};
+pub use self::run::{Different, Run, RunProgress, Tally};
 pub use self::states::States;

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use chaperone_policy::{DecisionId, Timestamp};
-use chaperone_trail::{ChainId, Event, Record, RecordFilter};
+use chaperone_policy::{DecisionId, EntityRef, Timestamp};
+use chaperone_trail::{ChainId, Decided, Event, Record, RecordFilter};
 use serde::Deserialize;
 
 use super::decide::{Difference, Replayed, replay};
 use super::obstacle::Obstacle;
 use super::rules::Rules;
 use super::states::States;
+use crate::differences::{Example, Groups, Kind};
 
 /// How many records go to a thread at once.
 const BATCH: usize = 256;
@@ -43,6 +45,19 @@ struct Shared {
     filter: RecordFilter,
     /// Of this chain, and within these places.
     places: (Option<ChainId>, RangeInclusive<u64>),
+    decision_count: AtomicU64,
+    different_count: AtomicU64,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunProgress {
+    /// Records that came.
+    pub record_count: u64,
+    /// Decisions among them that were made again, or could not be.
+    pub decision_count: u64,
+    /// Those that came out otherwise.
+    pub different_count: u64,
 }
 
 /// What came of it.
@@ -58,6 +73,8 @@ pub struct Tally {
     pub different_count: u64,
     /// The first of them, in the order of their chains and places.
     pub different: Vec<Different>,
+    /// All of them but those of changed states, by kind, action and policies.
+    pub groups: Groups,
     /// Those that cannot be made again: how many for each code, and one of them.
     pub obstacles: BTreeMap<&'static str, (u64, DecisionId, Obstacle)>,
     /// Lines that are no records.
@@ -102,7 +119,10 @@ impl Run {
         states_bytes_max: usize,
     ) -> std::io::Result<Self> {
         let states = States::new(states_bytes_max);
-        let shared = Arc::new(Shared { states, rules: RwLock::default(), candidate, filter, places });
+        let (decision_count, different_count) = (AtomicU64::new(0), AtomicU64::new(0));
+        let rules = RwLock::default();
+        let shared = Shared { states, rules, candidate, filter, places, decision_count, different_count };
+        let shared = Arc::new(shared);
         let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let (jobs, waiting) = sync_channel(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -152,9 +172,13 @@ impl Run {
         known.insert(rules.digest().to_owned(), rules);
     }
 
-    /// How many records came so far.
-    pub const fn record_count(&self) -> u64 {
-        self.record_count
+    /// How far it is.
+    pub fn progress(&self) -> RunProgress {
+        RunProgress {
+            record_count: self.record_count,
+            decision_count: self.shared.decision_count.load(Ordering::Relaxed),
+            different_count: self.shared.different_count.load(Ordering::Relaxed),
+        }
     }
 
     /// What came of all of it, when the last is done. Panics where a thread did: nobody knows what became of its decisions.
@@ -209,6 +233,7 @@ impl Shared {
         }
         let Record { chain, seq, at, event: Event::Decision(decided), .. } = record else { return };
         tally.decision_count += 1;
+        self.decision_count.fetch_add(1, Ordering::Relaxed);
         let number = decided.bundle.get();
         let Some(context) = self.states.bundle(chain, seq, number) else {
             return tally.note(decided.id, Obstacle::NoState);
@@ -219,13 +244,8 @@ impl Shared {
             Replayed::Same => tally.same_count += 1,
             Replayed::Not(obstacle) => tally.note(decided.id, obstacle),
             Replayed::Differs(difference) => {
-                tally.different_count += 1;
-                if tally.different.len() < DIFFERENT_MAX {
-                    let asked = decided.actions.first();
-                    let asked = asked.map(|asked| format!("{} on {}", asked.action, asked.resource));
-                    let (id, asked, difference) = (decided.id, asked.unwrap_or_default(), *difference);
-                    tally.different.push(Different { chain, seq, id, at, asked, difference });
-                }
+                self.different_count.fetch_add(1, Ordering::Relaxed);
+                tally.note_difference((chain, seq), at, &decided, *difference);
             }
         }
     }
@@ -242,11 +262,35 @@ impl Tally {
         *count += 1;
     }
 
+    fn note_difference(
+        &mut self,
+        (chain, seq): (ChainId, u64),
+        at: Timestamp,
+        decided: &Decided<'_>,
+        difference: Difference,
+    ) {
+        self.different_count += 1;
+        let (id, asked) = (decided.id, decided.actions.first());
+        if let Difference::Decision { recorded, replayed } = &difference
+            && let Some(kind) = Kind::between(recorded, replayed)
+        {
+            let (active, candidate) = (recorded.clone(), replayed.clone());
+            let resource = asked.map(|asked| EntityRef::clone(&asked.resource));
+            let example = Example { id, at, resource, active, candidate };
+            self.groups.note(kind, asked.map(|asked| &*asked.action), example);
+        }
+        if self.different.len() < DIFFERENT_MAX {
+            let asked = asked.map(|asked| format!("{} on {}", asked.action, asked.resource)).unwrap_or_default();
+            self.different.push(Different { chain, seq, id, at, asked, difference });
+        }
+    }
+
     fn merge(&mut self, part: Self) {
         self.decision_count += part.decision_count;
         self.same_count += part.same_count;
         self.different_count += part.different_count;
         self.different.extend(part.different);
+        self.groups.merge(part.groups);
         self.unreadable_count += part.unreadable_count;
         for (code, (count, id, obstacle)) in part.obstacles {
             let (sum, ..) = self.obstacles.entry(code).or_insert((0, id, obstacle));

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::Clock;
 use crate::config::OnTokenReuse;
+use crate::differences::{Example, Kind, Verdict};
 use crate::evaluator::Evaluator;
 use crate::pdp::{Answer, Asked, Claim, Consistency, Judge, Pdp, Protocol, Question};
 use crate::presenter::Evidence;
@@ -388,13 +389,36 @@ async fn candidate_shows_what_it_would_decide_otherwise() {
         outcome: outcome.to_owned(),
         code: code.to_owned(),
         policies: vec![(policy.to_owned(), None)],
+        effects: Vec::new(),
     };
+    let effects = ["count: exports/1h += 1", "count: tree:rows += 5", "risk: +10"].map(str::to_owned).to_vec();
     let expected = Difference::Decision {
-        recorded: verdict("allow", "permitted", "all"),
+        recorded: Verdict { effects, ..verdict("allow", "permitted", "all") },
         replayed: verdict("deny", "forbidden", "budget"),
     };
     assert_eq!(found, [expected.clone(), expected]);
     assert_eq!((tally.same_count, tally.obstacle_count()), (2, 0));
+    let groups: Vec<_> = tally.groups.iter().collect();
+    let [(key, group)] = &*groups else { panic!("one group: {groups:?}") };
+    assert_eq!((key.kind, &*key.policies), (Kind::NewlyDenied, &["budget".to_owned()][..]));
+    assert_eq!(key.action, Some(EntityRef::new("Action", "export")));
+    let ids: BTreeSet<_> = tally.different.iter().map(|different| different.id.as_uuid()).collect();
+    assert_eq!(group.examples.iter().map(|example| example.id.as_uuid()).collect::<BTreeSet<_>>(), ids);
+    assert_eq!(group.count, 2);
+}
+
+#[tokio::test]
+async fn candidate_shows_what_it_would_do_beside() {
+    let records = exports().await;
+    let marking = POLICIES.replace("@risk(\"+10\")", "@risk(\"+10\") @label(\"exported\")");
+    let tally = run(&records, &[rules(1, POLICIES)], Some(rules(2, &marking)));
+    assert_eq!((tally.different_count, tally.groups.count(Kind::ChangedEffects), tally.same_count), (3, 3, 1));
+    let (_, group) = tally.groups.iter().next().expect("a group");
+    let Example { active, candidate, .. } = &group.examples[0];
+    assert!(!active.effects.contains(&"label: exported".to_owned()), "{active}");
+    assert!(candidate.effects.contains(&"label: exported".to_owned()), "{candidate}");
+    // By the very same bundle nothing is done otherwise, also where effects are compared.
+    assert_eq!(run(&records, &[rules(1, POLICIES)], Some(rules(2, POLICIES))).same_count, 4);
 }
 
 /// The records with a part of the state of something changed; its digest as well, where `with_digest` says so.

@@ -9,6 +9,7 @@ use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, MemoryKey};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
 
+use super::candidates::Candidates;
 use super::entities::{EntityLoadError, apply_changed_entities, load_entities};
 use super::upkeep::Upkeep;
 use super::{Policies, Replica, Snapshot};
@@ -47,18 +48,21 @@ pub struct Follower {
 struct Work {
     /// Everything is loaded again.
     bundle: bool,
+    /// The candidates are.
+    candidates: bool,
     /// These are.
     entities: BTreeSet<EntityRef>,
 }
 
 impl Work {
     fn is_none(&self) -> bool {
-        !self.bundle && self.entities.is_empty()
+        !self.bundle && !self.candidates && self.entities.is_empty()
     }
 
     fn and(mut self, mut other: Self) -> Self {
         self.entities.append(&mut other.entities);
-        Self { bundle: self.bundle || other.bundle, entities: self.entities }
+        let (bundle, candidates) = (self.bundle || other.bundle, self.candidates || other.candidates);
+        Self { bundle, candidates, entities: self.entities }
     }
 }
 
@@ -150,7 +154,7 @@ impl Follower {
         // Those who watch cannot be told what changed, but that something may have.
         let _ = self.replica.session_changes.send(None);
         let _ = self.replica.approval_changes.send(None);
-        self.load_policies(Work { bundle: true, ..Work::default() }).await?;
+        self.load_policies(Work { bundle: true, candidates: true, ..Work::default() }).await?;
         self.advance(cursor);
         Ok(true)
     }
@@ -197,6 +201,7 @@ impl Follower {
                 Changed::Approval(id) => _ = self.replica.approval_changes.send(Some(id)),
                 Changed::Memory(key, version) => memories.push((key, version)),
                 Changed::ActiveBundle => work.bundle = true,
+                Changed::Candidates => work.candidates = true,
                 Changed::Entity(uid) => _ = work.entities.insert(uid),
             }
         }
@@ -220,12 +225,31 @@ impl Follower {
     }
 
     async fn load_policies(&self, work: Work) -> Result<(), StoreError> {
+        if work.bundle || !work.entities.is_empty() {
+            self.load_active(work.bundle, work.entities.clone()).await?;
+        }
+        let store = &**self.replica.store();
+        // Where everything is loaded again, nobody knows which entities have changed.
+        let is_anew = work.bundle && work.candidates;
+        let known = if is_anew { Arc::default() } else { Arc::clone(&self.replica.candidates()) };
+        let candidates = if work.candidates {
+            Candidates::load(store, &known, &work.entities).await?
+        } else if known.is_none() || work.entities.is_empty() {
+            return Ok(());
+        } else {
+            known.with_changed(store, &work.entities).await?
+        };
+        self.replica.candidates.store(Arc::new(candidates));
+        Ok(())
+    }
+
+    async fn load_active(&self, is_other: bool, entities: BTreeSet<EntityRef>) -> Result<(), StoreError> {
         let current = match &**self.replica.policies() {
-            Policies::Active(snapshot) if !work.bundle => Some(Arc::clone(snapshot)),
+            Policies::Active(snapshot) if !is_other => Some(Arc::clone(snapshot)),
             Policies::Active(_) | Policies::Unusable(_) | Policies::None => None,
         };
         let policies = match current {
-            Some(snapshot) => self.change_entities(&snapshot, work.entities).await?,
+            Some(snapshot) => self.change_entities(&snapshot, entities).await?,
             None => self.load_bundle().await?,
         };
         // One pointer: no check sees the policies of one bundle with the mapping or the entities of another.

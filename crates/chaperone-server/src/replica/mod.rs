@@ -1,6 +1,7 @@
 //! What this replica holds in memory: the active bundle, entities, and the sessions it has seen, kept current by the change feed.
 
 mod approvals;
+mod candidates;
 mod entities;
 mod follower;
 mod freshness;
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use candidates::{Candidates, Trial};
 pub use entities::{EntityLoadError, load_entities};
 pub use follower::Follower;
 pub use follower::FollowerTimes;
@@ -68,6 +70,7 @@ pub struct Replica {
     /// Where the store is read from: its connections belong to this runtime, and so outlive whichever worker asked.
     runtime: Handle,
     policies: ArcSwap<Policies>,
+    candidates: ArcSwap<Candidates>,
     sessions: SessionCache,
     memories: MemoryTable,
     freshness: Freshness,
@@ -86,6 +89,7 @@ impl Replica {
             store,
             runtime: Handle::current(),
             policies: ArcSwap::from_pointee(Policies::None),
+            candidates: ArcSwap::default(),
             sessions: SessionCache::new(sessions_max),
             memories: MemoryTable::default(),
             freshness: Freshness::new(limits),
@@ -98,6 +102,11 @@ impl Replica {
     /// What there is to decide with now.
     pub fn policies(&self) -> arc_swap::Guard<Arc<Policies>> {
         self.policies.load()
+    }
+
+    /// What is tried beside it.
+    pub fn candidates(&self) -> arc_swap::Guard<Arc<Candidates>> {
+        self.candidates.load()
     }
 
     /// How old the state is.

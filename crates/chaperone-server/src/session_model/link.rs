@@ -10,9 +10,7 @@ use chaperone_policy::{
     Approval, ApprovalId, BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp,
 };
 use chaperone_store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Changes, Committed, Cursor, EmbeddedStore, NewActivation, NewBundle,
-    OpenedApproval, ReplicaReport, RevokeTarget, SavedApproval, SessionFilter, Store, StoreError, StoredBundle,
-    StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Candidate, CandidateRole, Changes, Committed, Cursor, EmbeddedStore, NewActivation, NewBundle, OpenedApproval, ReplicaReport, RevokeTarget, SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -301,6 +299,15 @@ impl Store for Link {
     }
     async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Stored<Vec<BundleActivation>> {
         self.call(|store| store.bundle_activations(before, limit)).await
+    }
+    async fn put_candidate(&self, candidate: &Candidate) -> Stored<()> {
+        self.call(|store| store.put_candidate(candidate)).await
+    }
+    async fn remove_candidate(&self, role: CandidateRole, at: Timestamp) -> Stored<bool> {
+        self.call(|store| store.remove_candidate(role, at)).await
+    }
+    async fn candidates(&self) -> Stored<Vec<Candidate>> {
+        self.call(Store::candidates).await
     }
     async fn active_bundle(&self) -> Stored<Option<StoredBundle>> {
         self.call(Store::active_bundle).await

@@ -4,6 +4,7 @@ mod alerts;
 mod approvals;
 mod decisions;
 mod durations;
+mod shadow;
 mod trail;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use self::alerts::AlertCounts;
 pub use self::approvals::{ApprovalCounts, ApprovalEvent};
 use self::decisions::{DecisionCounts, PROTOCOLS};
 use self::durations::{CheckDurations, DurationsCollector};
+pub use self::shadow::ShadowCounts;
 pub use self::trail::TrailCounts;
 use super::names;
 use super::otlp::ExportCounts;
@@ -51,6 +53,7 @@ pub struct Metrics {
     decisions: Arc<DecisionCounts>,
     alerts: AlertCounts,
     approvals: ApprovalCounts,
+    shadow: ShadowCounts,
     signals: Counter<u64>,
     trail: TrailCounts,
     gauges: Arc<Gauges>,
@@ -155,6 +158,7 @@ impl Metrics {
             reports: counter("chaperone.reports", "Reports of outcomes, by outcome and what came of them"),
             alerts: AlertCounts::new(&meter),
             approvals: ApprovalCounts::new(&meter),
+            shadow: ShadowCounts::new(&meter),
             signals: counter("chaperone.signals", "Signals from outside that this replica was sent, by result"),
             trail: TrailCounts::new(&meter),
             registry,
@@ -274,6 +278,11 @@ impl Metrics {
     /// The counts of alerts.
     pub fn alerts(&self) -> &AlertCounts {
         &self.alerts
+    }
+
+    /// The counts of the shadow.
+    pub fn shadow(&self) -> &ShadowCounts {
+        &self.shadow
     }
 
     /// The counts of approvals.

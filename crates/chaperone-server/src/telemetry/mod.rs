@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 pub use decision_span::{DecisionFields, DecisionSpans, SpanResult};
 pub use logs::LogError;
-pub use metrics::{AlertCounts, ApprovalEvent, Metrics, MetricsError, TrailCounts};
+pub use metrics::{AlertCounts, ApprovalEvent, Metrics, MetricsError, ShadowCounts, TrailCounts};
 pub use otlp::ExportCounts;
 pub use parent::ParentContext;
 

@@ -30,6 +30,16 @@ pub const BUNDLE_UPLOADED: &str = "bundle.uploaded";
 pub const BUNDLE_ACTIVATED: &str = "bundle.activated";
 /// An earlier bundle decides again.
 pub const BUNDLE_ROLLED_BACK: &str = "bundle.rolled_back";
+/// A bundle decides beside the active one from now on, and nobody is answered by it.
+pub const SHADOW_STARTED: &str = "shadow.started";
+/// It does no more.
+pub const SHADOW_STOPPED: &str = "shadow.stopped";
+/// A bundle decides for a part of the sessions from now on.
+pub const CANARY_STARTED: &str = "canary.started";
+/// It decides for more of them.
+pub const CANARY_WIDENED: &str = "canary.widened";
+/// It does no more.
+pub const CANARY_ABORTED: &str = "canary.aborted";
 /// Entities were stored.
 pub const ENTITIES_PUT: &str = "entities.put";
 /// Entities were deleted.

@@ -8,6 +8,7 @@ use chaperone_api::FILE_DESCRIPTOR_SET;
 use chaperone_api::chaperone::v1::approval_service_server::ApprovalServiceServer;
 use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
 use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
+use chaperone_api::chaperone::v1::rollout_service_server::RolloutServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
 use chaperone_api::chaperone::v1::trail_service_server::TrailServiceServer;
 use tokio::task::{JoinHandle, JoinSet};
@@ -24,6 +25,7 @@ use crate::config::ServeConfig;
 use crate::grpc::approvals::ApprovalApi;
 use crate::grpc::entities::EntityApi;
 use crate::grpc::policies::PolicyApi;
+use crate::grpc::rollouts::RolloutApi;
 use crate::grpc::sessions::SessionApi;
 use crate::grpc::trail::TrailApi;
 use crate::listener::{ListenOptions, Listener};
@@ -142,6 +144,7 @@ async fn serve_admin(
         .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(limit))
         .add_service(ApprovalServiceServer::new(approvals).max_decoding_message_size(limit))
         .add_service(PolicyServiceServer::new(PolicyApi::new(parts.bundles)).max_decoding_message_size(limit))
+        .add_service(RolloutServiceServer::new(RolloutApi::new(parts.rollouts)).max_decoding_message_size(limit))
         .add_service(EntityServiceServer::new(EntityApi::new(parts.entities)).max_decoding_message_size(limit))
         .add_service(TrailServiceServer::new(trail).max_decoding_message_size(limit))
         .add_service(health)
@@ -180,13 +183,14 @@ fn load_tls(files: Option<TlsFiles>, protocols: Protocols) -> anyhow::Result<Opt
 
 /// Keeps the health service and the gauges as the state is.
 async fn report(parts: Parts, mut reporter: HealthReporter) {
-    const SERVICES: [&str; 8] = [
+    const SERVICES: [&str; 9] = [
         "",
         "envoy.service.auth.v3.Authorization",
         "chaperone.v1.DecisionService",
         "chaperone.v1.SessionService",
         "chaperone.v1.ApprovalService",
         "chaperone.v1.PolicyService",
+        "chaperone.v1.RolloutService",
         "chaperone.v1.EntityService",
         "chaperone.v1.TrailService",
     ];

@@ -8,6 +8,7 @@
 mod activations;
 mod approvals;
 mod bundles;
+mod candidates;
 mod entities;
 mod feed;
 mod fixtures;
@@ -69,6 +70,10 @@ macro_rules! for_each_case {
             refused_activation_is_not_kept,
             activations_are_paged_newest_first,
             concurrent_activations_follow_each_other,
+            candidate_survives_and_another_takes_its_place,
+            removed_candidate_is_gone_and_others_stay,
+            candidate_must_exist_and_be_beside_the_active_bundle,
+            candidates_are_in_the_feed,
             entities_of_every_type_survive,
             entities_are_found_by_identity,
             put_replaces_and_the_last_wins,
@@ -132,6 +137,7 @@ mod cases {
     pub use super::activations::*;
     pub use super::approvals::*;
     pub use super::bundles::*;
+    pub use super::candidates::*;
     pub use super::entities::*;
     pub use super::feed::*;
     pub use super::listing::*;

@@ -3,6 +3,7 @@
 mod activations;
 mod approvals;
 mod bundles;
+mod candidates;
 mod entities;
 mod feed;
 mod memories;
@@ -23,6 +24,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, S
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::attempt::Attempt;
+use crate::candidate::{Candidate, CandidateRole};
 use crate::error::StoreError;
 use crate::failure::Failure;
 use crate::feed::{Changes, Cursor};
@@ -187,6 +189,18 @@ impl Store for EmbeddedStore {
 
     async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Result<Vec<BundleActivation>, StoreError> {
         activations::list(self, before, limit).await
+    }
+
+    async fn put_candidate(&self, candidate: &Candidate) -> Result<(), StoreError> {
+        candidates::put(self, candidate).await
+    }
+
+    async fn remove_candidate(&self, role: CandidateRole, at: Timestamp) -> Result<bool, StoreError> {
+        candidates::remove(self, role, at).await
+    }
+
+    async fn candidates(&self) -> Result<Vec<Candidate>, StoreError> {
+        candidates::list(self).await
     }
 
     async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError> {

@@ -3,6 +3,7 @@
 mod activations;
 mod approvals;
 mod bundles;
+mod candidates;
 mod entities;
 mod feed;
 mod listener;
@@ -29,6 +30,7 @@ use tokio::task::AbortHandle;
 
 pub use self::options::{InvalidUrl, PostgresOptions};
 use crate::attempt::Attempt;
+use crate::candidate::{Candidate, CandidateRole};
 use crate::error::StoreError;
 use crate::feed::{Changes, Cursor};
 use crate::store::{
@@ -190,6 +192,18 @@ impl Store for PostgresStore {
 
     async fn bundle_activations(&self, before: Option<u64>, limit: u32) -> Result<Vec<BundleActivation>, StoreError> {
         activations::list(self, before, limit).await
+    }
+
+    async fn put_candidate(&self, candidate: &Candidate) -> Result<(), StoreError> {
+        candidates::put(self, candidate).await
+    }
+
+    async fn remove_candidate(&self, role: CandidateRole, at: Timestamp) -> Result<bool, StoreError> {
+        candidates::remove(self, role, at).await
+    }
+
+    async fn candidates(&self) -> Result<Vec<Candidate>, StoreError> {
+        candidates::list(self).await
     }
 
     async fn active_bundle(&self) -> Result<Option<StoredBundle>, StoreError> {

@@ -39,6 +39,7 @@ impl ChangeRow {
         let (kind, key) = match changed {
             Changed::Session(id) => ("session", id.to_string()),
             Changed::ActiveBundle => ("active_bundle", String::new()),
+            Changed::Candidates => ("candidates", String::new()),
             Changed::Entity(uid) => ("entity", to_json(TABLE, "entity", uid)?),
             Changed::Approval(id) => ("approval", id.to_string()),
             Changed::Memory(key, version) => return Self::of_memories(position, &[(&key.to_string(), *version)]),
@@ -63,6 +64,7 @@ impl ChangeRow {
                 self.key.parse().map(Changed::Approval).map_err(|error| corrupt(TABLE, self.position, error))?
             }
             "active_bundle" => Changed::ActiveBundle,
+            "candidates" => Changed::Candidates,
             "entity" => Changed::Entity(from_json::<EntityRef>(TABLE, &self.position.to_string(), &self.key)?),
             MEMORIES => return self.memories(),
             other => return Err(corrupt(TABLE, self.position, format!("`{other}` is no kind of change"))),

@@ -3,6 +3,7 @@
 mod activations;
 mod approvals;
 mod bundles;
+mod candidates;
 mod changes;
 mod entities;
 mod memories;
@@ -13,6 +14,7 @@ mod trail;
 pub(crate) use activations::ActivationRow;
 pub(crate) use approvals::{EXPIRED, PENDING, PENDING_MAX, challenge_of, loaded_approval, state_of, stored_approval};
 pub(crate) use bundles::{BundleInfoRow, StoredBundleRow, bundle_columns, loaded_number, stored_files};
+pub(crate) use candidates::CandidateRow;
 pub(crate) use changes::{ChangeRow, MEMORIES_MAX};
 pub(crate) use entities::{EntityRow, latest_by_identity};
 pub(crate) use memories::{MemoryRow, loaded_key, stored_memory};

@@ -1,13 +1,16 @@
 //! `chaperone bundle`: init, validate, lint, fmt, test, push, activate, list, show, history, rollback, diff, and drafts.
 
+mod canary;
 mod diff;
 mod fmt;
 mod history;
 mod import_mcp;
 mod init;
 mod lint;
+mod replay;
 mod rollback;
 mod rollout;
+mod shadow;
 mod sign;
 mod source_dir;
 mod test;
@@ -25,14 +28,17 @@ use chaperone_api::chaperone::v1::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::canary::CanaryCommand;
 use self::diff::DiffArgs;
 use self::fmt::FmtArgs;
 use self::history::HistoryArgs;
 use self::import_mcp::ImportMcpArgs;
 use self::init::InitArgs;
 use self::lint::LintArgs;
+use self::replay::ReplayArgs;
 use self::rollback::RollbackArgs;
 use self::rollout::{RolloutArgs, WaitOptions};
+use self::shadow::ShadowCommand;
 use self::sign::{KeygenArgs, SignArgs};
 use self::test::TestArgs;
 use self::validate::ValidateArgs;
@@ -119,6 +125,15 @@ pub enum BundleCommand {
     /// Show where two bundles differ: stored ones, or folders
     #[command(after_help = diff::HELP)]
     Diff(DiffArgs),
+    /// Say what a bundle would have decided otherwise, by the trail, before it is activated
+    #[command(after_help = replay::HELP)]
+    Replay(Box<ReplayArgs>),
+    /// Have a bundle decide beside the active one, on live traffic, without answering anybody
+    #[command(subcommand)]
+    Shadow(ShadowCommand),
+    /// Have a bundle decide for a part of the sessions; then widen that, promote the bundle, or abort
+    #[command(subcommand)]
+    Canary(CanaryCommand),
     /// Draft schema and mapping for the tools of an MCP server
     #[command(after_help = import_mcp::HELP)]
     ImportMcp(ImportMcpArgs),
@@ -218,6 +233,9 @@ impl BundleCommand {
             Self::Sign(args) => args.run(),
             Self::Keygen(args) => args.run(),
             Self::Diff(args) => return args.run().await,
+            Self::Replay(args) => return args.run().await,
+            Self::Shadow(command) => return command.run().await,
+            Self::Canary(command) => command.run().await,
             Self::Push(args) => args.run().await,
             Self::Activate(args) => args.run().await,
             Self::Rollback(args) => args.run().await,

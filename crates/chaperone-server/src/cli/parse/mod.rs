@@ -7,6 +7,7 @@ mod entity_ref;
 mod json;
 mod moment;
 mod scope;
+mod share;
 
 pub(super) use attribute::attribute;
 pub(crate) use certificate::fingerprint;
@@ -18,6 +19,7 @@ pub(super) use entity_ref::show_entity_ref;
 pub(super) use json::{Json, cedar_value, entity_uid, json};
 pub(super) use moment::{Moment, moment};
 pub(super) use scope::scope_grant;
+pub(super) use share::share;
 
 use chaperone_policy::{DecisionId, SessionId};
 

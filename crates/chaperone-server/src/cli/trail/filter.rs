@@ -1,5 +1,7 @@
 //! Which records a command is about.
 
+use std::time::Duration;
+
 use chaperone_api::chaperone::v1::{EntityRef, TrailFilter, TrailKind, TrailOutcome};
 use chaperone_policy::DecisionId;
 use clap::{Args, ValueEnum};
@@ -55,7 +57,7 @@ pub struct FilterOptions {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct TimeOptions {
     /// From then on: a time, or how long ago, such as 1h
-    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
+    #[arg(long, visible_alias = "last", value_name = "TIME", value_parser = parse::moment)]
     since: Option<Moment>,
     /// Before then: a time, or how long ago
     #[arg(long, value_name = "TIME", value_parser = parse::moment)]
@@ -113,6 +115,14 @@ const EVENTS: [TrailKind; 6] = [
 ];
 
 impl FilterOptions {
+    /// From so long ago on, where neither a time nor a decision is named.
+    pub fn or_last(mut self, last: Duration) -> Self {
+        if self.times.since.is_none() && self.times.until.is_none() && self.decision.is_none() {
+            self.times.since = Some(Moment::Ago(last));
+        }
+        self
+    }
+
     /// The filter that the API takes, for people: states are there only for who asks for them.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ pub use self::entry::Entry;
 use self::export::ExportArgs;
 use self::query::{QueryArgs, ShowArgs, TailArgs};
 use self::replay::ReplayArgs;
+pub use self::replay::{BundleOption, ReplayOptions, bundle_option};
 use self::verify::VerifyArgs;
 pub use self::view::action;
 use super::failure::{Failure, Verdict};

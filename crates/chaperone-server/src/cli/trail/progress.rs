@@ -22,9 +22,14 @@ impl Progress {
 
     /// Tells it on standard error, where that is a terminal, and not too often.
     pub fn tell(&mut self, record_count: u64) {
+        self.tell_as(|| format!("{record_count} records"));
+    }
+
+    /// As [`Progress::tell`], in other words.
+    pub fn tell_as(&mut self, words: impl FnOnce() -> String) {
         if self.told.elapsed() >= INTERVAL && io::stderr().is_terminal() {
             self.told = Instant::now();
-            output::note(&format!("{record_count} records …"));
+            output::note(&format!("{} …", words()));
         }
     }
 }

@@ -2,15 +2,18 @@
 
 mod bundles;
 mod source;
+mod speed;
 mod view;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-pub use self::bundles::BundleOption;
 use self::bundles::Bundles;
+pub use self::bundles::{BundleOption, option as bundle_option};
 use self::source::{Places, Source};
+use self::speed::Speed;
 use super::filter::FilterOptions;
 use super::progress::Progress;
 use super::stretch::StretchOptions;
@@ -23,7 +26,7 @@ use crate::replay::{Run, Tally};
 pub const HELP: &str = "\
 Makes decisions again, each from its record, from what the trail says it read, and by the bundle that made it, and reports
 every difference in outcome, reason code and determining policies. With --bundle it is another bundle that decides: what
-it would have decided otherwise, on the state as it was then.
+it would have decided otherwise, and what it would have done beside, on the state as it was then.
 
 A decision that hangs on something that is not on record, such as an attribute that the mapping drops, is counted by
 itself, and is no difference.
@@ -45,13 +48,20 @@ pub struct ReplayArgs {
     /// Decide by this bundle, a folder or the number of a stored one, instead of by those that decided
     #[arg(long, value_name = "FOLDER|NUMBER", value_parser = bundles::option)]
     bundle: Option<BundleOption>,
+    #[command(flatten)]
+    options: ReplayOptions,
+}
+
+/// What is replayed, and how it is told.
+#[derive(Debug, Args)]
+pub struct ReplayOptions {
     /// Read this export of JSON lines instead of the server's trail; - for standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Read the journal in this directory, which nobody writes just now
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     journal: Option<PathBuf>,
-    /// How many differences to print
+    /// How many differences to print one by one
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: usize,
     /// How to print the result
@@ -69,8 +79,26 @@ impl ReplayArgs {
     /// Runs the command.
     ///
     /// # Errors
-    /// As they come; and `Input` when there were decisions, or what may have been some, and none of them could be made again.
+    /// As [`ReplayOptions::run`].
     pub async fn run(self) -> Result<Verdict, Failure> {
+        self.options.run(self.bundle.as_ref()).await
+    }
+}
+
+impl ReplayOptions {
+    /// Of the server's last decisions, where nothing says which are meant.
+    pub fn or_last(mut self, last: Duration) -> Self {
+        if self.file.is_none() && self.journal.is_none() && !self.places.is_given() {
+            self.filter = self.filter.or_last(last);
+        }
+        self
+    }
+
+    /// Makes decisions again, by this bundle or by those that decided.
+    ///
+    /// # Errors
+    /// As they come; and `Input` when there were decisions, or what may have been some, and none of them could be made again.
+    pub async fn run(self, bundle: Option<&BundleOption>) -> Result<Verdict, Failure> {
         let filter = self.filter.into_filter()?;
         if !filter.kinds.is_empty() {
             return Err(Failure::Input("--kind does not go with replay: decisions are made again".to_owned()));
@@ -82,7 +110,7 @@ impl ReplayArgs {
             Some(self.admin.connect().await?)
         };
         let mut bundles = Bundles::new(link.as_ref());
-        let candidate = match &self.bundle {
+        let candidate = match bundle {
             Some(option) => Some(bundles.candidate(option).await?),
             None => None,
         };
@@ -99,10 +127,10 @@ impl ReplayArgs {
             (None, None, Some(link)) => Source::server(link, &filter, &places).await?,
             (None, None, None) => return Err(Failure::Input("there is nothing to read".to_owned())),
         };
-        let tally = replay(run, source, &mut bundles).await?;
+        let (tally, speed) = replay(run, source, &mut bundles).await?;
         match self.output {
-            Format::Json => output::print_json(&view::TallyJson::new(&tally, self.limit))?,
-            Format::Table => output::print(&view::render(&tally, self.limit))?,
+            Format::Json => output::print_json(&view::TallyJson::new(&tally, speed, self.limit))?,
+            Format::Table => output::print(&view::render(&tally, speed, self.limit))?,
         }
         let is_told = tally.same_count + tally.different_count > 0;
         if !is_told && tally.decision_count + tally.unreadable_count > 0 {
@@ -113,20 +141,21 @@ impl ReplayArgs {
 }
 
 /// Reads all of it.
-async fn replay(mut run: Run, mut source: Source<'_>, bundles: &mut Bundles<'_>) -> Result<Tally, Failure> {
-    let mut progress = Progress::begin();
+async fn replay(mut run: Run, mut source: Source<'_>, bundles: &mut Bundles<'_>) -> Result<(Tally, Speed), Failure> {
+    let (mut progress, mut speed) = (Progress::begin(), Speed::begin());
     while let Some(records) = source.next().await? {
         for record in records {
             if run.add(&record) {
                 bundles.give(&run).await?;
             }
         }
-        progress.tell(run.record_count());
+        progress.tell_as(|| speed.so_far(run.progress()));
     }
     // The last ones are still decided.
-    tokio::task::spawn_blocking(move || run.finish())
-        .await
-        .map_err(|error| Failure::Input(format!("a defect was caught: {error}")))
+    let tally = tokio::task::spawn_blocking(move || run.finish()).await;
+    let tally = tally.map_err(|error| Failure::Input(format!("a defect was caught: {error}")))?;
+    speed.end(tally.decision_count);
+    Ok((tally, speed))
 }
 
 /// A connection, where there is one.

@@ -159,7 +159,7 @@ async fn circle_of_parents_makes_the_bundle_unusable_until_it_is_broken() {
 #[tokio::test]
 async fn changes_that_belong_together_may_be_read_apart() {
     let mut world = World::with_bundle(&[team(1, &[2]), team(2, &[])]).await;
-    let work = Work { bundle: false, entities: BTreeSet::from([uid(2)]) };
+    let work = Work { entities: BTreeSet::from([uid(2)]), ..Work::default() };
     world.put(&[team(1, &[]), team(2, &[1])]).await;
     world.follower.load_policies(work).await.expect("the store answers");
     assert_eq!((world.is_in(1, 2), world.is_in(2, 1)), (Some(false), Some(true)));

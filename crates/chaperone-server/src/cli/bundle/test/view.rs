@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::coverage::CoverageJson;
 use crate::bundle_tests::{Case, Tested};
+use crate::cli::findings::Severity;
 use crate::cli::output::{BAD, DIM, GOOD, paint, plain};
 use crate::cli::problems::{self, ProblemJson, from_local};
 

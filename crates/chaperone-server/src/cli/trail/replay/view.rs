@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::speed::Speed;
+use crate::cli::differences::{self, GroupJson, VerdictJson};
 use crate::cli::output::{BAD, Cell, DIM, GOOD, Table, WARN, paint, plain};
 use crate::cli::time::shown_moment;
-use crate::replay::{Difference, Different, Tally, Verdict};
+use crate::replay::{Difference, Different, Tally};
 
 /// A tally in JSON output.
 #[derive(Debug, Serialize)]
@@ -17,6 +19,10 @@ pub struct TallyJson {
     difference_count: u64,
     not_replayable_count: u64,
     unreadable_count: u64,
+    elapsed_ms: u64,
+    decisions_per_s: u64,
+    /// By kind, action and policies, the gravest kind first.
+    groups: Vec<GroupJson>,
     /// At most as many as were asked for.
     differences: Vec<DifferentJson>,
     not_replayable: Vec<ObstacleJson>,
@@ -36,19 +42,6 @@ struct DifferentJson {
 }
 
 #[derive(Debug, Serialize)]
-struct VerdictJson {
-    outcome: String,
-    code: String,
-    policies: Vec<PolicyJson>,
-}
-
-#[derive(Debug, Serialize)]
-struct PolicyJson {
-    id: String,
-    failure: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
 struct ObstacleJson {
     code: &'static str,
     count: u64,
@@ -59,7 +52,7 @@ struct ObstacleJson {
 
 impl TallyJson {
     /// With at most so many differences.
-    pub fn new(tally: &Tally, limit: usize) -> Self {
+    pub fn new(tally: &Tally, speed: Speed, limit: usize) -> Self {
         let obstacles = tally.obstacles.iter().map(|(code, (count, id, obstacle))| ObstacleJson {
             code,
             count: *count,
@@ -73,6 +66,9 @@ impl TallyJson {
             difference_count: tally.different_count,
             not_replayable_count: tally.obstacle_count(),
             unreadable_count: tally.unreadable_count,
+            elapsed_ms: speed.elapsed_ms(),
+            decisions_per_s: speed.decisions_per_s(),
+            groups: tally.groups.iter().map(GroupJson::from).collect(),
             differences: tally.different.iter().take(limit).map(DifferentJson::from).collect(),
             not_replayable: obstacles.collect(),
         }
@@ -98,22 +94,14 @@ impl From<&Different> for DifferentJson {
     }
 }
 
-impl From<&Verdict> for VerdictJson {
-    fn from(verdict: &Verdict) -> Self {
-        let policies = verdict.policies.iter().cloned().map(|(id, failure)| PolicyJson { id, failure });
-        let (outcome, code) = (verdict.outcome.clone(), verdict.code.clone());
-        Self { outcome, code, policies: policies.collect() }
-    }
-}
-
 /// The verdict, with at most so many differences before it.
-pub fn render(tally: &Tally, limit: usize) -> String {
+pub fn render(tally: &Tally, speed: Speed, limit: usize) -> String {
     let mut text = String::new();
     if !tally.different.is_empty() {
         let mut table = Table::with_header(&["TIME", "DECISION", "ASKED", "RECORDED", "REPLAYED"]);
         for different in tally.different.iter().take(limit) {
             let (recorded, replayed) = match &different.difference {
-                Difference::Decision { recorded, replayed } => (shown(recorded), shown(replayed)),
+                Difference::Decision { recorded, replayed } => (recorded.to_string(), replayed.to_string()),
                 Difference::State { of } => (String::new(), format!("the state of {of} was changed since")),
             };
             table.row([
@@ -131,6 +119,7 @@ pub fn render(tally: &Tally, limit: usize) -> String {
             let _ = writeln!(text, "{}", paint(DIM, &format!("and {hidden} more; --limit shows more of them")));
         }
     }
+    text.push_str(&differences::table(tally.groups.iter().map(GroupJson::from)));
     if !tally.obstacles.is_empty() {
         let mut table = Table::with_header(&["NOT REPLAYABLE", "COUNT", "SUCH AS"]);
         for (code, (count, id, obstacle)) in &tally.obstacles {
@@ -154,16 +143,10 @@ pub fn render(tally: &Tally, limit: usize) -> String {
         1 => paint(BAD, "1 DIFFERENCE"),
         count => paint(BAD, &format!("{count} DIFFERENCES")),
     };
-    let _ =
-        writeln!(text, "{verdict}: {same} of {decisions} decisions come out the same, {obstacles} cannot be replayed");
+    let rate = speed.decisions_per_s();
+    let _ = writeln!(
+        text,
+        "{verdict}: {same} of {decisions} decisions come out the same, {obstacles} cannot be replayed ({rate} a second)"
+    );
     text
-}
-
-fn shown(verdict: &Verdict) -> String {
-    let policies = verdict.policies.iter().map(|(id, failure)| match failure {
-        Some(failure) => format!("{id} ({failure})"),
-        None => id.clone(),
-    });
-    let policies = policies.collect::<Vec<_>>().join(", ");
-    format!("{} {} [{policies}]", verdict.outcome, verdict.code)
 }

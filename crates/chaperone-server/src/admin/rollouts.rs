@@ -1,0 +1,141 @@
+//! Trying a bundle beside the active one.
+
+use std::sync::Arc;
+
+use chaperone_policy::{Bundle, BundleNumber, NAME_BYTES_MAX};
+use chaperone_store::{Candidate, CandidateRole, Share, Store};
+use chaperone_trail::Acted;
+
+use super::bundles::{Bundles, compile};
+use super::sessions::check_length;
+use super::{AdminError, CATCH_UP};
+use crate::clock::Clock;
+use crate::replica::{EntityLoadError, Replica, load_entities};
+use crate::shadow::{Shadow, ShadowReport};
+use crate::trail::{TrailWriter, acts};
+
+/// The use cases of rollouts.
+#[derive(Clone, Debug)]
+pub struct Rollouts {
+    pub(super) replica: Arc<Replica>,
+    pub(super) bundles: Bundles,
+    shadow: Shadow,
+    pub(super) clock: Clock,
+    pub(super) trail: TrailWriter,
+}
+
+impl Rollouts {
+    /// Over one replica's store, its bundles and its shadow. What is done is recorded in `trail`.
+    pub fn new(replica: Arc<Replica>, bundles: Bundles, shadow: Shadow, clock: Clock, trail: TrailWriter) -> Self {
+        Self { replica, bundles, shadow, clock, trail }
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        self.replica.store()
+    }
+
+    /// Has a bundle decide beside the active one, on every replica.
+    ///
+    /// # Errors
+    /// When there is no such bundle, none or this very one is active, a stored entity does not fit its schema, or the store or the trail
+    /// fails.
+    pub async fn start_shadow(
+        &self,
+        number: BundleNumber,
+        share: Share,
+        message: String,
+        by: &str,
+    ) -> Result<Candidate, AdminError> {
+        check_length("message", &message, 0, NAME_BYTES_MAX)?;
+        self.trail.require()?;
+        let beside = self.beside(number).await?;
+        self.check_usable(number).await?;
+        let candidate = Candidate {
+            role: CandidateRole::Shadow,
+            number,
+            beside,
+            share,
+            label: None,
+            message,
+            started_by: by.to_owned(),
+            started_at: self.clock.now(),
+        };
+        self.store().put_candidate(&candidate).await?;
+        self.record(acts::SHADOW_STARTED, by, number, &format!("{share} {}", candidate.message)).await?;
+        Ok(candidate)
+    }
+
+    /// Ends the shadow.
+    ///
+    /// # Errors
+    /// When there is none, or the store or the trail fails.
+    pub async fn stop_shadow(&self, message: String, by: &str) -> Result<(), AdminError> {
+        check_length("message", &message, 0, NAME_BYTES_MAX)?;
+        let candidate = self.candidate(CandidateRole::Shadow).await?;
+        if !self.store().remove_candidate(CandidateRole::Shadow, self.clock.now()).await? {
+            return Err(none(CandidateRole::Shadow));
+        }
+        self.record(acts::SHADOW_STOPPED, by, candidate.number, &message).await
+    }
+
+    /// What the shadow would have decided otherwise, on this replica.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shadow(&self) -> Result<ShadowReport, AdminError> {
+        self.shadow.report().ok_or_else(|| none(CandidateRole::Shadow))
+    }
+
+    pub(super) async fn candidate(&self, role: CandidateRole) -> Result<Candidate, AdminError> {
+        let mut candidates = self.store().candidates().await?.into_iter();
+        candidates.find(|candidate| candidate.role == role).ok_or_else(|| none(role))
+    }
+
+    /// The active bundle, beside which another one can be tried.
+    pub(super) async fn beside(&self, number: BundleNumber) -> Result<BundleNumber, AdminError> {
+        let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
+        match active {
+            None => Err(precondition("nothing_active", "no bundle is active: activate this one".to_owned())),
+            Some(active) if active == number => {
+                Err(precondition("already_active", format!("bundle {number} is active already")))
+            }
+            Some(active) => Ok(active),
+        }
+    }
+
+    /// Whether it is stored, and can be used with the entities that are.
+    pub(super) async fn check_usable(&self, number: BundleNumber) -> Result<(), AdminError> {
+        let found = self.store().bundle(number).await?;
+        let stored = found.ok_or_else(|| AdminError::NotFound(format!("bundle {number}")))?;
+        let bundle: Arc<Bundle> = Arc::new(compile(stored.source).await?);
+        match load_entities(&**self.store(), &bundle).await {
+            Ok(_) => Ok(()),
+            Err(EntityLoadError::Store(error)) => Err(error.into()),
+            Err(error @ (EntityLoadError::Refused(_) | EntityLoadError::Failed(_))) => Err(precondition(
+                "entities_do_not_fit",
+                format!("stored entities do not fit the bundle's schema: {error}"),
+            )),
+        }
+    }
+
+    pub(super) async fn record(
+        &self,
+        act: &'static str,
+        by: &str,
+        number: BundleNumber,
+        note: &str,
+    ) -> Result<(), AdminError> {
+        let acted = Acted { note: note.trim().to_owned().into(), ..acts::on_bundle(act, by, number) };
+        self.trail.act(self.clock.now(), acted).await?;
+        self.replica.catch_up(CATCH_UP).await;
+        Ok(())
+    }
+}
+
+pub(super) fn none(role: CandidateRole) -> AdminError {
+    AdminError::NotFound(format!("a {role}"))
+}
+
+pub(super) const fn precondition(code: &'static str, message: String) -> AdminError {
+    AdminError::Precondition { code, message }
+}

@@ -1,0 +1,9 @@
+//! Where two bundles decide the same question differently: told by kind, grouped by what was asked and the policies that make it so.
+
+mod groups;
+mod kind;
+mod verdict;
+
+pub use self::groups::{Example, Group, GroupKey, Groups};
+pub use self::kind::Kind;
+pub use self::verdict::Verdict;

@@ -1,0 +1,57 @@
+//! What would be remembered if the candidate had decided, where that is something else than what is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chaperone_policy::{Memory, MemoryKey, SessionChain};
+
+/// How many memories are kept, of those that were used last; up to as many of those before them are, too.
+const MEMORIES_MAX: usize = 8_192;
+
+/// Memories that differ from the real ones. All others are the real ones, with everything that others do to them.
+#[derive(Debug, Default)]
+pub(super) struct ShadowMemories {
+    /// Those that were used since `older` was last replaced.
+    recent: HashMap<MemoryKey, Arc<Memory>>,
+    older: HashMap<MemoryKey, Arc<Memory>>,
+}
+
+impl ShadowMemories {
+    /// The chain as the candidate would find it. What people approved is as it really is.
+    pub(super) fn own(&mut self, chain: &SessionChain) -> Option<SessionChain> {
+        if self.recent.is_empty() && self.older.is_empty() {
+            return Some(chain.clone());
+        }
+        let memories = chain.memory_keys().zip(chain.memories()).map(|(key, real)| match self.find(&key) {
+            Some(own) => Arc::new(own.with_grants_of(real)),
+            None => Arc::clone(real),
+        });
+        chain.with_memories(memories.collect())
+    }
+
+    /// Keeps what differs after a decision on this chain: as the active bundle leaves it, and as the candidate would.
+    pub(super) fn keep(&mut self, active: &SessionChain, candidate: &SessionChain) {
+        let after = active.memories().zip(candidate.memories());
+        for (key, (active, candidate)) in candidate.memory_keys().zip(after) {
+            if active != candidate || self.find(&key).is_some() {
+                self.put(key, Arc::clone(candidate));
+            }
+        }
+    }
+
+    fn find(&mut self, key: &MemoryKey) -> Option<Arc<Memory>> {
+        if let Some(memory) = self.recent.get(key) {
+            return Some(Arc::clone(memory));
+        }
+        let memory = self.older.remove(key)?;
+        self.put(key.clone(), Arc::clone(&memory));
+        Some(memory)
+    }
+
+    fn put(&mut self, key: MemoryKey, memory: Arc<Memory>) {
+        if self.recent.len() >= MEMORIES_MAX && !self.recent.contains_key(&key) {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(key, memory);
+    }
+}
