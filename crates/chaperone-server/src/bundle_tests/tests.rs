@@ -413,7 +413,7 @@ fn limits_hold_and_fail() {
          - {{ request: {{ action: read, resource: 'Document::\"${{d}}\"' }}, expect: allow }}\n      \
          - {{ request: {{ action: read, resource: 'Document::\"2\"' }}, expect: allow }}\n"
     );
-    assert_fails(&tested(&text), LIMIT, 6, "more than 10000 steps");
+    assert_fails(&tested(&text), LIMIT, 3, "more than 10000 steps");
     let source = source(&text);
     let options = Options { time_max: Some(Duration::ZERO), ..Options::default() };
     let tested = run(&source, Arc::clone(&BUNDLE), &options);
