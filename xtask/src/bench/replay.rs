@@ -28,7 +28,8 @@ fn decisions_per_s(setting: &Setting, server: &Server) -> anyhow::Result<f64> {
     let mut replay = command(setting.load.binaries.join("chaperone"), &["bundle", "replay", CANDIDATE]);
     replay.args(["--last", "1d", "--limit", "0", "--output", "json", "--admin", &admin]).arg("--token-file").arg(token);
     let told: Value = serde_json::from_str(&output(replay)?).context("the command's output")?;
-    let count = |name: &str| told[name].as_u64().with_context(|| format!("the output has no `{name}`"));
+    let count =
+        |name: &str| told.get(name).and_then(Value::as_u64).with_context(|| format!("the output has no `{name}`"));
     let (decisions, same) = (count("decision_count")?, count("identical_count")?);
     ensure!(decisions > 0 && same == decisions, "of {decisions} decisions {same} came out the same");
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]

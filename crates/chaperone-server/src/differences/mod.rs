@@ -2,8 +2,10 @@
 
 mod groups;
 mod kind;
+mod memories;
 mod verdict;
 
 pub use self::groups::{Example, Group, GroupKey, Groups};
 pub use self::kind::Kind;
+pub(crate) use self::memories::CandidateMemories;
 pub use self::verdict::Verdict;

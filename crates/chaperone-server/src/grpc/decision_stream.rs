@@ -130,11 +130,11 @@ impl Answers {
         let Self { pdp, call, last, ended, .. } = self;
         let now = ended.take().unwrap_or_else(|| pdp.now());
         let mut check = pdp.begin_at(now, Protocol::Grpc, call.timeout, call.parent)?;
-        let withheld = if !check.assign_from_memory(last.claim(question.session_handle)) {
-            None
-        } else {
+        let withheld = if check.assign_from_memory(last.claim(question.session_handle)) {
             let mut asked = Asked::read(&check.snapshot.bundle, call, question, last)?;
             check.decide_from_memory(&mut asked.question())
+        } else {
+            None
         };
         if let Some(withheld) = withheld {
             *ended = Some(withheld.ended());

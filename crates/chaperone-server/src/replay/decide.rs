@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use chaperone_policy::mapping::Needs;
 use chaperone_policy::recorded::{BundleState, EntityState};
-use chaperone_policy::{Authority, Decision, EntityRef, Looked, Outcome, Presenter, Reason, Request, Timestamp, Trace};
+use chaperone_policy::{
+    Authority, Decision, EntityRef, Looked, Outcome, Presenter, Reason, Request, SessionChain, Timestamp, Trace,
+};
 use chaperone_trail::Decided;
 
 use super::obstacle::Obstacle;
 use super::rules::Rules;
 use super::states::{Flaw, ReadChain, States};
 use crate::config::OnTokenReuse;
-use crate::differences::{Kind, Verdict};
+use crate::differences::{CandidateMemories, Kind, Verdict};
 use crate::evaluator::Evaluator;
 use crate::pdp::{Judge, WORKLOAD};
 
@@ -61,9 +63,19 @@ struct Question<'a> {
     states: &'a States,
 }
 
+/// A bundle to decide by in place of those that did, and what it would remember by now.
+pub struct Trial<'a> {
+    /// The bundle.
+    pub rules: &'a Rules,
+    /// What it would remember, where that is something else than what was.
+    pub(crate) memories: &'a mut CandidateMemories,
+}
+
 /// A decision that was made again, and what it looked at.
 struct Again {
     decision: Decision,
+    /// The chain as it leaves it; `None` where nothing changes.
+    after: Option<SessionChain>,
     entities: Vec<EntityRef>,
     looked: BTreeSet<Looked>,
     chain: Option<Arc<ReadChain>>,
@@ -73,13 +85,20 @@ struct Again {
 impl Again {
     /// A decision for which nothing is looked at.
     const fn without_looking(decision: Decision) -> Self {
-        Self { decision, entities: Vec::new(), looked: BTreeSet::new(), chain: None, needs: Needs::Policies }
+        Self {
+            decision,
+            after: None,
+            entities: Vec::new(),
+            looked: BTreeSet::new(),
+            chain: None,
+            needs: Needs::Policies,
+        }
     }
 }
 
 /// Makes a decision again, by the bundle that made it or by a candidate, and compares it with its record.
 ///
-/// Pure: equal arguments give equal results. Where it hangs on something that is not on record, that is said, and nothing is guessed.
+/// Equal arguments give equal results, and leave equal memories of the candidate. Where it hangs on something that is not on record, that is said, and nothing is guessed.
 /// `context` is the state of the bundle that the record names, `own` is that bundle.
 pub fn replay(
     decided: &Decided<'_>,
@@ -87,7 +106,7 @@ pub fn replay(
     states: &States,
     context: &BundleState,
     own: &Rules,
-    candidate: Option<&Rules>,
+    candidate: Option<Trial<'_>>,
 ) -> Replayed {
     let work = || Question::of(decided, at, states, context)?.replay(own, candidate);
     match catch_unwind(AssertUnwindSafe(work)) {
@@ -121,27 +140,33 @@ impl<'a> Question<'a> {
     }
 
     /// Decides by the candidate, where there is one, or by the bundle that did.
-    fn replay(&self, own: &Rules, candidate: Option<&Rules>) -> Result<Replayed, Flaw> {
-        let again = self.decide(own)?;
+    fn replay(&self, own: &Rules, candidate: Option<Trial<'_>>) -> Result<Replayed, Flaw> {
+        let again = self.decide(own, None)?;
         let Some(candidate) = candidate else {
             self.check_known(&again)?;
             return Ok(compare(self.decided, &again.decision));
         };
-        let other = self.decide(candidate)?;
+        let Trial { rules, memories } = candidate;
+        let found = again.chain.as_ref().map(|read| &read.chain);
+        let remembered = found.and_then(|chain| memories.own(chain));
+        let other = self.decide(rules, remembered.as_ref())?;
         self.check_known(&other)?;
         self.check_read(&again, &other, own)?;
+        if let (Some(found), Some(remembered)) = (found, &remembered) {
+            memories.keep(again.after.as_ref().unwrap_or(found), other.after.as_ref().unwrap_or(remembered));
+        }
         // What the bundle that decided did beside can only be told where it hangs on nothing that is kept out of records.
         let own_effects = self.check_known(&again).is_ok().then_some(&again.decision);
         Ok(compare_candidate(self.decided, own_effects, &other.decision))
     }
 
-    /// Decides by one bundle.
-    fn decide(&self, rules: &Rules) -> Result<Again, Flaw> {
+    /// Decides by one bundle; on what it would remember, where that is given, in place of what was remembered.
+    fn decide(&self, rules: &Rules, remembered: Option<&SessionChain>) -> Result<Again, Flaw> {
         let decided = self.decided;
         let bundle = rules.bundle();
         let subject = self.subject(rules)?;
         let authority = match &subject {
-            Subject::Session(read) => Authority::Session(&read.chain),
+            Subject::Session(read) => Authority::Session(remembered.unwrap_or(&read.chain)),
             Subject::Peer(principal) => Authority::Principal(principal),
             Subject::Nobody(reason) => return Ok(Again::without_looking(Decision::deny(*reason))),
         };
@@ -161,13 +186,13 @@ impl<'a> Question<'a> {
             address: decided.presenter.address,
         };
         let judgement = self.judge.decide(id, &snapshot, authority, &presenter, &requests, self.at, &trace);
-        let (decision, needs) = (judgement.decision, bundle.needs(authority));
+        let (decision, after, needs) = (judgement.decision, judgement.after, bundle.needs(authority));
         let chain = match subject {
             Subject::Session(read) => Some(read),
             Subject::Peer(_) | Subject::Nobody(_) => None,
         };
         let (entities, looked) = trace.into_parts();
-        Ok(Again { decision, entities, looked, chain, needs })
+        Ok(Again { decision, after, entities, looked, chain, needs })
     }
 
     /// On whose authority, as the record has it.

@@ -10,7 +10,7 @@ mod states;
 #[cfg(test)]
 mod tests;
 
-pub use self::decide::{Difference, Replayed, replay};
+pub use self::decide::{Difference, Replayed, Trial, replay};
 pub use self::obstacle::Obstacle;
 pub use self::rules::Rules;
 pub use self::run::{Different, Run, RunProgress, Tally};

@@ -6,18 +6,18 @@ use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use chaperone_policy::{DecisionId, EntityRef, Timestamp};
+use chaperone_policy::{DecisionId, EntityRef, SessionId, Timestamp};
 use chaperone_trail::{ChainId, Decided, Event, Record, RecordFilter};
 use serde::Deserialize;
 
-use super::decide::{Difference, Replayed, replay};
+use super::decide::{Difference, Replayed, Trial, replay};
 use super::obstacle::Obstacle;
 use super::rules::Rules;
 use super::states::States;
-use crate::differences::{Example, Groups, Kind};
+use crate::differences::{CandidateMemories, Example, Groups, Kind};
 
 /// How many records go to a thread at once.
 const BATCH: usize = 256;
@@ -27,13 +27,23 @@ const WAITING: usize = 16;
 const DIFFERENT_MAX: usize = 10_000;
 
 /// Decisions made again on many threads. States and bundles come before the records that rely on them.
+///
+/// Where a candidate decides, all of a session tree is one thread's, in its order, so that what the candidate would remember of it is known.
 #[derive(Debug)]
 pub struct Run {
     shared: Arc<Shared>,
-    batch: Vec<Vec<u8>>,
-    jobs: Option<SyncSender<Vec<Vec<u8>>>>,
-    threads: Vec<JoinHandle<Tally>>,
+    lanes: Vec<Lane>,
+    /// The lane whose turn it is.
+    turn: usize,
     record_count: u64,
+}
+
+/// A thread, and what is on the way to it.
+#[derive(Debug)]
+struct Lane {
+    batch: Vec<Vec<u8>>,
+    jobs: SyncSender<Vec<Vec<u8>>>,
+    thread: JoinHandle<Tally>,
 }
 
 #[derive(Debug)]
@@ -53,11 +63,11 @@ struct Shared {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RunProgress {
     /// Records that came.
-    pub record_count: u64,
+    pub records: u64,
     /// Decisions among them that were made again, or could not be.
-    pub decision_count: u64,
+    pub decisions: u64,
     /// Those that came out otherwise.
-    pub different_count: u64,
+    pub differences: u64,
 }
 
 /// What came of it.
@@ -103,6 +113,14 @@ pub struct Different {
 struct Head<'a> {
     #[serde(borrow)]
     kind: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    session: Option<HeadSession>,
+}
+
+/// What is read of a record's session.
+#[derive(Deserialize)]
+struct HeadSession {
+    tree: SessionId,
 }
 
 impl Run {
@@ -124,22 +142,23 @@ impl Run {
         let shared = Shared { states, rules, candidate, filter, places, decision_count, different_count };
         let shared = Arc::new(shared);
         let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-        let (jobs, waiting) = sync_channel(WAITING);
-        let waiting = Arc::new(Mutex::new(waiting));
-        let work = |number| {
-            let (shared, waiting) = (Arc::clone(&shared), Arc::clone(&waiting));
-            std::thread::Builder::new().name(format!("replay-{number}")).spawn(move || shared.work(&waiting))
+        let lane = |number| {
+            let (jobs, waiting) = sync_channel(WAITING);
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(format!("replay-{number}"));
+            let thread = thread.spawn(move || shared.work(&waiting))?;
+            Ok(Lane { batch: Vec::new(), jobs, thread })
         };
-        let threads = (0..threads).map(work).collect::<Result<_, _>>()?;
-        Ok(Self { shared, batch: Vec::new(), jobs: Some(jobs), threads, record_count: 0 })
+        let lanes = (0..threads).map(lane).collect::<std::io::Result<_>>()?;
+        Ok(Self { shared, lanes, turn: 0, record_count: 0 })
     }
 
     /// Takes the bytes of the next record. States must come before the decisions that name them. Tells whether it names a bundle, which is
     /// then [`wanted`](Self::wanted) if it was not given yet.
     pub fn add(&mut self, record: &[u8]) -> bool {
         self.record_count += 1;
-        let kind = serde_json::from_slice(record).map(|Head { kind }| kind);
-        match kind.as_deref() {
+        let head = serde_json::from_slice::<Head<'_>>(record);
+        match head.as_ref().map(|head| &*head.kind) {
             Ok("state") => {
                 if let Ok(Record { chain, seq, event: Event::State(state), .. }) = Record::parse(record) {
                     let is_bundle = state.of.starts_with("bundle:");
@@ -151,9 +170,15 @@ impl Run {
             Ok(_) => return false,
         }
         // What cannot be read is counted there.
-        self.batch.push(record.to_vec());
-        if self.batch.len() >= BATCH {
-            self.hand_over();
+        let tree = head.ok().and_then(|head| head.session).map(|session| session.tree);
+        let tree = tree.filter(|_| self.shared.candidate.is_some());
+        let place = tree.map_or(self.turn, |tree| usize::from(last_byte(tree))) % self.lanes.len().max(1);
+        if let Some(lane) = self.lanes.get_mut(place) {
+            lane.batch.push(record.to_vec());
+            if lane.batch.len() >= BATCH {
+                lane.hand_over();
+                self.turn = self.turn.wrapping_add(1);
+            }
         }
         false
     }
@@ -175,19 +200,19 @@ impl Run {
     /// How far it is.
     pub fn progress(&self) -> RunProgress {
         RunProgress {
-            record_count: self.record_count,
-            decision_count: self.shared.decision_count.load(Ordering::Relaxed),
-            different_count: self.shared.different_count.load(Ordering::Relaxed),
+            records: self.record_count,
+            decisions: self.shared.decision_count.load(Ordering::Relaxed),
+            differences: self.shared.different_count.load(Ordering::Relaxed),
         }
     }
 
     /// What came of all of it, when the last is done. Panics where a thread did: nobody knows what became of its decisions.
     pub fn finish(mut self) -> Tally {
-        self.hand_over();
-        // The threads end with it.
-        self.jobs = None;
+        self.lanes.iter_mut().for_each(Lane::hand_over);
         let mut whole = Tally::default();
-        for thread in self.threads.drain(..) {
+        // The threads end when nothing more can come.
+        let threads: Vec<_> = self.lanes.drain(..).map(|lane| lane.thread).collect();
+        for thread in threads {
             match thread.join() {
                 Ok(part) => whole.merge(part),
                 Err(defect) => resume_unwind(defect),
@@ -198,53 +223,61 @@ impl Run {
         whole.different.truncate(DIFFERENT_MAX);
         whole
     }
+}
 
+impl Lane {
     fn hand_over(&mut self) {
-        if let Some(jobs) = &self.jobs
-            && !self.batch.is_empty()
-        {
-            // The threads end after this.
-            let _ = jobs.send(std::mem::take(&mut self.batch));
+        if !self.batch.is_empty() {
+            // The thread ends after this.
+            let _ = self.jobs.send(std::mem::take(&mut self.batch));
         }
     }
 }
 
+/// Of a UUIDv7, where it is random.
+fn last_byte(tree: SessionId) -> u8 {
+    let [.., last] = *tree.as_uuid().as_bytes();
+    last
+}
+
 impl Shared {
-    fn work(&self, waiting: &Mutex<Receiver<Vec<Vec<u8>>>>) -> Tally {
-        let mut tally = Tally::default();
-        loop {
-            let batch = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(batch) = batch else { return tally };
-            for record in batch {
-                self.replay(&record, &mut tally);
-            }
+    fn work(&self, waiting: &Receiver<Vec<Vec<u8>>>) -> Tally {
+        let (mut tally, mut memories) = (Tally::default(), CandidateMemories::default());
+        for record in waiting.iter().flatten() {
+            self.replay(&record, &mut memories, &mut tally);
         }
+        tally
     }
 
-    fn replay(&self, bytes: &[u8], tally: &mut Tally) {
+    fn replay(&self, bytes: &[u8], memories: &mut CandidateMemories, tally: &mut Tally) {
         let Ok(record) = Record::parse(bytes) else {
             tally.unreadable_count += 1;
             return;
         };
         let (wanted, places) = &self.places;
         let is_placed = wanted.is_none_or(|wanted| wanted == record.chain) && places.contains(&record.seq);
-        if !is_placed || !self.filter.matches(&record) {
+        let is_asked_for = is_placed && self.filter.matches(&record);
+        // What the candidate would remember also comes of what nobody asks for.
+        if !is_asked_for && self.candidate.is_none() {
             return;
         }
         let Record { chain, seq, at, event: Event::Decision(decided), .. } = record else { return };
+        let mut unasked = Tally::default();
+        let tally = if is_asked_for { tally } else { &mut unasked };
         tally.decision_count += 1;
-        self.decision_count.fetch_add(1, Ordering::Relaxed);
+        self.decision_count.fetch_add(u64::from(is_asked_for), Ordering::Relaxed);
         let number = decided.bundle.get();
         let Some(context) = self.states.bundle(chain, seq, number) else {
             return tally.note(decided.id, Obstacle::NoState);
         };
         let own = self.rules.read().unwrap_or_else(PoisonError::into_inner).get(context.digest()).cloned();
         let Some(own) = own else { return tally.note(decided.id, Obstacle::BundleMissing(number)) };
-        match replay(&decided, at, &self.states, &context, &own, self.candidate.as_ref()) {
+        let candidate = self.candidate.as_ref().map(|rules| Trial { rules, memories });
+        match replay(&decided, at, &self.states, &context, &own, candidate) {
             Replayed::Same => tally.same_count += 1,
             Replayed::Not(obstacle) => tally.note(decided.id, obstacle),
             Replayed::Differs(difference) => {
-                self.different_count.fetch_add(1, Ordering::Relaxed);
+                self.different_count.fetch_add(u64::from(is_asked_for), Ordering::Relaxed);
                 tally.note_difference((chain, seq), at, &decided, *difference);
             }
         }

@@ -408,6 +408,31 @@ async fn candidate_shows_what_it_would_decide_otherwise() {
 }
 
 #[tokio::test]
+async fn counter_of_a_candidate_counts_from_the_first_record_on() {
+    let counting = POLICIES.replace("exports/1h", "sent/2h");
+    let records = exports().await;
+    let told = |filter: RecordFilter| {
+        let candidate = Some(rules(2, &counting.replace(">= 3", ">= 2")));
+        let mut run = Run::start(filter, (None, 0..=u64::MAX), candidate, None, 1 << 30).expect("threads");
+        run.add_rules(rules(1, POLICIES));
+        for record in &records {
+            run.add(&record.bytes);
+        }
+        let tally = run.finish();
+        let kinds = [Kind::NewlyDenied, Kind::ChangedEffects].map(|kind| tally.groups.count(kind));
+        (tally.decision_count, kinds, tally.same_count)
+    };
+    // Two are counted elsewhere, the third is one too many, as is the fourth, which was denied already.
+    assert_eq!(told(RecordFilter::default()), (4, [1, 2], 1));
+    let decisions = records.iter().filter_map(|sealed| match Record::parse(&sealed.bytes).expect("a record").event {
+        Event::Decision(decided) => Some(decided.id),
+        _ => None,
+    });
+    let of_third = RecordFilter { decision: decisions.clone().nth(2), ..RecordFilter::default() };
+    assert_eq!(told(of_third), (1, [1, 0], 0), "those before it count, though nobody asks for them");
+}
+
+#[tokio::test]
 async fn candidate_shows_what_it_would_do_beside() {
     let records = exports().await;
     let marking = POLICIES.replace("@risk(\"+10\")", "@risk(\"+10\") @label(\"exported\")");

@@ -3,7 +3,6 @@
 //! Nothing of it reaches an answer, the trail or the store: samples wait in a bounded queue for a thread of their own, what the candidate
 //! would remember is kept in memory here, and a defect of it is caught and counted.
 
-mod memories;
 mod report;
 mod sample;
 mod scopes;

@@ -4,11 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::memories::ShadowMemories;
 use super::report::ShadowReport;
 use super::sample::{Compared, Of, Sample, Untold};
 use super::scopes::Scopes;
-use crate::differences::{Example, Kind};
+use crate::differences::{CandidateMemories, Example, Kind};
 use crate::pdp::Judge;
 use crate::telemetry::Metrics;
 
@@ -16,7 +15,7 @@ use crate::telemetry::Metrics;
 #[derive(Debug)]
 pub(super) struct Worker {
     judge: Judge,
-    memories: ShadowMemories,
+    memories: CandidateMemories,
     /// For the candidate's schema, and for the active one's.
     scopes: [Scopes; 2],
     report: Arc<Mutex<ShadowReport>>,
@@ -25,7 +24,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(judge: Judge, report: Arc<Mutex<ShadowReport>>, metrics: Arc<Metrics>) -> Self {
-        Self { judge, memories: ShadowMemories::default(), scopes: Default::default(), report, metrics }
+        Self { judge, memories: CandidateMemories::default(), scopes: Default::default(), report, metrics }
     }
 
     /// Until there can be no more.
@@ -65,7 +64,7 @@ impl Worker {
         if !report.is_of(&sample.trial) {
             *report = ShadowReport::begin(&sample.trial);
             drop(report);
-            self.memories = ShadowMemories::default();
+            self.memories = CandidateMemories::default();
             self.scopes = Default::default();
         }
     }

@@ -1,5 +1,7 @@
 //! `chaperone bundle canary`: a bundle that decides for a part of the sessions.
 
+use std::fmt::Write as _;
+
 use chaperone_api::chaperone::v1::{
     Canary, RolloutServiceAbortCanaryRequest, RolloutServiceGetCanaryRequest, RolloutServicePromoteCanaryRequest,
     RolloutServiceStartCanaryRequest, RolloutServiceWidenCanaryRequest,
@@ -199,10 +201,9 @@ fn render(canary: &Canary) -> String {
     let (since, by) = (shown_time(canary.started_at.as_ref()), output::plain(&canary.started_by));
     let mut text = format!("bundle {number} {state} (since {since}, by {by})\n");
     if !canary.problem.is_empty() {
-        text.push_str(&format!(
-            "this replica cannot use it, and refuses their checks: {}\n",
-            output::plain(&canary.problem)
-        ));
+        // Writing to a String cannot fail.
+        let problem = output::plain(&canary.problem);
+        let _ = writeln!(text, "this replica cannot use it, and refuses their checks: {problem}");
     }
     text
 }

@@ -1,5 +1,7 @@
 //! `chaperone bundle shadow`: a bundle beside the active one, on live traffic.
 
+use std::collections::BTreeMap;
+
 use chaperone_api::chaperone::v1::{
     RolloutServiceGetShadowRequest, RolloutServiceGetShadowResponse, RolloutServiceStartShadowRequest,
     RolloutServiceStopShadowRequest, Shadow,
@@ -7,7 +9,6 @@ use chaperone_api::chaperone::v1::{
 use chaperone_store::Share;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 use crate::cli::connect::AdminOptions;
 use crate::cli::differences::{self, GroupJson};

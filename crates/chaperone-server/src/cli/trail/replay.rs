@@ -20,13 +20,16 @@ use super::stretch::StretchOptions;
 use crate::cli::connect::{AdminOptions, Link};
 use crate::cli::failure::{Failure, Verdict};
 use crate::cli::output::{self, Format};
+use crate::cli::parse;
 use crate::replay::{Run, Tally};
 
 /// Examples for the help.
 pub const HELP: &str = "\
 Makes decisions again, each from its record, from what the trail says it read, and by the bundle that made it, and reports
 every difference in outcome, reason code and determining policies. With --bundle it is another bundle that decides: what
-it would have decided otherwise, and what it would have done beside, on the state as it was then.
+it would have decided otherwise, and what it would have done beside, on the state as it was then; but what it would have
+remembered otherwise, such as a counter of its own, is as it would have become, counted from --backfill before the first
+decision on.
 
 A decision that hangs on something that is not on record, such as an attribute that the mapping drops, is counted by
 itself, and is no difference.
@@ -61,6 +64,9 @@ pub struct ReplayOptions {
     /// Read the journal in this directory, which nobody writes just now
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     journal: Option<PathBuf>,
+    /// What was decided so long before counts for what another bundle would remember, and is not compared
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse::duration)]
+    backfill: Duration,
     /// How many differences to print one by one
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: usize,
@@ -124,7 +130,10 @@ impl ReplayOptions {
         let source = match (&self.file, &self.journal, &link) {
             (Some(file), ..) => Source::file(file)?,
             (None, Some(directory), _) => Source::journal(directory)?,
-            (None, None, Some(link)) => Source::server(link, &filter, &places).await?,
+            (None, None, Some(link)) => {
+                let backfill = if bundle.is_some() { self.backfill } else { Duration::ZERO };
+                Source::server(link, &filter, &places, backfill).await?
+            }
             (None, None, None) => return Err(Failure::Input("there is nothing to read".to_owned())),
         };
         let (tally, speed) = replay(run, source, &mut bundles).await?;

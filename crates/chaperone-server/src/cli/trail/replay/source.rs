@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
+use std::time::Duration;
 
 use chaperone_api::chaperone::v1::trail_service_export_request::What;
 use chaperone_api::chaperone::v1::{
@@ -71,11 +72,16 @@ impl Places {
 }
 
 impl<'a> Source<'a> {
-    /// Of the server's trail: from the beginning of the day in which the first decision was made.
+    /// Of the server's trail: from the beginning of the day in which the first decision was made, or of the one that was so long before.
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn server(link: &'a Link, filter: &TrailFilter, places: &Places) -> Result<Self, Failure> {
+    pub async fn server(
+        link: &'a Link,
+        filter: &TrailFilter,
+        places: &Places,
+        backfill: Duration,
+    ) -> Result<Self, Failure> {
         let (mut from, mut before) = (filter.from, filter.before);
         if !says_only_when(filter) {
             // What is wanted may be little: it is read from where it begins to where it ends.
@@ -93,7 +99,7 @@ impl<'a> Source<'a> {
             chain_id: places.chain.map(|chain| chain.to_string()).unwrap_or_default(),
             from_seq: 0,
             to_seq: places.to_seq.unwrap_or_default(),
-            from: from.filter(|_| !is_placed).map(day_of),
+            from: from.filter(|_| !is_placed).map(|from| day_of(earlier(from, backfill))),
             before: before.filter(|_| !is_placed),
         };
         let format = TrailFormat::JsonLines.into();
@@ -178,6 +184,13 @@ async fn at(link: &Link, filter: &TrailFilter, order: TrailOrder) -> Result<Opti
         Failure::Input("a record that matches is none that this program reads: the server is newer".to_owned())
     })?;
     Ok(Some(timestamp_to_api(record.at)))
+}
+
+/// So long before, in whole seconds.
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+    // Nothing was recorded before 1970.
+    Timestamp { seconds: time.seconds.saturating_sub(seconds).max(0), nanos: 0 }
 }
 
 /// The beginning of the day.

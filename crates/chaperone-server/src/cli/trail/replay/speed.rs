@@ -35,9 +35,9 @@ impl Speed {
 
     /// How far it is, for who waits.
     pub fn so_far(&self, progress: RunProgress) -> String {
-        let RunProgress { record_count, decision_count, different_count } = progress;
-        let rate = per_second(decision_count, self.began.elapsed());
-        format!("{record_count} records, {decision_count} decisions ({rate}/s), {different_count} differences")
+        let RunProgress { records, decisions, differences } = progress;
+        let rate = per_second(decisions, self.began.elapsed());
+        format!("{records} records, {decisions} decisions ({rate}/s), {differences} differences")
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn progress_tells_of_decisions_and_differences() {
-        let progress = RunProgress { record_count: 9, decision_count: 5, different_count: 2 };
+        let progress = RunProgress { records: 9, decisions: 5, differences: 2 };
         let text = Speed::begin().so_far(progress);
         assert!(text.starts_with("9 records, 5 decisions (") && text.ends_with("/s), 2 differences"), "{text}");
     }

@@ -10,15 +10,15 @@ const MEMORIES_MAX: usize = 8_192;
 
 /// Memories that differ from the real ones. All others are the real ones, with everything that others do to them.
 #[derive(Debug, Default)]
-pub(super) struct ShadowMemories {
+pub(crate) struct CandidateMemories {
     /// Those that were used since `older` was last replaced.
     recent: HashMap<MemoryKey, Arc<Memory>>,
     older: HashMap<MemoryKey, Arc<Memory>>,
 }
 
-impl ShadowMemories {
+impl CandidateMemories {
     /// The chain as the candidate would find it. What people approved is as it really is.
-    pub(super) fn own(&mut self, chain: &SessionChain) -> Option<SessionChain> {
+    pub(crate) fn own(&mut self, chain: &SessionChain) -> Option<SessionChain> {
         if self.recent.is_empty() && self.older.is_empty() {
             return Some(chain.clone());
         }
@@ -30,7 +30,7 @@ impl ShadowMemories {
     }
 
     /// Keeps what differs after a decision on this chain: as the active bundle leaves it, and as the candidate would.
-    pub(super) fn keep(&mut self, active: &SessionChain, candidate: &SessionChain) {
+    pub(crate) fn keep(&mut self, active: &SessionChain, candidate: &SessionChain) {
         let after = active.memories().zip(candidate.memories());
         for (key, (active, candidate)) in candidate.memory_keys().zip(after) {
             if active != candidate || self.find(&key).is_some() {
