@@ -97,6 +97,10 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     Server::start(config).await?.run().await
 }
 
+fn judge(config: &ServeConfig, evaluator: Evaluator) -> Judge {
+    Judge { evaluator, limits: config.memory.limits(), on_token_reuse: config.alerts.on_token_reuse }
+}
+
 impl Server {
     /// Starts everything. The doors are open when this returns; whether there is anything to decide with, `/readyz` tells.
     ///
@@ -125,19 +129,14 @@ impl Server {
             }
             None => (recorder, None),
         };
-        let again = Judge {
-            evaluator: Evaluator::Compiled,
-            limits: config.memory.limits(),
-            on_token_reuse: config.alerts.on_token_reuse,
-        };
-        let shadow = Shadow::start(&replica, again, &telemetry.metrics)?;
+        let shadow = Shadow::start(&replica, judge(&config, Evaluator::Compiled), &telemetry.metrics)?;
         let recorder = recorder.with_shadow(shadow.clone());
         let evaluator = Evaluator::start(&config.decisions, &telemetry.metrics)?;
         let pdp = Arc::new(Pdp::new(
             clock.clone(),
             Arc::clone(&replica),
             recorder.clone(),
-            Judge { evaluator, limits: config.memory.limits(), on_token_reuse: config.alerts.on_token_reuse },
+            judge(&config, evaluator),
             config.data.concurrency,
             config.data.default_deadline,
         ));
