@@ -40,8 +40,11 @@ impl Digest {
         for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(self.0) {
             (*high, *low) = (byte >> 4, byte & 15);
         }
-        // Computed, not looked up: all digits are made at once.
-        text.map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 })
+        // Computed, not looked up, and without looking for an overflow that cannot be: all digits are made at once.
+        for digit in &mut text {
+            *digit = digit.wrapping_add(if *digit < 10 { b'0' } else { b'a' - 10 });
+        }
+        text
     }
 }
 

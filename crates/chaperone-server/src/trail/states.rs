@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use chaperone_policy::recorded::{StateMark, StateText};
-use chaperone_policy::{EntityRef, Timestamp};
+use chaperone_policy::{EntityRef, SessionId, Timestamp};
 use chaperone_trail::{Digest, State, StateRef};
+use uuid::fmt::Hyphenated;
 
 use crate::pdp::Answer;
 use crate::recorder::Subject;
@@ -83,7 +84,7 @@ impl KnownStates {
         let mut states = Vec::new();
         if let (Some(chain), Some(session)) = (&answer.read.chain, &answer.session) {
             let digest = chain.put_states(snapshot, stretch, &mut put)?;
-            states.push(reference(format!("chain:{}", session.id), &digest));
+            states.push(reference(chain_name(session.id), &digest));
         }
         if !snapshot.entities.is_own_of(&snapshot.bundle) {
             for uid in entities(answer, subject) {
@@ -98,6 +99,12 @@ impl KnownStates {
         }
         Ok(states)
     }
+}
+
+/// `chain:` and the session's id. Nearly every record has it: written without the way through formatting.
+fn chain_name(session: SessionId) -> String {
+    let mut digits = [0; Hyphenated::LENGTH];
+    ["chain:", session.as_uuid().hyphenated().encode_lower(&mut digits)].concat()
 }
 
 fn reference(of: String, digest: &[u8; 32]) -> StateRef<'static> {
