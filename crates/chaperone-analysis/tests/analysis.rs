@@ -7,14 +7,14 @@ use std::time::Duration;
 use chaperone_analysis::{Analysis, Comparison, Finding, Limits, Solver, Uncovered, Verdict, analyze};
 use chaperone_policy::BundleSource;
 
-const SCHEMA: &str = r#"
+const SCHEMA: &str = r"
 entity Agent { level: Long };
 entity Document { level: Long, public: Bool };
 action read, write appliesTo {
   principal: [Agent], resource: [Document],
   context: { session: Chaperone::Session, request: { rows?: Long } }
 };
-"#;
+";
 const READS: &str =
     r#"@id("reads") permit (principal, action == Action::"read", resource) when { principal.level > 3 };"#;
 
