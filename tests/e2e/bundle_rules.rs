@@ -158,3 +158,71 @@ async fn only_what_a_known_signer_signed_is_taken() {
     let acts = office.run(None, &["trail", "query", "--output", "json"]);
     assert!(acts.stdout.contains("signed by") && acts.stdout.contains(" ann"), "{acts:?}");
 }
+
+fn write(folder: &str, path: &str, change: impl Fn(String) -> String) {
+    let path = Path::new(folder).join(path);
+    let text = std::fs::read_to_string(&path).expect("the file is there");
+    std::fs::write(path, change(text)).expect("the file is written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bundle_that_can_allow_more_needs_consent() {
+    let office = Office::open(None, &["--bundles-expansion-consent", "true"]).await;
+    let push = |folder: &str, more: &[&str]| {
+        office.run(None, &[&["bundle", "push", folder, "--activate", "--wait", "0s"], more].concat())
+    };
+    let first = office.folder("first");
+    let activated = push(&first, &[]);
+    assert_eq!(activated.code, 0, "nothing was active before: {activated:?}");
+    let tighter = office.folder("tighter");
+    let closing = "\n@id(\"closed\") forbid (principal, action, resource);\n";
+    write(&tighter, "policies/main.cedar", |text| text + closing);
+    let activated = push(&tighter, &[]);
+    assert_eq!(activated.code, 0, "it allows nothing: {activated:?}");
+
+    // Back to what allowed something, by each way.
+    assert_refused(&office.run(None, &["bundle", "activate", "1"]), "privilege_expansion");
+    assert_refused(&office.run(None, &["bundle", "rollback"]), "privilege_expansion");
+    assert_refused(&push(&first, &[]), "privilege_expansion");
+    let canary =
+        |more: &[&str]| office.run(None, &[&["bundle", "canary", "start", "1", "--share", "5%"], more].concat());
+    assert_refused(&canary(&[]), "privilege_expansion");
+    assert_eq!(office.active(), Some(2));
+    let started = canary(&["--allow-expansion"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    assert_refused(&office.run(None, &["bundle", "canary", "promote"]), "privilege_expansion");
+    let diff = office.run(None, &["bundle", "diff", "2", "1", "--analyze"]);
+    assert!(diff.code == 1 && diff.stdout.contains("PRIVILEGE EXPANSION"), "{diff:?}");
+    assert!(diff.stdout.contains("principal Agent::"), "there is an example: {diff:?}");
+    let back = office.run(None, &["bundle", "activate", "1", "--allow-expansion", "--wait", "0s"]);
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(office.active(), Some(1));
+    let acts = office.run(None, &["trail", "query", "--output", "json"]);
+    assert_eq!(acts.stdout.matches("expansion allowed").count(), 2, "{acts:?}");
+}
+
+#[test]
+fn analysis_says_what_it_proved_and_where_there_is_no_solver() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let folder = |name: &str| text(&directory.path().join(name)).to_owned();
+    let [open, closed] = ["open", "closed"].map(|name| {
+        let made = cli::run(&["bundle", "init", &folder(name)]);
+        assert_eq!(made.code, 0, "{made:?}");
+        folder(name)
+    });
+    let policies = Path::new(&closed).join("policies");
+    let closing = "@id(\"closed\") forbid (principal, action, resource);\n";
+    std::fs::write(policies.join("closed.cedar"), closing).expect("the file is written");
+    let proven = cli::run(&["bundle", "diff", &open, &closed, "--analyze", "--output", "json"]);
+    let told: Value = serde_json::from_str(&proven.stdout).expect("JSON");
+    assert_eq!((proven.code, &told["analysis"]["no_wider"]), (0, &Value::Bool(true)), "{proven:?}");
+    let opened = cli::run(&["bundle", "diff", &closed, &open, "--analyze", "--output", "json"]);
+    let told: Value = serde_json::from_str(&opened.stdout).expect("JSON");
+    assert_eq!((opened.code, &told["analysis"]["wider"]), (1, &Value::Bool(true)), "{opened:?}");
+    let without = cli::run(&["bundle", "diff", &closed, &open, "--analyze", "--analysis-solver", "/nowhere/cvc5"]);
+    assert!(without.code == 2 && without.stderr.contains("not available"), "{without:?}");
+    assert!(without.stderr.contains("bundle replay"), "{without:?}");
+    let store = ["--store-url", "embedded::memory:", "--bundles-expansion-consent", "true"];
+    let refused = cli::run(&[&["serve"], &store[..], &["--analysis-solver", "/nowhere/cvc5"]].concat());
+    assert!(refused.code != 0 && refused.stderr.contains("needs a solver"), "{refused:?}");
+}

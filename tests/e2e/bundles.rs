@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 async fn activate(admin: &Admin, number: u64, expected_active: Option<u64>) -> Result<u64, Status> {
-    let request = PolicyServiceActivateRequest { number, expected_active, message: String::new() };
+    let request = PolicyServiceActivateRequest { number, expected_active, ..Default::default() };
     let bundle = admin.policies.clone().activate(request).await?.into_inner().bundle.expect("the bundle");
     assert!(bundle.active, "{bundle:?}");
     Ok(bundle.number)
@@ -96,7 +96,8 @@ async fn history_tells_of_every_activation_with_who_and_why() {
 }
 
 async fn roll_back(admin: &Admin, number: u64, expected_active: Option<u64>) -> Result<(u64, u64), Status> {
-    let request = PolicyServiceRollbackRequest { number, expected_active, message: "back".to_owned() };
+    let request =
+        PolicyServiceRollbackRequest { number, expected_active, message: "back".to_owned(), ..Default::default() };
     let response = admin.policies.clone().rollback(request).await?.into_inner();
     let bundle = response.bundle.expect("the bundle");
     assert!(bundle.active, "{bundle:?}");

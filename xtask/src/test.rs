@@ -57,6 +57,7 @@ struct Tools(Vec<(&'static str, std::path::PathBuf)>);
 impl Tools {
     fn install() -> anyhow::Result<Self> {
         let mut places = vec![("CHAPERONE_POSTGRES_BIN_DIR", tools::postgres()?)];
+        places.push(("CHAPERONE_ANALYSIS_SOLVER", tools::solver()?));
         for envoy in tools::ENVOYS {
             places.push((envoy.1, tools::envoy(envoy)?));
         }

@@ -37,6 +37,20 @@ pub fn h2load() -> anyhow::Result<PathBuf> {
     find_program("h2load").context("the nghttp2-client package brought no h2load")
 }
 
+/// The path of cvc5, the solver, after installing it if it is missing.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn solver() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CHAPERONE_ANALYSIS_SOLVER") {
+        return Ok(PathBuf::from(path));
+    }
+    if find_program("cvc5").is_none() {
+        install("cvc5", "cvc5")?;
+    }
+    find_program("cvc5").context("the cvc5 package brought no cvc5")
+}
+
 /// The path of perf, after installing it if it is missing.
 ///
 /// # Errors

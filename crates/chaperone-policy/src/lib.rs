@@ -19,6 +19,7 @@ pub mod differential;
 mod effects;
 mod entities;
 mod entity_text;
+pub mod expansion;
 mod fact;
 mod format;
 mod handle;

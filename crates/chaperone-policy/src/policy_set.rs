@@ -111,6 +111,11 @@ impl PolicySet {
         self.policies.len()
     }
 
+    /// All of them, in the order of their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter()
+    }
+
     /// Their ids, in order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.policies.iter().map(|policy| policy.id.as_str())

@@ -1,4 +1,4 @@
-//! What is asked of who uploads and activates bundles, beside that they are valid: signatures, and two people.
+//! What is asked of who uploads and activates bundles, beside that they are valid: signatures, two people, and consent to more.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use chaperone_trail::VerifyingKey;
 use crate::admin::AdminError;
 use crate::admin_auth::Caller;
 use crate::bundle_signature::BundleSignature;
+use crate::expansion_rule::ExpansionRule;
 
 /// How large a file of signers may be, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,6 +21,8 @@ pub struct BundleRules {
     pub signers: Option<Signers>,
     /// Whether a bundle is activated by somebody else than who uploaded it.
     pub two_people: bool,
+    /// What is asked of a bundle that can allow more than the active one.
+    pub expansion: Option<ExpansionRule>,
 }
 
 /// Those whose signatures count: a key and a name each.
@@ -185,7 +188,7 @@ mod tests {
             (BundleSignature::sign(&key, &source.digest()), BundleSignature::sign(&other, &source.digest()));
         let stale = BundleSignature::sign(&key, &BundleSource::default().digest());
         let text = format!("# who may sign\n{}  ann of security # since May\n\n", key.verifying_key());
-        let rules = BundleRules { signers: Some(signers(&text).expect("a signer")), two_people: false };
+        let rules = BundleRules { signers: Some(signers(&text).expect("a signer")), ..BundleRules::default() };
         let check = |signature: &str| rules.check_signature(&source, signature);
         assert_eq!(
             check(&good.to_string()).expect("it is good"),
@@ -226,7 +229,7 @@ mod tests {
             active: false,
         };
         let caller = |name: &str, is_named| Caller { name: name.into(), is_named };
-        let rules = BundleRules { signers: None, two_people: true };
+        let rules = BundleRules { two_people: true, ..BundleRules::default() };
         assert!(rules.check_two_people(&uploaded_by("ann.example"), &caller("bob.example", true)).is_ok());
         for (uploader, activator, is_named) in [
             ("ann.example", "ann.example", true),

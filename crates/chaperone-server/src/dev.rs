@@ -86,7 +86,7 @@ fn config(options: &DevOptions) -> anyhow::Result<ServeConfig> {
 async fn activate(server: &Server, source: BundleSource) -> anyhow::Result<u32> {
     let by = Caller::within(BY);
     let (info, _) = server.bundles.upload(source, "for trying out".into(), "", &by).await.map_err(explain)?;
-    server.bundles.activate(info.number, None, String::new(), &by).await?;
+    server.bundles.activate(info.number, None, String::new(), false, &by).await?;
     Ok(info.policy_count)
 }
 

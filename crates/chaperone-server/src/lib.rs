@@ -14,6 +14,7 @@ pub mod dev;
 pub mod differences;
 mod effect_text;
 pub mod evaluator;
+pub mod expansion_rule;
 pub mod grpc;
 pub mod http;
 pub mod listener;

@@ -2646,6 +2646,10 @@ pub struct PolicyServiceUploadRequest {
     /// (bundle_unsigned), and with that of a key that it does not trust (bundle_signer_unknown).
     #[prost(string, tag = "4")]
     pub signature: ::prost::alloc::string::String,
+    /// Go ahead also where it can allow what the active bundle does not, or that cannot be decided. Where the server asks for this, such an
+    /// activation is refused without it: FAILED_PRECONDITION and privilege_expansion.
+    #[prost(bool, tag = "5")]
+    pub allow_expansion: bool,
 }
 /// The stored bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2689,6 +2693,10 @@ pub struct PolicyServiceActivateRequest {
     /// Why, for the history; may be empty.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
+    /// Go ahead also where it can allow what the active bundle does not, or that cannot be decided. Where the server asks for this, such an
+    /// activation is refused without it: FAILED_PRECONDITION and privilege_expansion.
+    #[prost(bool, tag = "4")]
+    pub allow_expansion: bool,
 }
 /// The active bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2752,6 +2760,10 @@ pub struct PolicyServiceRollbackRequest {
     /// Why, for the history; may be empty.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
+    /// Go ahead also where it can allow what the active bundle does not, or that cannot be decided. Where the server asks for this, such an
+    /// activation is refused without it: FAILED_PRECONDITION and privilege_expansion.
+    #[prost(bool, tag = "4")]
+    pub allow_expansion: bool,
 }
 /// The active bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4048,6 +4060,9 @@ pub struct RolloutServiceStartCanaryRequest {
     /// A note for the trail.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
+    /// As that of PolicyServiceActivateRequest.
+    #[prost(bool, tag = "5")]
+    pub allow_expansion: bool,
 }
 /// The canary.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4065,6 +4080,9 @@ pub struct RolloutServiceWidenCanaryRequest {
     /// A note for the trail.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
+    /// As that of PolicyServiceActivateRequest.
+    #[prost(bool, tag = "3")]
+    pub allow_expansion: bool,
 }
 /// The canary.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4079,6 +4097,9 @@ pub struct RolloutServicePromoteCanaryRequest {
     /// A note for the history.
     #[prost(string, tag = "1")]
     pub message: ::prost::alloc::string::String,
+    /// As that of PolicyServiceActivateRequest.
+    #[prost(bool, tag = "2")]
+    pub allow_expansion: bool,
 }
 /// It decides for all.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -107,10 +107,11 @@ impl Bundles {
         number: BundleNumber,
         expected: Option<BundleNumber>,
         message: String,
+        allow_expansion: bool,
         by: &Caller,
     ) -> Result<BundleInfo, AdminError> {
         let new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
-        self.make_active(acts::BUNDLE_ACTIVATED, new, by).await
+        self.make_active(acts::BUNDLE_ACTIVATED, new, allow_expansion, by).await
     }
 
     /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and
@@ -123,6 +124,7 @@ impl Bundles {
         number: Option<BundleNumber>,
         expected: Option<BundleNumber>,
         message: String,
+        allow_expansion: bool,
         by: &Caller,
     ) -> Result<(BundleInfo, BundleNumber), AdminError> {
         let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
@@ -142,30 +144,60 @@ impl Bundles {
             message,
             ..NewActivation::new(number, &*by.name, self.clock.now())
         };
-        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new, by).await?, active))
+        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new, allow_expansion, by).await?, active))
     }
 
-    async fn make_active(&self, act: &'static str, new: NewActivation, by: &Caller) -> Result<BundleInfo, AdminError> {
+    async fn make_active(
+        &self,
+        act: &'static str,
+        mut new: NewActivation,
+        allow_expansion: bool,
+        by: &Caller,
+    ) -> Result<BundleInfo, AdminError> {
         check_message(&new.message)?;
         self.trail.require()?;
         let stored = self.get(Some(new.number)).await?;
         self.rules.check_two_people(&stored.info, by)?;
+        let (compared, consent) = self.check_expansion(&stored, allow_expansion).await?;
+        // What it was compared with must still be active then.
+        new.expected = new.expected.or(compared);
         let bundle = compile(stored.source).await?;
         self.check_entities(bundle).await?;
         let info = self.store().activate_bundle(&new).await?;
-        let note = note(&info, &new.message);
+        let note = note(&info, &format!("{consent} {}", new.message.trim()));
         let acted = Acted { note: note.into(), ..acts::on_bundle(act, &new.activated_by, new.number) };
         self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(info)
     }
 
-    /// Checks that the rules let this caller have a bundle decide.
+    /// Checks that the rules let this caller have a bundle decide. Returns what the trail says of it, which may be nothing.
     ///
     /// # Errors
     /// When they do not, there is no such bundle, or the store fails.
-    pub(super) async fn check_two_people(&self, number: BundleNumber, by: &Caller) -> Result<(), AdminError> {
-        self.rules.check_two_people(&self.get(Some(number)).await?.info, by)
+    pub(super) async fn check_rules(
+        &self,
+        number: BundleNumber,
+        allow_expansion: bool,
+        by: &Caller,
+    ) -> Result<&'static str, AdminError> {
+        let stored = self.get(Some(number)).await?;
+        self.rules.check_two_people(&stored.info, by)?;
+        Ok(self.check_expansion(&stored, allow_expansion).await?.1)
+    }
+
+    /// Checks that a bundle allows no more than the active one, where the rules ask for that. Returns what it was compared with, and what
+    /// the trail says of it. Where nothing is active, whatever is allowed is more, and nobody is asked.
+    async fn check_expansion(
+        &self,
+        candidate: &StoredBundle,
+        allow_expansion: bool,
+    ) -> Result<(Option<BundleNumber>, &'static str), AdminError> {
+        let Some(rule) = &self.rules.expansion else { return Ok((None, "")) };
+        match self.store().active_bundle().await? {
+            None => Ok((Some(BundleNumber::new(0)), "")),
+            Some(active) => Ok((Some(active.info.number), rule.check(&active, candidate, allow_expansion).await?)),
+        }
     }
 
     /// A bundle that one can go back to from the active one.

@@ -39,11 +39,12 @@ impl Rollouts {
         number: BundleNumber,
         scope: CanaryScope,
         message: String,
+        allow_expansion: bool,
         by: &Caller,
     ) -> Result<CanaryStatus, AdminError> {
         check_length("message", &message, 0, NAME_BYTES_MAX)?;
         self.trail.require()?;
-        self.bundles.check_two_people(number, by).await?;
+        let consent = self.bundles.check_rules(number, allow_expansion, by).await?;
         let beside = self.beside(number).await?;
         self.check_usable(number).await?;
         let (share, label) = match scope {
@@ -55,6 +56,7 @@ impl Rollouts {
         self.set(
             Candidate { role, number, beside, share, label, message, started_by, started_at },
             acts::CANARY_STARTED,
+            consent,
         )
         .await
     }
@@ -63,27 +65,38 @@ impl Rollouts {
     ///
     /// # Errors
     /// When there is none, it is over, or that would not be more; where the rules ask for somebody else; when the store or the trail fails.
-    pub async fn widen_canary(&self, share: Share, message: String, by: &Caller) -> Result<CanaryStatus, AdminError> {
+    pub async fn widen_canary(
+        &self,
+        share: Share,
+        message: String,
+        allow_expansion: bool,
+        by: &Caller,
+    ) -> Result<CanaryStatus, AdminError> {
         check_length("message", &message, 0, NAME_BYTES_MAX)?;
         self.trail.require()?;
         let candidate = self.deciding_canary().await?;
-        self.bundles.check_two_people(candidate.number, by).await?;
+        let consent = self.bundles.check_rules(candidate.number, allow_expansion, by).await?;
         if candidate.label.is_some() || share <= candidate.share {
             let now = candidate.label.map_or_else(|| candidate.share.to_string(), |label| format!("the label {label}"));
             let message = format!("{share} does not hold all that the canary decides for now, which is {now}");
             return Err(precondition("not_wider", message));
         }
         let (started_by, started_at) = (by.name.to_string(), self.clock.now());
-        self.set(Candidate { share, message, started_by, started_at, ..candidate }, acts::CANARY_WIDENED).await
+        self.set(Candidate { share, message, started_by, started_at, ..candidate }, acts::CANARY_WIDENED, consent).await
     }
 
     /// Makes the canary's bundle the active one. Returns its number.
     ///
     /// # Errors
     /// When there is none or it is over; as an activation fails.
-    pub async fn promote_canary(&self, message: String, by: &Caller) -> Result<BundleNumber, AdminError> {
+    pub async fn promote_canary(
+        &self,
+        message: String,
+        allow_expansion: bool,
+        by: &Caller,
+    ) -> Result<BundleNumber, AdminError> {
         let candidate = self.deciding_canary().await?;
-        self.bundles.activate(candidate.number, Some(candidate.beside), message, by).await?;
+        self.bundles.activate(candidate.number, Some(candidate.beside), message, allow_expansion, by).await?;
         // It is over with that; what is left is to forget it, which nobody needs to know of.
         self.store().remove_candidate(CandidateRole::Canary, self.clock.now()).await?;
         Ok(candidate.number)
@@ -124,11 +137,11 @@ impl Rollouts {
         Err(precondition("canary_over", message))
     }
 
-    async fn set(&self, candidate: Candidate, act: &'static str) -> Result<CanaryStatus, AdminError> {
+    async fn set(&self, candidate: Candidate, act: &'static str, consent: &str) -> Result<CanaryStatus, AdminError> {
         self.store().put_candidate(&candidate).await?;
         let scope =
             candidate.label.as_ref().map_or_else(|| candidate.share.to_string(), |label| format!("label {label}"));
-        let note = format!("{scope} {}", candidate.message);
+        let note = format!("{scope} {}", format!("{consent} {}", candidate.message).trim());
         self.record(act, &candidate.started_by, candidate.number, &note).await?;
         self.canary().await
     }

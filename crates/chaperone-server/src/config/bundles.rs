@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use chaperone_analysis::Solver;
+
 use super::{AdminConfig, OptionProblem};
 use crate::bundle_rules::{BundleRules, Signers};
+use crate::expansion_rule::ExpansionRule;
 
 /// Who may bring and activate bundles.
 #[derive(Args, Clone, Debug)]
@@ -25,18 +28,38 @@ pub struct BundlesConfig {
         action = clap::ArgAction::Set
     )]
     pub two_people: bool,
+    /// Whether a bundle that can allow what the active one does not, or of which that cannot be decided, is only activated with
+    /// --allow-expansion. Needs cvc5
+    #[arg(
+        id = "bundles-expansion-consent",
+        long,
+        env = "CHAPERONE_BUNDLES_EXPANSION_CONSENT",
+        value_name = "BOOL",
+        default_value = "false",
+        action = clap::ArgAction::Set
+    )]
+    pub expansion_consent: bool,
+    /// The solver for --bundles-expansion-consent: cvc5, which is looked for in PATH unless this names it
+    #[arg(id = "analysis-solver", long, env = "CHAPERONE_ANALYSIS_SOLVER", value_name = "FILE")]
+    pub analysis_solver: Option<PathBuf>,
 }
 
 impl BundlesConfig {
-    /// The rules, with the file read.
+    /// The rules, with the file read and the solver found.
     ///
     /// # Errors
-    /// When the file cannot be used.
+    /// When the file cannot be used, or a solver is needed and there is none.
     pub fn rules(&self) -> Result<BundleRules, OptionProblem> {
         let signers = self.signers_file.as_deref().map(Signers::load).transpose();
         let signers =
             signers.map_err(|error| OptionProblem { option: "bundles-signers-file", message: error.to_string() })?;
-        Ok(BundleRules { signers, two_people: self.two_people })
+        let no_solver = |error| OptionProblem {
+            option: "bundles-expansion-consent",
+            message: format!("needs a solver: {error}; install cvc5, or name it with --analysis-solver"),
+        };
+        let solver = || Solver::find(self.analysis_solver.as_deref()).map_err(no_solver);
+        let expansion = self.expansion_consent.then(solver).transpose()?.map(ExpansionRule::new);
+        Ok(BundleRules { signers, two_people: self.two_people, expansion })
     }
 
     /// What is wrong with them.

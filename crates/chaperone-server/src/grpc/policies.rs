@@ -37,7 +37,7 @@ impl PolicyService for PolicyApi {
         let source = bundle_source(request.files)?;
         let (mut info, created) = self.bundles.upload(source, request.message.clone(), &request.signature, &by).await?;
         if request.activate {
-            info = self.bundles.activate(info.number, None, request.message, &by).await?;
+            info = self.bundles.activate(info.number, None, request.message, request.allow_expansion, &by).await?;
         }
         Ok(Response::new(api::PolicyServiceUploadResponse { bundle: Some(bundle_to_api(&info)), created }))
     }
@@ -70,7 +70,8 @@ impl PolicyService for PolicyApi {
             return Err(invalid("number", "is required").into());
         }
         let expected = request.expected_active.map(BundleNumber::new);
-        let info = self.bundles.activate(BundleNumber::new(request.number), expected, request.message, &by).await?;
+        let (number, allow) = (BundleNumber::new(request.number), request.allow_expansion);
+        let info = self.bundles.activate(number, expected, request.message, allow, &by).await?;
         Ok(Response::new(api::PolicyServiceActivateResponse { bundle: Some(bundle_to_api(&info)) }))
     }
 
@@ -82,7 +83,8 @@ impl PolicyService for PolicyApi {
         let request = request.into_inner();
         let number = (request.number != 0).then(|| BundleNumber::new(request.number));
         let expected = request.expected_active.map(BundleNumber::new);
-        let (info, previous) = self.bundles.roll_back(number, expected, request.message, &by).await?;
+        let (info, previous) =
+            self.bundles.roll_back(number, expected, request.message, request.allow_expansion, &by).await?;
         Ok(Response::new(api::PolicyServiceRollbackResponse {
             bundle: Some(bundle_to_api(&info)),
             previous_number: previous.get(),

@@ -62,7 +62,7 @@ impl RolloutService for RolloutApi {
         let by = convert::who(&request);
         let request = request.into_inner();
         let (number, scope) = (number(request.number)?, canary::scope(request.share_ppm, request.label)?);
-        let status = self.rollouts.start_canary(number, scope, request.message, &by).await?;
+        let status = self.rollouts.start_canary(number, scope, request.message, request.allow_expansion, &by).await?;
         Ok(Response::new(api::RolloutServiceStartCanaryResponse { canary: Some(canary_to_api(status)) }))
     }
 
@@ -72,7 +72,8 @@ impl RolloutService for RolloutApi {
     ) -> Result<Response<api::RolloutServiceWidenCanaryResponse>, Status> {
         let by = convert::who(&request);
         let request = request.into_inner();
-        let status = self.rollouts.widen_canary(canary::share(request.share_ppm)?, request.message, &by).await?;
+        let (share, allow) = (canary::share(request.share_ppm)?, request.allow_expansion);
+        let status = self.rollouts.widen_canary(share, request.message, allow, &by).await?;
         Ok(Response::new(api::RolloutServiceWidenCanaryResponse { canary: Some(canary_to_api(status)) }))
     }
 
@@ -81,7 +82,8 @@ impl RolloutService for RolloutApi {
         request: Request<api::RolloutServicePromoteCanaryRequest>,
     ) -> Result<Response<api::RolloutServicePromoteCanaryResponse>, Status> {
         let by = convert::who(&request);
-        let number = self.rollouts.promote_canary(request.into_inner().message, &by).await?.get();
+        let request = request.into_inner();
+        let number = self.rollouts.promote_canary(request.message, request.allow_expansion, &by).await?.get();
         Ok(Response::new(api::RolloutServicePromoteCanaryResponse { number }))
     }
 

@@ -10,6 +10,7 @@ use chaperone_store::Share;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::ExpansionOption;
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Format, GOOD, paint};
@@ -34,7 +35,7 @@ pub enum CanaryCommand {
     /// Have it decide for more sessions: all those that it decides for, and others
     Widen(WidenArgs),
     /// Make it the active bundle, for everybody
-    Promote(EndArgs),
+    Promote(PromoteArgs),
     /// End it: the active bundle decides for everybody again
     Abort(EndArgs),
     /// Say which bundle decides for whom
@@ -54,6 +55,8 @@ pub struct StartArgs {
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
     #[command(flatten)]
+    expansion: ExpansionOption,
+    #[command(flatten)]
     told: ToldArgs,
 }
 
@@ -64,10 +67,21 @@ pub struct WidenArgs {
     #[arg(long, value_name = "PERCENT", value_parser = parse::share)]
     share: Share,
     #[command(flatten)]
+    expansion: ExpansionOption,
+    #[command(flatten)]
     told: ToldArgs,
 }
 
-/// Arguments of `bundle canary promote` and `abort`.
+/// Arguments of `bundle canary promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    #[command(flatten)]
+    expansion: ExpansionOption,
+    #[command(flatten)]
+    told: ToldArgs,
+}
+
+/// Arguments of `bundle canary abort`.
 #[derive(Debug, Args)]
 pub struct EndArgs {
     #[command(flatten)]
@@ -116,24 +130,26 @@ impl CanaryCommand {
     /// As they come.
     pub async fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Start(StartArgs { number, share, label, told }) => {
+            Self::Start(StartArgs { number, share, label, expansion, told }) => {
                 let link = told.status.admin.connect().await?;
                 let share_ppm = share.map(Share::millionths).unwrap_or_default();
                 let (label, message) = (label.unwrap_or_default(), told.message);
-                let request = RolloutServiceStartCanaryRequest { number, share_ppm, label, message };
+                let ExpansionOption { allow_expansion } = expansion;
+                let request = RolloutServiceStartCanaryRequest { number, share_ppm, label, message, allow_expansion };
                 let canary = link.answer(link.rollouts().start_canary(request)).await?.canary;
                 told.status.output.show(&canary.unwrap_or_default())
             }
-            Self::Widen(WidenArgs { share, told }) => {
+            Self::Widen(WidenArgs { share, expansion, told }) => {
                 let link = told.status.admin.connect().await?;
                 let (share_ppm, message) = (share.millionths(), told.message);
-                let request = RolloutServiceWidenCanaryRequest { share_ppm, message };
+                let ExpansionOption { allow_expansion } = expansion;
+                let request = RolloutServiceWidenCanaryRequest { share_ppm, message, allow_expansion };
                 let canary = link.answer(link.rollouts().widen_canary(request)).await?.canary;
                 told.status.output.show(&canary.unwrap_or_default())
             }
-            Self::Promote(EndArgs { told }) => {
+            Self::Promote(PromoteArgs { expansion: ExpansionOption { allow_expansion }, told }) => {
                 let link = told.status.admin.connect().await?;
-                let request = RolloutServicePromoteCanaryRequest { message: told.message };
+                let request = RolloutServicePromoteCanaryRequest { message: told.message, allow_expansion };
                 let number = link.answer(link.rollouts().promote_canary(request)).await?.number;
                 told.status.output.tell(number, "active")
             }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use chaperone_analysis::Analysis;
 use chaperone_api::chaperone::v1::difference::Part;
 use chaperone_api::chaperone::v1::{self as api, PolicyServiceDiffRequest, PolicyServiceGetRequest};
 use chaperone_policy::{BundleDiff, BundleSource, DiffError, DiffPart, Difference};
 use clap::Args;
 use serde::Serialize;
 
+use super::analysis::{self, AnalysisJson, AnalysisOptions};
 use super::{number_or_active, validate};
 use crate::cli::connect::{AdminOptions, Link};
 use crate::cli::failure::{Failure, Verdict};
@@ -20,11 +22,14 @@ Examples:
   chaperone bundle diff 6                      # against the active one
   chaperone bundle diff active ./bundle        # what a push would change
   chaperone bundle diff ./old ./new --output json
+  chaperone bundle diff active 7 --analyze     # whether 7 can allow what the active one does not
 
 A side is a number, `active`, or a folder; a folder whose name is a number is written as ./7. White space, comments, the order of policies
 and the files that they are in are no differences.
 
-Exit codes, as of diff(1): 0 no difference, 1 there are differences, 2 they could not be compared.";
+Exit codes, as of diff(1): 0 no difference, 1 there are differences, 2 they could not be compared.
+With --analyze: 0 proven that B allows nothing that A does not, 1 it can, or that is not known, 2 they could not be compared, or there is
+no solver.";
 
 /// How large a diff may be: both bundles, in the texts of the differences and once more as text.
 const DIFF_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -42,7 +47,17 @@ pub struct DiffArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
     #[command(flatten)]
+    analysis: AnalysisOptions,
+    #[command(flatten)]
     admin: AdminOptions,
+}
+
+/// What was compared.
+struct Compared {
+    sides: (SideJson, SideJson),
+    diff: BundleDiff,
+    /// With `--analyze`: what was proven, or why nothing was.
+    analysis: Option<Result<Analysis, String>>,
 }
 
 /// One of the two bundles.
@@ -77,6 +92,8 @@ struct DiffJson<'a> {
     to: SideJson,
     equal: bool,
     differences: Vec<DifferenceJson<'a>>,
+    /// With `--analyze`.
+    analysis: Option<AnalysisJson>,
 }
 
 impl DiffArgs {
@@ -85,31 +102,43 @@ impl DiffArgs {
     /// # Errors
     /// None of them has the exit code that differences have.
     pub async fn run(self) -> Result<Verdict, Failure> {
-        let ((from, to), diff) = self.compare().await.map_err(unable)?;
+        let Compared { sides: (from, to), diff, analysis } = self.compare().await.map_err(unable)?;
         match self.output {
             Format::Json => output::print_json(&DiffJson {
                 from,
                 to,
                 equal: diff.is_empty(),
                 differences: diff.differences.iter().map(DifferenceJson::from).collect(),
+                analysis: analysis.as_ref().map(AnalysisJson::from),
             })?,
-            Format::Table => output::print(&diff.differences.iter().map(shown).collect::<String>())?,
+            Format::Table => {
+                let proven = analysis.as_ref().and_then(|analysis| analysis.as_ref().ok()).map(analysis::shown);
+                let differences = diff.differences.iter().map(shown).collect::<String>();
+                output::print(&(differences + &proven.unwrap_or_default()))?;
+            }
         }
-        Ok(if diff.is_empty() { Verdict::Yes } else { Verdict::No })
+        let is_yes = match analysis {
+            Some(analysis) => analysis.map_err(Failure::Input)?.is_no_wider(),
+            None => diff.is_empty(),
+        };
+        Ok(if is_yes { Verdict::Yes } else { Verdict::No })
     }
 
-    async fn compare(&self) -> Result<((SideJson, SideJson), BundleDiff), Failure> {
+    async fn compare(&self) -> Result<Compared, Failure> {
         let link = match (&self.from, &self.to) {
             (Side::Folder(_), Side::Folder(_)) => None,
             _ => Some(self.admin.connect().await?),
         };
-        if let (Side::Stored(from), Side::Stored(to), Some(link)) = (&self.from, &self.to, &link) {
+        // For an analysis their files are needed here.
+        if let (Side::Stored(from), Side::Stored(to), Some(link), false) =
+            (&self.from, &self.to, &link, self.analysis.analyze)
+        {
             let request = PolicyServiceDiffRequest { from_number: *from, to_number: *to };
             let mut policies = link.policies().max_decoding_message_size(DIFF_BYTES_MAX);
             let response = link.answer(policies.diff(request)).await?;
             let differences = response.differences.into_iter().map(difference).collect::<Result<_, _>>()?;
             let sides = (SideJson::stored(response.from), SideJson::stored(response.to));
-            return Ok((sides, BundleDiff { differences }));
+            return Ok(Compared { sides, diff: BundleDiff { differences }, analysis: None });
         }
         let (from, before) = self.from.read(link.as_ref()).await?;
         let (to, after) = self.to.read(link.as_ref()).await?;
@@ -117,7 +146,8 @@ impl DiffArgs {
             DiffError::Before(problems) => Failure::invalid(self.from.name(), problems),
             DiffError::After(problems) => Failure::invalid(self.to.name(), problems),
         })?;
-        Ok(((from, to), diff))
+        let analysis = if self.analysis.analyze { Some(self.analysis.run(before, after).await) } else { None };
+        Ok(Compared { sides: (from, to), diff, analysis })
     }
 }
 

@@ -1,5 +1,6 @@
 //! `chaperone bundle`: init, validate, lint, fmt, test, push, activate, list, show, history, rollback, diff, and drafts.
 
+mod analysis;
 mod canary;
 mod diff;
 mod fmt;
@@ -149,6 +150,8 @@ pub struct PushArgs {
     #[arg(long)]
     activate: bool,
     #[command(flatten)]
+    expansion: ExpansionOption,
+    #[command(flatten)]
     wait: WaitOptions,
     /// A note for the history
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -160,6 +163,14 @@ pub struct PushArgs {
     admin: AdminOptions,
 }
 
+/// Whether a bundle may allow more than the active one.
+#[derive(Clone, Copy, Debug, Args)]
+struct ExpansionOption {
+    /// Go ahead also where it can allow what the active bundle does not, or that cannot be decided
+    #[arg(long)]
+    allow_expansion: bool,
+}
+
 /// Arguments of `bundle activate`.
 #[derive(Debug, Args)]
 pub struct ActivateArgs {
@@ -169,6 +180,8 @@ pub struct ActivateArgs {
     /// Only if this one is active now
     #[arg(long, value_name = "NUMBER")]
     expected: Option<u64>,
+    #[command(flatten)]
+    expansion: ExpansionOption,
     #[command(flatten)]
     wait: WaitOptions,
     /// Why, for the history
@@ -253,7 +266,9 @@ impl PushArgs {
         let (source, signature) = validate::read_signed(&self.folder)?;
         let link = self.admin.connect().await?;
         let files = source.files.into_iter().map(|(path, content)| BundleFile { path, content }).collect();
-        let request = PolicyServiceUploadRequest { files, message: self.message, activate: self.activate, signature };
+        let ExpansionOption { allow_expansion } = self.expansion;
+        let (message, activate) = (self.message, self.activate);
+        let request = PolicyServiceUploadRequest { files, message, activate, signature, allow_expansion };
         let response = link.answer(link.policies().upload(request)).await.map_err(|failure| match failure {
             Failure::Refused(refusal) if !refusal.problems.is_empty() => {
                 Failure::Invalid { place: self.folder.display().to_string(), problems: refusal.problems }
@@ -285,8 +300,12 @@ impl PushArgs {
 impl ActivateArgs {
     async fn run(self) -> Result<(), Failure> {
         let link = self.admin.connect().await?;
-        let request =
-            PolicyServiceActivateRequest { number: self.number, expected_active: self.expected, message: self.message };
+        let request = PolicyServiceActivateRequest {
+            number: self.number,
+            expected_active: self.expected,
+            message: self.message,
+            allow_expansion: self.expansion.allow_expansion,
+        };
         let bundle = link.answer(link.policies().activate(request)).await?.bundle.unwrap_or_default();
         self.wait.until_served(&link, bundle.number).await?;
         match self.output {

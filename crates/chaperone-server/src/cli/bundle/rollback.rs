@@ -4,6 +4,7 @@ use chaperone_api::chaperone::v1::PolicyServiceRollbackRequest;
 use clap::Args;
 use serde::Serialize;
 
+use super::ExpansionOption;
 use super::view::BundleJson;
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
@@ -28,6 +29,8 @@ pub struct RollbackArgs {
     /// Only if this one is active now
     #[arg(long, visible_alias = "expect", value_name = "NUMBER")]
     expected: Option<u64>,
+    #[command(flatten)]
+    expansion: ExpansionOption,
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
@@ -56,6 +59,7 @@ impl RollbackArgs {
             number: self.number.unwrap_or_default(),
             expected_active: self.expected,
             message: self.message,
+            allow_expansion: self.expansion.allow_expansion,
         };
         let response = link.answer(link.policies().rollback(request)).await?;
         let (bundle, previous_number) = (response.bundle.unwrap_or_default(), response.previous_number);
