@@ -54,5 +54,6 @@ mod swap;
 mod tcp;
 mod traces;
 mod trail;
+mod walkthrough;
 mod watch;
 mod zones;
