@@ -12,6 +12,7 @@ mod alerts;
 mod approvals;
 mod bodies;
 mod bundle_arrival;
+mod bundle_bounds;
 mod bundle_folders;
 mod bundle_rules;
 mod bundle_tests;
