@@ -71,7 +71,12 @@ impl BundleSource {
             let message = format!("the bundle has {} files; at most {BUNDLE_FILES_MAX} are accepted", self.files.len());
             problems.push(Problem::of_file("bundle.toml", "too_many_files", message));
         }
-        for path in self.files.keys() {
+        for (path, text) in &self.files {
+            // Cedar and YAML have it in comments, PostgreSQL in no text.
+            if text.contains('\0') {
+                let message = "a text has no NUL character";
+                problems.push(Problem::of_file(path, "nul_character", message));
+            }
             if !is_known(path) {
                 problems.push(Problem::of_file(path, "unknown_file", "a bundle has no such file").with_help(
                     "a bundle has bundle.toml, schema.cedarschema, policies/*.cedar, entities.json, mapping.toml, descriptors.binpb and tests/*.yaml",
@@ -89,9 +94,9 @@ pub(crate) fn is_test(path: &str) -> bool {
 
 /// Whether a path is that of a file in a folder or below it, whose name ends so.
 fn is_below(path: &str, folder: &str, ending: &str) -> bool {
-    path.strip_prefix(folder)
-        .and_then(|name| name.strip_suffix(ending))
-        .is_some_and(|name| !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..")))
+    path.strip_prefix(folder).and_then(|name| name.strip_suffix(ending)).is_some_and(|name| {
+        name.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(char::is_control))
+    })
 }
 
 fn is_known(path: &str) -> bool {

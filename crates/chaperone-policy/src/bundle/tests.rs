@@ -66,6 +66,17 @@ fn tests_are_files_of_a_bundle_and_change_nothing_that_is_decided_with() {
 }
 
 #[test]
+fn nul_and_control_characters_in_paths_are_refused() {
+    for path in ["policies/a\0.cedar", "policies/a\n.cedar", "tests/a\u{85}/b.yaml"] {
+        assert_eq!(places(&[(path, "")]), [format!("{path}:0:0 unknown_file")]);
+    }
+    for path in ["policies/a.cedar", "bundle.toml", "tests/a.yaml"] {
+        assert_eq!(places(&[(path, "# a\0b\n")]), [format!("{path}:0:0 nul_character")]);
+    }
+    assert!(compile(&[("policies/a.cedar", "// a\tb\r\n")]).is_ok());
+}
+
+#[test]
 fn every_problem_of_every_file_is_reported_at_once() {
     let first = "@id(\"read\")\npermit (principal, action == Action::\"read\", resource);\n\n\
         permit (principal, action, resource);\n\

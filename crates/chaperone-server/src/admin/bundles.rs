@@ -14,7 +14,7 @@ use crate::admin_auth::Caller;
 use crate::bundle_rules::BundleRules;
 use crate::bundle_tests;
 use crate::clock::Clock;
-use crate::replica::{EntityLoadError, GONE_AFTER, Replica, load_entities};
+use crate::replica::{CompiledBundles, EntityLoadError, GONE_AFTER, Replica, crashed, load_entities};
 use crate::trail::{TrailWriter, acts};
 
 /// Two bundles, and where they differ.
@@ -63,7 +63,8 @@ impl Bundles {
     /// # Errors
     /// [`AdminError::Problems`] with all of them.
     pub async fn validate(&self, source: BundleSource) -> Result<u32, AdminError> {
-        compile_and_test(source).await
+        // Not among those that are kept: what is only looked at must not push out what decides.
+        compile_and_test(CompiledBundles::default(), source).await
     }
 
     /// Stores a valid bundle. Says whether it is new. `signature` is as [`BundleSignature`](crate::bundle_signature::BundleSignature) is
@@ -80,7 +81,7 @@ impl Bundles {
     ) -> Result<(BundleInfo, bool), AdminError> {
         check_message(&message)?;
         let signed = self.rules.check_signature(&source, signature)?;
-        let policy_count = compile_and_test(source.clone()).await?;
+        let policy_count = compile_and_test(self.replica.bundles().clone(), source.clone()).await?;
         let new = NewBundle {
             source,
             policy_count,
@@ -161,8 +162,8 @@ impl Bundles {
         let (compared, consent) = self.check_expansion(&stored, allow_expansion).await?;
         // What it was compared with must still be active then.
         new.expected = new.expected.or(compared);
-        let bundle = compile(stored.source).await?;
-        self.check_entities(bundle).await?;
+        let bundle = self.replica.bundles().compile(stored.source).await.map_err(AdminError::Problems)?;
+        self.check_entities(&bundle).await?;
         let info = self.store().activate_bundle(&new).await?;
         let note = note(&info, &format!("{consent} {}", new.message.trim()));
         let acted = Acted { note: note.into(), ..acts::on_bundle(act, &new.activated_by, new.number) };
@@ -240,8 +241,8 @@ impl Bundles {
         }
     }
 
-    async fn check_entities(&self, bundle: Bundle) -> Result<(), AdminError> {
-        match load_entities(&**self.store(), &Arc::new(bundle)).await {
+    async fn check_entities(&self, bundle: &Arc<Bundle>) -> Result<(), AdminError> {
+        match load_entities(&**self.store(), bundle).await {
             Ok(_) => Ok(()),
             Err(EntityLoadError::Store(error)) => Err(error.into()),
             Err(EntityLoadError::Refused(errors)) => {
@@ -341,28 +342,15 @@ fn policy_count(bundle: &Bundle) -> u32 {
     u32::try_from(bundle.policy_count()).unwrap_or(u32::MAX)
 }
 
-/// Off the async threads: a large bundle takes seconds.
-pub(super) async fn compile(source: BundleSource) -> Result<Bundle, AdminError> {
-    let compiled = tokio::task::spawn_blocking(move || {
-        source.check_limits()?;
-        Bundle::compile(&source)
-    });
-    compiled.await.unwrap_or_else(|_| Err(vec![crashed()])).map_err(AdminError::Problems)
-}
-
-/// As [`compile`], and runs the tests: says how many policies there are when all passed. What was stored once is not tested again.
-async fn compile_and_test(source: BundleSource) -> Result<u32, AdminError> {
+/// Compiles a bundle and runs its tests: says how many policies there are when all passed. What was stored once is not tested again.
+async fn compile_and_test(bundles: CompiledBundles, source: BundleSource) -> Result<u32, AdminError> {
+    // Off the async threads: a large bundle takes seconds.
     let tested = tokio::task::spawn_blocking(move || {
-        source.check_limits()?;
-        let bundle = Arc::new(Bundle::compile(&source)?);
+        let bundle = bundles.compile_here(&source)?;
         match bundle_tests::problems(&source, Arc::clone(&bundle)) {
             problems if problems.is_empty() => Ok(policy_count(&bundle)),
             problems => Err(problems),
         }
     });
     tested.await.unwrap_or_else(|_| Err(vec![crashed()])).map_err(AdminError::Problems)
-}
-
-fn crashed() -> Problem {
-    Problem::of_file("bundle.toml", "internal", "reading the bundle failed; nothing was done")
 }

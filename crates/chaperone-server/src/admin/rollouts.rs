@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use chaperone_policy::{Bundle, BundleNumber, NAME_BYTES_MAX};
+use chaperone_policy::{BundleNumber, NAME_BYTES_MAX};
 use chaperone_store::{Candidate, CandidateRole, Share, Store};
 use chaperone_trail::Acted;
 
-use super::bundles::{Bundles, compile};
+use super::bundles::Bundles;
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
@@ -107,7 +107,7 @@ impl Rollouts {
     pub(super) async fn check_usable(&self, number: BundleNumber) -> Result<(), AdminError> {
         let found = self.store().bundle(number).await?;
         let stored = found.ok_or_else(|| AdminError::NotFound(format!("bundle {number}")))?;
-        let bundle: Arc<Bundle> = Arc::new(compile(stored.source).await?);
+        let bundle = self.replica.bundles().compile(stored.source).await.map_err(AdminError::Problems)?;
         match load_entities(&**self.store(), &bundle).await {
             Ok(_) => Ok(()),
             Err(EntityLoadError::Store(error)) => Err(error.into()),

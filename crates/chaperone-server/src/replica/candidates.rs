@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chaperone_policy::recorded::MarkCell;
-use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, SessionChain, SessionId};
+use chaperone_policy::{BundleNumber, EntityRef, EntityStore, SessionChain, SessionId};
 use chaperone_store::{Candidate, CandidateRole, Store, StoreError};
 
-use super::Snapshot;
 use super::entities::{EntityLoadError, apply_changed_entities, load_entities};
+use super::{CompiledBundles, Snapshot};
 
 /// The candidates of one moment.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,7 @@ impl Candidates {
     /// What is stored now. A bundle that is here already is not compiled again; these entities of it are as they are stored now.
     pub(super) async fn load(
         store: &dyn Store,
+        bundles: &CompiledBundles,
         known: &Self,
         changed: &BTreeSet<EntityRef>,
     ) -> Result<Self, StoreError> {
@@ -49,11 +50,11 @@ impl Candidates {
         for candidate in store.candidates().await? {
             match candidate.role {
                 CandidateRole::Shadow => {
-                    let trial = Trial::load(store, candidate, known.shadow.as_deref()).await?;
+                    let trial = Trial::load(store, bundles, candidate, known.shadow.as_deref()).await?;
                     candidates.shadow = Some(Arc::new(trial));
                 }
                 CandidateRole::Canary => {
-                    let trial = Trial::load(store, candidate, known.canary.as_deref()).await?;
+                    let trial = Trial::load(store, bundles, candidate, known.canary.as_deref()).await?;
                     candidates.canary = Some(Arc::new(trial));
                 }
             }
@@ -95,30 +96,37 @@ impl Trial {
         self.candidate.share.takes(u32::from_be_bytes([a, b, c, d]))
     }
 
-    async fn load(store: &dyn Store, candidate: Candidate, known: Option<&Self>) -> Result<Self, StoreError> {
+    async fn load(
+        store: &dyn Store,
+        bundles: &CompiledBundles,
+        candidate: Candidate,
+        known: Option<&Self>,
+    ) -> Result<Self, StoreError> {
         if let Some(known) = known
             && known.candidate.number == candidate.number
             && known.policies.is_ok()
         {
             return Ok(Self { candidate, policies: known.policies.clone() });
         }
-        let policies = Self::compile(store, &candidate).await?;
+        let policies = Self::compile(store, bundles, &candidate).await?;
         Ok(Self::told(candidate, policies))
     }
 
-    async fn compile(store: &dyn Store, candidate: &Candidate) -> Result<Result<Arc<Snapshot>, String>, StoreError> {
+    async fn compile(
+        store: &dyn Store,
+        bundles: &CompiledBundles,
+        candidate: &Candidate,
+    ) -> Result<Result<Arc<Snapshot>, String>, StoreError> {
         let Some(stored) = store.bundle(candidate.number).await? else {
             return Ok(Err("it is not stored".to_owned()));
         };
         let (source, digest) = (stored.source, stored.info.digest);
-        // Off the async threads: a large bundle takes seconds.
-        let bundle = match tokio::task::spawn_blocking(move || Bundle::compile(&source)).await {
-            Ok(Ok(bundle)) => Arc::new(bundle),
-            Ok(Err(problems)) => {
+        let bundle = match bundles.compile(source).await {
+            Ok(bundle) => bundle,
+            Err(problems) => {
                 let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 return Ok(Err(problems.join("; ")));
             }
-            Err(error) => return Ok(Err(format!("compiling it failed: {error}"))),
         };
         usable(load_entities(store, &bundle).await, |entities| Snapshot {
             number: candidate.number,

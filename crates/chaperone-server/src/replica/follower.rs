@@ -233,7 +233,7 @@ impl Follower {
         let is_anew = work.bundle && work.candidates;
         let known = if is_anew { Arc::default() } else { Arc::clone(&self.replica.candidates()) };
         let candidates = if work.candidates {
-            Candidates::load(store, &known, &work.entities).await?
+            Candidates::load(store, self.replica.bundles(), &known, &work.entities).await?
         } else if known.is_none() || work.entities.is_empty() {
             return Ok(());
         } else {
@@ -280,14 +280,12 @@ impl Follower {
     async fn load_bundle(&self) -> Result<Policies, StoreError> {
         let store = &**self.replica.store();
         let Some(StoredBundle { info, source }) = store.active_bundle().await? else { return Ok(Policies::None) };
-        // Off the async threads: a large bundle takes seconds.
-        let bundle = match tokio::task::spawn_blocking(move || Bundle::compile(&source)).await {
-            Ok(Ok(bundle)) => Arc::new(bundle),
-            Ok(Err(problems)) => {
+        let bundle = match self.replica.bundles.compile(source).await {
+            Ok(bundle) => bundle,
+            Err(problems) => {
                 let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 return Ok(self.unusable(info.number, &problems.join("; ")));
             }
-            Err(error) => return Ok(self.unusable(info.number, &format!("compiling it failed: {error}"))),
         };
         let entities = load_entities(store, &bundle).await;
         let policies = self.with_entities((info.number, info.digest.into()), bundle, entities)?;

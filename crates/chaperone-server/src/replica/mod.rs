@@ -2,6 +2,7 @@
 
 mod approvals;
 mod candidates;
+mod compiled_bundles;
 mod entities;
 mod follower;
 mod freshness;
@@ -24,6 +25,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use candidates::{Candidates, Trial};
+pub use compiled_bundles::{CompiledBundles, crashed};
 pub use entities::{EntityLoadError, load_entities};
 pub use follower::Follower;
 pub use follower::FollowerTimes;
@@ -71,6 +73,7 @@ pub struct Replica {
     runtime: Handle,
     policies: ArcSwap<Policies>,
     candidates: ArcSwap<Candidates>,
+    bundles: CompiledBundles,
     sessions: SessionCache,
     memories: MemoryTable,
     freshness: Freshness,
@@ -90,6 +93,7 @@ impl Replica {
             runtime: Handle::current(),
             policies: ArcSwap::from_pointee(Policies::None),
             candidates: ArcSwap::default(),
+            bundles: CompiledBundles::default(),
             sessions: SessionCache::new(sessions_max),
             memories: MemoryTable::default(),
             freshness: Freshness::new(limits),
@@ -107,6 +111,11 @@ impl Replica {
     /// What is tried beside it.
     pub fn candidates(&self) -> arc_swap::Guard<Arc<Candidates>> {
         self.candidates.load()
+    }
+
+    /// The bundles that were compiled here last.
+    pub fn bundles(&self) -> &CompiledBundles {
+        &self.bundles
     }
 
     /// How old the state is.
