@@ -3,9 +3,9 @@
 pub mod admin;
 pub mod admin_auth;
 pub mod alerts;
-pub mod bundle_tests;
 pub mod bundle_rules;
 pub mod bundle_signature;
+pub mod bundle_tests;
 mod causes;
 pub mod cli;
 pub mod clock;

@@ -8,7 +8,9 @@ use chaperone_policy::{
     MemoryName, Outcome, Scope, SessionHandle, SessionId, Task,
 };
 use chaperone_store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Candidate, CandidateRole, Changes, Cursor, EmbeddedStore, NewActivation, NewBundle, OpenedApproval, ReplicaReport, SavedApproval, SessionFilter, Store, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Candidate, CandidateRole, Changes, Cursor, EmbeddedStore,
+    NewActivation, NewBundle, OpenedApproval, ReplicaReport, SavedApproval, SessionFilter, Store, StoredBundle,
+    StoredMemory, Transition, TreeLimits,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;

@@ -10,7 +10,9 @@ use chaperone_policy::{
     Approval, ApprovalId, BundleNumber, Ended, Entity, EntityRef, HandleHash, MemoryKey, Session, SessionId, Timestamp,
 };
 use chaperone_store::{
-    ApprovalFilter, BundleActivation, BundleInfo, Candidate, CandidateRole, Changes, Committed, Cursor, EmbeddedStore, NewActivation, NewBundle, OpenedApproval, ReplicaReport, RevokeTarget, SavedApproval, SessionFilter, Store, StoreError, StoredBundle, StoredMemory, Transition, TreeLimits,
+    ApprovalFilter, BundleActivation, BundleInfo, Candidate, CandidateRole, Changes, Committed, Cursor, EmbeddedStore,
+    NewActivation, NewBundle, OpenedApproval, ReplicaReport, RevokeTarget, SavedApproval, SessionFilter, Store,
+    StoreError, StoredBundle, StoredMemory, Transition, TreeLimits,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
