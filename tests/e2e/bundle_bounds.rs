@@ -234,7 +234,7 @@ async fn ten_thousand_policies_with_a_thousand_tests_are_taken() {
     let mut tests = String::from("session: { principal: 'Agent::\"agent-7\"' }\ntests:\n");
     for number in 0..1_000 {
         let resource = format!("'Document::\"{number}\"'");
-        write!(tests, "  - {{ name: n{number}, request: {{ action: read, resource: {resource} }}, expect: allow }}\n")
+        writeln!(tests, "  - {{ name: n{number}, request: {{ action: read, resource: {resource} }}, expect: allow }}")
             .expect("a string takes every text");
     }
     let large = Bundle::many_policies(10_000).with("tests/many.yaml", tests);

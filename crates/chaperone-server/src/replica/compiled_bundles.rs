@@ -83,13 +83,13 @@ mod tests {
 
     use super::*;
 
+    const SCHEMA: &str = "entity Team;\n\
+        action read appliesTo { principal: [Team], resource: [Team], context: { request: {} } };\n";
+
     fn source(number: usize, policies: &str) -> BundleSource {
         let manifest = format!("description = \"{number}\"");
-        let files = [
-            ("bundle.toml", manifest.as_str()),
-            ("schema.cedarschema", "entity Team; action read appliesTo { principal: [Team], resource: [Team] };"),
-            ("policies/main.cedar", policies),
-        ];
+        let files =
+            [("bundle.toml", manifest.as_str()), ("schema.cedarschema", SCHEMA), ("policies/main.cedar", policies)];
         BundleSource { files: files.map(|(path, text)| (path.to_owned(), text.to_owned())).into() }
     }
 
@@ -118,8 +118,7 @@ mod tests {
         for number in 1..BUNDLES_MAX {
             bundles.compile_here(&valid(number)).expect("it is valid");
         }
-        // Used again, so that the second one is the oldest.
-        bundles.compile_here(&valid(0)).expect("it is valid");
+        // The first one is used once more than this one.
         let forgotten = Arc::downgrade(&bundles.compile_here(&valid(1)).expect("it is valid"));
         for number in 0..BUNDLES_MAX {
             bundles.compile_here(&valid(if number == 0 { 0 } else { 10 + number })).expect("it is valid");
