@@ -1,5 +1,6 @@
 //! What `chaperone bundle diff --analyze` proves, told.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use chaperone_analysis::{Analysis, Comparison, Example, Finding, Limits, Solver, Verdict, analyze};
@@ -110,7 +111,8 @@ pub fn shown(analysis: &Analysis) -> String {
     let mut text = format!("{}\n{}\n", summary, paint(DIM, &count));
     analysis.findings.iter().for_each(|finding| text.push_str(&found(finding)));
     for part in &analysis.uncovered {
-        text.push_str(&format!("{} {part} differs, and no proof is about that\n", paint(WARN, "not known:")));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{} {part} differs, and no proof is about that", paint(WARN, "not known:"));
     }
     text
 }
@@ -119,8 +121,10 @@ fn found(finding: &Finding) -> String {
     let Finding { action, principal, resource, verdict } = finding;
     let request = paint(STRONG, &output::plain(&format!("{action} by {principal} on {resource}")));
     let lines = |example: &Example| {
-        let told = example.to_string();
-        told.lines().map(|line| format!("    {}\n", output::plain(line))).collect::<String>()
+        example.to_string().lines().fold(String::new(), |mut told, line| {
+            let _ = writeln!(told, "    {}", output::plain(line));
+            told
+        })
     };
     match verdict {
         Verdict::NoMore => String::new(),
