@@ -176,7 +176,7 @@ async fn bundle_that_can_allow_more_needs_consent() {
     assert_eq!(activated.code, 0, "nothing was active before: {activated:?}");
     let tighter = office.folder("tighter");
     let closing = "\n@id(\"closed\") forbid (principal, action, resource);\n";
-    write(&tighter, "policies/main.cedar", |text| text + closing);
+    write(&tighter, "policies/documents.cedar", |text| text + closing);
     let activated = push(&tighter, &[]);
     assert_eq!(activated.code, 0, "it allows nothing: {activated:?}");
 
