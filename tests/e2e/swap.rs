@@ -121,6 +121,11 @@ async fn two_hundred_activations_and_rollbacks_under_load_lose_and_mix_nothing()
     let (mut admins, mut callers, mut load) = (Vec::new(), Vec::new(), Vec::new());
     for replica in &world.replicas {
         let (direct, handle, over) = (Direct::to(replica).await, handle.clone(), Arc::clone(&over));
+        wait::until("the replica has left the bundle that it began with", async || {
+            let decision = direct.check(read("42", &handle)).await.expect("a decision");
+            (decision.bundle_number == odd).then_some(())
+        })
+        .await;
         admins.push(replica.administer().await);
         callers.push(direct.clone());
         load.push(tokio::spawn(async move { ask_until(&over, &direct, &handle, even, odd).await }));
