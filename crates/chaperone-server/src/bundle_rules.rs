@@ -95,22 +95,23 @@ impl BundleRules {
             ("", None) => return Ok(String::new()),
             ("", Some(_)) => {
                 let message = "this server takes signed bundles only: sign it with `chaperone bundle sign`";
-                return Err(refused("bundle_unsigned", message));
+                return Err(AdminError::precondition("bundle_unsigned", message));
             }
             (text, _) => text.parse::<BundleSignature>(),
         };
-        let signature = signature.map_err(|error| refused("bundle_signature_invalid", error.to_string()))?;
+        let signature =
+            signature.map_err(|error| AdminError::precondition("bundle_signature_invalid", error.to_string()))?;
         if !signature.is_of(&source.digest()) {
             let message =
                 "the signature is not of these files: they were changed after they were signed; sign them again";
-            return Err(refused("bundle_signature_invalid", message));
+            return Err(AdminError::precondition("bundle_signature_invalid", message));
         }
         let key = signature.key();
         match self.signers.as_ref().map(|signers| signers.name(key)) {
             // Nobody said whose it is, so that nothing is said of it.
             None => Ok(String::new()),
             Some(Some(name)) => Ok(format!("signed by {key} {name}").trim_end().to_owned()),
-            Some(None) => Err(refused(
+            Some(None) => Err(AdminError::precondition(
                 "bundle_signer_unknown",
                 format!("the key that signed the bundle, {key}, is not trusted here"),
             )),
@@ -131,28 +132,24 @@ impl BundleRules {
             let message = format!(
                 "two people are required, and `{name}` is whoever has it: activate bundle {number} with a client certificate of your own"
             );
-            return Err(refused("two_people_required", message));
+            return Err(AdminError::precondition("two_people_required", message));
         }
         if Caller::is_shared(&bundle.uploaded_by) {
             let message = format!(
                 "two people are required, and bundle {number} was uploaded by `{}`, which is whoever has it: upload it with a client certificate of one's own",
                 bundle.uploaded_by
             );
-            return Err(refused("two_people_required", message));
+            return Err(AdminError::precondition("two_people_required", message));
         }
         if *bundle.uploaded_by == *by.name {
             let message = format!(
                 "two people are required: `{}` uploaded bundle {number}, and somebody else must activate it",
                 by.name
             );
-            return Err(refused("two_people_required", message));
+            return Err(AdminError::precondition("two_people_required", message));
         }
         Ok(())
     }
-}
-
-fn refused(code: &'static str, message: impl Into<String>) -> AdminError {
-    AdminError::Precondition { code, message: message.into() }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl ExpansionRule {
         let message = format!(
             "{what}; see `chaperone bundle diff {active} {number} --analyze`, and go ahead with --allow-expansion"
         );
-        Err(AdminError::Precondition { code: "privilege_expansion", message })
+        Err(AdminError::precondition("privilege_expansion", message))
     }
 
     async fn analysis(&self, before: BundleSource, after: BundleSource) -> Result<Analysis, String> {

@@ -214,7 +214,7 @@ impl Check<'_> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
-                Resolved::Known(subjects) => match self.judge_assigned(&subjects, *evidence, asked, self.began.at) {
+                Resolved::Known(subjects) => match self.judge(&subjects, *evidence, asked, self.began.at) {
                     Ok(judged) if judged.judgement.must_be_committed() => return None,
                     outcome => outcome.map(|judged| self.answer(judged, Box::default(), &subjects)),
                 },
@@ -239,7 +239,7 @@ impl Check<'_> {
         let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
-            let judged = self.judge_assigned(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
+            let judged = self.judge(&subjects, evidence, &mut asked, self.pdp.clock.now())?;
             self.settle(judged, subjects, evidence, asked.actions()).await
         };
         let recorded = match outcome.await {
@@ -297,7 +297,7 @@ impl Check<'_> {
             // Those that leave something behind are put into the same round, in their order.
             let decided = turn.iter().map(|request| {
                 let request = std::slice::from_ref(request);
-                let judged = self.judge_assigned(&subjects, evidence, &mut Asked::Actions(request), at);
+                let judged = self.judge(&subjects, evidence, &mut Asked::Actions(request), at);
                 let subjects = &subjects;
                 async move {
                     let answer = self.settle(judged?, subjects.clone(), evidence, request).await?;
@@ -462,17 +462,6 @@ impl Check<'_> {
         }
     }
 
-    fn judge_assigned(
-        &self,
-        subjects: &Subjects,
-        evidence: Evidence<'_>,
-        asked: &mut Asked<'_, '_>,
-        at: Timestamp,
-    ) -> Result<Judged, NoDecision> {
-        self.require_assigned(subjects)?;
-        self.judge(subjects, evidence, asked, at)
-    }
-
     fn judge(
         &self,
         subjects: &Subjects,
@@ -480,6 +469,7 @@ impl Check<'_> {
         asked: &mut Asked<'_, '_>,
         at: Timestamp,
     ) -> Result<Judged, NoDecision> {
+        self.require_assigned(subjects)?;
         let id = decision_id(at);
         let Pdp { judge, .. } = self.pdp;
         let read = move |authority| guarded(move || asked.read(|| self.snapshot.bundle.needs(authority)));

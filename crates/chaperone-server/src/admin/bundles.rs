@@ -128,12 +128,13 @@ impl Bundles {
         allow_expansion: bool,
         by: &Caller,
     ) -> Result<(BundleInfo, BundleNumber), AdminError> {
-        let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
+        let active = self.active_number().await?;
         let now = active.unwrap_or(BundleNumber::new(0));
         if expected.is_some_and(|expected| expected != now) {
             return Err(StoreError::BundleConflict { active: now }.into());
         }
-        let active = active.ok_or_else(|| precondition("nothing_to_roll_back", "no bundle is active".to_owned()))?;
+        let active =
+            active.ok_or_else(|| AdminError::precondition("nothing_to_roll_back", "no bundle is active".to_owned()))?;
         let number = match number {
             Some(number) => self.earlier(number, active).await?,
             None => self.before(active).await?,
@@ -162,14 +163,18 @@ impl Bundles {
         let (compared, consent) = self.check_expansion(&stored, allow_expansion).await?;
         // What it was compared with must still be active then.
         new.expected = new.expected.or(compared);
-        let bundle = self.replica.bundles().compile(stored.source).await.map_err(AdminError::Problems)?;
-        self.check_entities(&bundle).await?;
+        self.check_usable(stored).await?;
         let info = self.store().activate_bundle(&new).await?;
         let note = note(&info, &format!("{consent} {}", new.message.trim()));
         let acted = Acted { note: note.into(), ..acts::on_bundle(act, &new.activated_by, new.number) };
         self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
         Ok(info)
+    }
+
+    /// The number of the active bundle. The bundle itself is large, and this is asked again and again.
+    pub(super) async fn active_number(&self) -> Result<Option<BundleNumber>, AdminError> {
+        Ok(self.store().bundle_activations(None, 1).await?.first().map(|latest| latest.number))
     }
 
     /// Checks that the rules let this caller have a bundle decide. Returns what the trail says of it, which may be nothing.
@@ -204,7 +209,7 @@ impl Bundles {
     /// A bundle that one can go back to from the active one.
     async fn earlier(&self, number: BundleNumber, active: BundleNumber) -> Result<BundleNumber, AdminError> {
         if number == active {
-            return Err(precondition("already_active", format!("bundle {number} is active already")));
+            return Err(AdminError::precondition("already_active", format!("bundle {number} is active already")));
         }
         // Before its place in the history is judged: one that does not exist has none.
         self.get(Some(number)).await?;
@@ -213,7 +218,7 @@ impl Bundles {
         }
         let message =
             format!("bundle {number} is later than {active}, the active one, and was never active: activate it");
-        Err(precondition("not_earlier", message))
+        Err(AdminError::precondition("not_earlier", message))
     }
 
     /// The bundle that was active before this one, which is active.
@@ -221,7 +226,10 @@ impl Bundles {
         // The same bundle can have been activated again.
         let kept = self.latest(|kept| kept.number == active && kept.previous != Some(active)).await?;
         kept.and_then(|kept| kept.previous).ok_or_else(|| {
-            precondition("nothing_to_roll_back", format!("no bundle was active before {active}, the active one"))
+            AdminError::precondition(
+                "nothing_to_roll_back",
+                format!("no bundle was active before {active}, the active one"),
+            )
         })
     }
 
@@ -241,15 +249,20 @@ impl Bundles {
         }
     }
 
-    async fn check_entities(&self, bundle: &Arc<Bundle>) -> Result<(), AdminError> {
-        match load_entities(&**self.store(), bundle).await {
+    /// Checks that a bundle can decide with the entities that are stored.
+    ///
+    /// # Errors
+    /// When it has problems, an entity does not fit its schema, or the store fails.
+    pub(super) async fn check_usable(&self, stored: StoredBundle) -> Result<(), AdminError> {
+        let bundle = self.replica.bundles().compile(stored.source).await.map_err(AdminError::Problems)?;
+        match load_entities(&**self.store(), &bundle).await {
             Ok(_) => Ok(()),
             Err(EntityLoadError::Store(error)) => Err(error.into()),
             Err(EntityLoadError::Refused(errors)) => {
                 let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
                 let message =
                     format!("{} stored entities do not fit the bundle's schema: {}", errors.len(), texts.join("; "));
-                Err(precondition("entities_do_not_fit", message))
+                Err(AdminError::precondition("entities_do_not_fit", message))
             }
             Err(EntityLoadError::Failed(_)) => Err(AdminError::Problems(vec![crashed()])),
         }
@@ -295,8 +308,7 @@ impl Bundles {
     /// # Errors
     /// When the store fails.
     pub async fn rollout(&self) -> Result<(Option<BundleNumber>, Vec<ReplicaReport>), AdminError> {
-        // The bundle itself is large, and this is asked again and again.
-        let active = self.store().bundle_activations(None, 1).await?.first().map(|latest| latest.number);
+        let active = self.active_number().await?;
         let replicas = self.store().replicas(self.clock.now().minus(GONE_AFTER)).await?;
         Ok((active, replicas))
     }
@@ -319,14 +331,13 @@ impl Bundles {
     }
 }
 
-const fn precondition(code: &'static str, message: String) -> AdminError {
-    AdminError::Precondition { code, message }
-}
-
 fn unreadable(info: &BundleInfo, problems: &[Problem]) -> AdminError {
     let texts: Vec<_> =
         problems.iter().take(20).map(|problem| format!("{}: {}", problem.file, problem.message)).collect();
-    precondition("bundle_unreadable", format!("bundle {} cannot be read: {}", info.number, texts.join("; ")))
+    AdminError::precondition(
+        "bundle_unreadable",
+        format!("bundle {} cannot be read: {}", info.number, texts.join("; ")),
+    )
 }
 
 fn check_message(message: &str) -> Result<(), AdminError> {

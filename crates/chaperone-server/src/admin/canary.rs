@@ -4,7 +4,7 @@ use chaperone_policy::{BundleNumber, NAME_BYTES_MAX};
 use chaperone_store::{Candidate, CandidateRole, Share};
 
 use super::AdminError;
-use super::rollouts::{Rollouts, none, precondition};
+use super::rollouts::Rollouts;
 use super::sessions::check_length;
 use crate::admin_auth::Caller;
 use crate::trail::acts;
@@ -46,7 +46,7 @@ impl Rollouts {
         self.trail.require()?;
         let consent = self.bundles.check_rules(number, allow_expansion, by).await?;
         let beside = self.beside(number).await?;
-        self.check_usable(number).await?;
+        self.bundles.check_usable(self.bundles.get(Some(number)).await?).await?;
         let (share, label) = match scope {
             CanaryScope::Share(share) => (share, None),
             CanaryScope::Label(label) => (Share::NONE, Some(label)),
@@ -79,7 +79,7 @@ impl Rollouts {
         if candidate.label.is_some() || share <= candidate.share {
             let now = candidate.label.map_or_else(|| candidate.share.to_string(), |label| format!("the label {label}"));
             let message = format!("{share} does not hold all that the canary decides for now, which is {now}");
-            return Err(precondition("not_wider", message));
+            return Err(AdminError::precondition("not_wider", message));
         }
         let (started_by, started_at) = (by.name.to_string(), self.clock.now());
         self.set(Candidate { share, message, started_by, started_at, ..candidate }, acts::CANARY_WIDENED, consent).await
@@ -107,13 +107,7 @@ impl Rollouts {
     /// # Errors
     /// When there is none, or the store or the trail fails.
     pub async fn abort_canary(&self, message: &str, by: &str) -> Result<BundleNumber, AdminError> {
-        check_length("message", message, 0, NAME_BYTES_MAX)?;
-        let candidate = self.candidate(CandidateRole::Canary).await?;
-        if !self.store().remove_candidate(CandidateRole::Canary, self.clock.now()).await? {
-            return Err(none(CandidateRole::Canary));
-        }
-        self.record(acts::CANARY_ABORTED, by, candidate.number, message).await?;
-        Ok(candidate.number)
+        self.end(CandidateRole::Canary, acts::CANARY_ABORTED, message, by).await
     }
 
     /// The canary.
@@ -122,7 +116,7 @@ impl Rollouts {
     /// When there is none, or the store fails.
     pub async fn canary(&self) -> Result<CanaryStatus, AdminError> {
         let candidate = self.candidate(CandidateRole::Canary).await?;
-        let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
+        let active = self.bundles.active_number().await?;
         let known = self.replica.candidates().canary.clone().filter(|trial| trial.candidate.number == candidate.number);
         let problem = known.and_then(|trial| trial.policies.as_ref().err().cloned());
         Ok(CanaryStatus { is_deciding: active == Some(candidate.beside), candidate, problem })
@@ -134,7 +128,7 @@ impl Rollouts {
             return Ok(candidate);
         }
         let message = format!("the canary {} is over: another bundle became active", candidate.number);
-        Err(precondition("canary_over", message))
+        Err(AdminError::precondition("canary_over", message))
     }
 
     async fn set(&self, candidate: Candidate, act: &'static str, consent: &str) -> Result<CanaryStatus, AdminError> {

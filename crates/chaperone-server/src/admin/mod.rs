@@ -71,6 +71,11 @@ impl AdminError {
         Self::Invalid { field: field.into(), message: message.into() }
     }
 
+    /// A refusal with this stable code.
+    pub(crate) fn precondition(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Precondition { code, message: message.into() }
+    }
+
     fn no_session(id: SessionId) -> Self {
         Self::NotFound(format!("session `{id}`"))
     }

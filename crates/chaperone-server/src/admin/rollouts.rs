@@ -10,7 +10,7 @@ use super::bundles::Bundles;
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::clock::Clock;
-use crate::replica::{EntityLoadError, Replica, load_entities};
+use crate::replica::Replica;
 use crate::shadow::{Shadow, ShadowReport};
 use crate::trail::{TrailWriter, acts};
 
@@ -49,7 +49,7 @@ impl Rollouts {
         check_length("message", &message, 0, NAME_BYTES_MAX)?;
         self.trail.require()?;
         let beside = self.beside(number).await?;
-        self.check_usable(number).await?;
+        self.bundles.check_usable(self.bundles.get(Some(number)).await?).await?;
         let candidate = Candidate {
             role: CandidateRole::Shadow,
             number,
@@ -70,12 +70,7 @@ impl Rollouts {
     /// # Errors
     /// When there is none, or the store or the trail fails.
     pub async fn stop_shadow(&self, message: String, by: &str) -> Result<(), AdminError> {
-        check_length("message", &message, 0, NAME_BYTES_MAX)?;
-        let candidate = self.candidate(CandidateRole::Shadow).await?;
-        if !self.store().remove_candidate(CandidateRole::Shadow, self.clock.now()).await? {
-            return Err(none(CandidateRole::Shadow));
-        }
-        self.record(acts::SHADOW_STOPPED, by, candidate.number, &message).await
+        self.end(CandidateRole::Shadow, acts::SHADOW_STOPPED, &message, by).await.map(drop)
     }
 
     /// What the shadow would have decided otherwise, on this replica.
@@ -86,6 +81,23 @@ impl Rollouts {
         self.shadow.report().ok_or_else(|| none(CandidateRole::Shadow))
     }
 
+    /// Ends what is tried. Returns its bundle's number.
+    pub(super) async fn end(
+        &self,
+        role: CandidateRole,
+        act: &'static str,
+        message: &str,
+        by: &str,
+    ) -> Result<BundleNumber, AdminError> {
+        check_length("message", message, 0, NAME_BYTES_MAX)?;
+        let number = self.candidate(role).await?.number;
+        if !self.store().remove_candidate(role, self.clock.now()).await? {
+            return Err(none(role));
+        }
+        self.record(act, by, number, message).await?;
+        Ok(number)
+    }
+
     pub(super) async fn candidate(&self, role: CandidateRole) -> Result<Candidate, AdminError> {
         let mut candidates = self.store().candidates().await?.into_iter();
         candidates.find(|candidate| candidate.role == role).ok_or_else(|| none(role))
@@ -93,28 +105,12 @@ impl Rollouts {
 
     /// The active bundle, beside which another one can be tried.
     pub(super) async fn beside(&self, number: BundleNumber) -> Result<BundleNumber, AdminError> {
-        let active = self.store().active_bundle().await?.map(|stored| stored.info.number);
-        match active {
-            None => Err(precondition("nothing_active", "no bundle is active: activate this one".to_owned())),
+        match self.bundles.active_number().await? {
+            None => Err(AdminError::precondition("nothing_active", "no bundle is active: activate this one")),
             Some(active) if active == number => {
-                Err(precondition("already_active", format!("bundle {number} is active already")))
+                Err(AdminError::precondition("already_active", format!("bundle {number} is active already")))
             }
             Some(active) => Ok(active),
-        }
-    }
-
-    /// Whether it is stored, and can be used with the entities that are.
-    pub(super) async fn check_usable(&self, number: BundleNumber) -> Result<(), AdminError> {
-        let found = self.store().bundle(number).await?;
-        let stored = found.ok_or_else(|| AdminError::NotFound(format!("bundle {number}")))?;
-        let bundle = self.replica.bundles().compile(stored.source).await.map_err(AdminError::Problems)?;
-        match load_entities(&**self.store(), &bundle).await {
-            Ok(_) => Ok(()),
-            Err(EntityLoadError::Store(error)) => Err(error.into()),
-            Err(error @ (EntityLoadError::Refused(_) | EntityLoadError::Failed(_))) => Err(precondition(
-                "entities_do_not_fit",
-                format!("stored entities do not fit the bundle's schema: {error}"),
-            )),
         }
     }
 
@@ -132,10 +128,6 @@ impl Rollouts {
     }
 }
 
-pub(super) fn none(role: CandidateRole) -> AdminError {
+fn none(role: CandidateRole) -> AdminError {
     AdminError::NotFound(format!("a {role}"))
-}
-
-pub(super) const fn precondition(code: &'static str, message: String) -> AdminError {
-    AdminError::Precondition { code, message }
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::{Borrow, Cow};
 
-use chaperone_policy::{Change, Deferred, Effect, Presenter, Session, Wait};
+use chaperone_policy::{Change, Effect, Presenter, Session};
 use chaperone_trail::{
     AppliedEffect, Decided, Delegation, Digest, Event, Policy, Presented, SessionFacts, StateRef, StepUpAsked, Trace,
 };
 
 use super::redaction::{self, RedactionKey};
-use crate::effect_text::effect_text;
+use crate::effect_text::{effect_kind, effect_text};
 use crate::pdp::Answer;
 use crate::recorder::Subject;
 use crate::telemetry::ParentContext;
@@ -75,19 +75,9 @@ pub(super) fn facts<'a>(session: &'a Session, ancestors: &'a [impl Borrow<Sessio
 /// What a decision, a signal or a person changed.
 pub fn applied(effect: &Effect) -> AppliedEffect<'static> {
     let name = match effect {
-        Effect::Remember(_, Change::Label(_)) => "label",
-        Effect::Remember(_, Change::Count(..) | Change::Release(..)) => "count",
-        Effect::Remember(_, Change::Remember(..)) => "remember",
-        Effect::Remember(_, Change::Risk(_)) => "risk",
-        Effect::Remember(_, Change::Grant(..) | Change::UseGrant(_)) => "approval",
-        Effect::Await(Wait { what, .. }) => match what {
-            Deferred::Label(_) => "label",
-            Deferred::Reserved(..) | Deferred::Count(..) | Deferred::CountFact(..) => "count",
-            Deferred::Remember(..) | Deferred::RememberFact(..) => "remember",
-            Deferred::Risk(_) => "risk",
-        },
-        Effect::Revoke { .. } => "revoke",
-        Effect::Alert(_) => "alert",
+        // What is given back is told as what was counted.
+        Effect::Remember(_, Change::Release(..)) => "count",
+        effect => effect_kind(effect),
     };
     AppliedEffect { effect: name.into(), text: effect_text(effect).into() }
 }
