@@ -249,6 +249,11 @@ impl Bundle {
         self.kept_sets.contains(&(level, name.clone()))
     }
 
+    /// The sets of its policies that hold nothing of these attributes of requests, and nothing that a report tells.
+    pub fn sets_without(&self, attributes: &[impl AsRef<str>]) -> BTreeSet<(Level, MemoryName)> {
+        self.policies.kept_sets(|name| !attributes.iter().any(|attribute| attribute.as_ref() == name))
+    }
+
     /// Whether records keep every attribute of this action's requests.
     pub fn keeps_attributes(&self, action: &EntityRef) -> bool {
         self.shapes().get(action).is_some_and(|shape| {

@@ -57,6 +57,8 @@ impl<'a> Authority<'a> {
 enum Evaluator {
     /// The compiled policies.
     Compiled,
+    /// The compiled policies, for what was allowed before.
+    CompiledAsAllowed,
     /// Cedar's own authorizer.
     Cedar,
 }
@@ -99,6 +101,22 @@ pub fn decide_by_cedar(
     now: Timestamp,
 ) -> Decision {
     decide_with(Evaluator::Cedar, bundle, entities, request, authority, presenter, now, &Trace::default())
+}
+
+/// As [`decide_traced`], for what was allowed when it was asked, by whatever policies: no forbid counts, and no permit need be there. What a
+/// built-in rule or a scope denies, and what fails, is denied here too.
+///
+/// It answers nobody: its effects are what permits and observers say of an allowed request.
+pub fn decide_as_allowed(
+    bundle: &Bundle,
+    entities: &EntityStore,
+    request: &Request,
+    authority: Authority<'_>,
+    presenter: &Presenter,
+    now: Timestamp,
+    trace: &Trace,
+) -> Decision {
+    decide_with(Evaluator::CompiledAsAllowed, bundle, entities, request, authority, presenter, now, trace)
 }
 
 #[expect(clippy::too_many_arguments, reason = "a pure function names all that it depends on")]
@@ -161,13 +179,15 @@ fn decide_with(
     if let Some(coverage) = trace.coverage() {
         coverage.note(bundle.policies().candidates(&question), &question);
     }
-    by_policies(&evaluator.evaluate(bundle.policies(), schema, &question), schema, &question, authority)
+    let evaluation = evaluator.evaluate(bundle.policies(), schema, &question);
+    let was_allowed = evaluator == Evaluator::CompiledAsAllowed;
+    by_policies(&evaluation, was_allowed, schema, &question, authority)
 }
 
 impl Evaluator {
     fn evaluate<'a>(self, policies: &'a PolicySet, schema: &CompiledSchema, question: &Question<'_>) -> Evaluation<'a> {
         match self {
-            Self::Compiled => policies.evaluate(question),
+            Self::Compiled | Self::CompiledAsAllowed => policies.evaluate(question),
             Self::Cedar => policies.evaluate_by_cedar(schema, question),
         }
     }
@@ -245,6 +265,7 @@ fn out_of_scope(evaluator: Evaluator, bundle: &Bundle, question: &Question<'_>) 
 
 fn by_policies(
     evaluation: &Evaluation<'_>,
+    was_allowed: bool,
     schema: &CompiledSchema,
     question: &Question<'_>,
     authority: Authority<'_>,
@@ -256,6 +277,7 @@ fn by_policies(
     let render = |policy: &Policy| policy.reason.as_ref().map(|reason| reason.render(question.request, authority));
     let (unlifted, mut effects, mut step_ups) = (&mut Vec::new(), Vec::new(), Vec::new());
     let (outcome, reason, determining) = match (evaluation.forbids.as_slice(), evaluation.permits.as_slice()) {
+        (_, permits) if was_allowed => (Outcome::Allow, Reason::Permitted, permits),
         ([], []) => (Outcome::Deny, Reason::NoPermit, [].as_slice()),
         ([], permits) => (Outcome::Allow, Reason::Permitted, permits),
         // No approval makes up for a permit that is not there.

@@ -154,6 +154,12 @@ impl PolicySet {
         sets().map(|(level, name, _)| (level, name.clone())).filter(|set| !withheld.contains(set)).collect()
     }
 
+    /// The labels that they add.
+    pub(crate) fn labels(&self) -> BTreeSet<(Level, SmolStr)> {
+        let rules = self.policies.iter().flat_map(|policy| &policy.annotations.rules);
+        rules.filter_map(Rule::label).map(|(level, label)| (level, label.clone())).collect()
+    }
+
     /// The names of the step-ups that they ask for.
     pub(crate) fn step_ups(&self) -> impl Iterator<Item = &SmolStr> {
         self.policies.iter().filter_map(|policy| policy.annotations.step_up.as_ref())

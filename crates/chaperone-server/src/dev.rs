@@ -8,6 +8,7 @@ use chaperone_policy::{BundleSource, EntityRef, Task};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::admin::AdminError;
+use crate::admin::bundles::Consent;
 use crate::admin::sessions::NewSession;
 use crate::admin_auth::Caller;
 use crate::cli::dev::DevOptions;
@@ -86,7 +87,7 @@ fn config(options: &DevOptions) -> anyhow::Result<ServeConfig> {
 async fn activate(server: &Server, source: BundleSource) -> anyhow::Result<u32> {
     let by = Caller::within(BY);
     let (info, _) = server.bundles.upload(source, "for trying out".into(), "", &by).await.map_err(explain)?;
-    server.bundles.activate(info.number, None, String::new(), false, &by).await?;
+    server.bundles.activate(info.number, None, String::new(), Consent::default(), &by).await?;
     Ok(info.policy_count)
 }
 

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use chaperone_policy::{
-    Authority, Decision, DecisionId, EntityRef, Presenter, Request, SessionChain, Timestamp, Trace, decide_by_cedar,
-    decide_traced,
+    Authority, Decision, DecisionId, EntityRef, Presenter, Request, SessionChain, Timestamp, Trace, decide_as_allowed,
+    decide_by_cedar, decide_traced,
 };
 
 use crate::config::{DecisionsConfig, EvaluatorMode};
@@ -22,6 +22,8 @@ const SAMPLES_MAX: usize = 256;
 pub enum Evaluator {
     /// By the compiled policies.
     Compiled,
+    /// By the compiled policies, of what was allowed when it was asked: to tell what it leaves behind, not to answer.
+    CompiledAsAllowed,
     /// By Cedar's own authorizer.
     Cedar,
     /// By the compiled policies, some of it again by Cedar's authorizer.
@@ -84,6 +86,9 @@ impl Evaluator {
         trace: &Trace,
     ) -> Decision {
         let Snapshot { bundle, entities, .. } = &**snapshot;
+        if matches!(self, Self::CompiledAsAllowed) {
+            return decide_as_allowed(bundle, entities, request, authority, presenter, now, trace);
+        }
         if matches!(self, Self::Cedar) {
             // Only the compiled policies tell what they look at.
             decide_traced(bundle, entities, request, authority, presenter, now, trace);

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub use store::{AppliedMigrations, migrate};
 
 use crate::admin::approvals::Approvals;
+use crate::admin::backfill::Backfill;
 use crate::admin::bundles::Bundles;
 use crate::admin::entities::Entities;
 use crate::admin::rollouts::Rollouts;
@@ -148,8 +149,11 @@ impl Server {
         };
         let shutdown = Shutdown::new();
         let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
+        let reading = TrailReading::new(trail.records.clone());
+        let backfill = Backfill::new(reading.clone(), config.memory.limits(), config.bundles.backfill);
         let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
-            .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?);
+            .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?)
+            .with_backfill(backfill);
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),
@@ -165,7 +169,7 @@ impl Server {
             rollouts: Rollouts::new(Arc::clone(&replica), bundles.clone(), shadow, clock.clone(), trail.writer.clone()),
             bundles,
             entities: Entities::new(Arc::clone(&replica), clock.clone(), trail.writer.clone()),
-            trail: TrailReading::new(trail.records.clone()),
+            trail: reading,
             clock: clock.clone(),
             writer: trail.writer.clone(),
             metrics: Arc::clone(&telemetry.metrics),

@@ -2650,6 +2650,9 @@ pub struct PolicyServiceUploadRequest {
     /// activation is refused without it: FAILED_PRECONDITION and privilege_expansion.
     #[prost(bool, tag = "5")]
     pub allow_expansion: bool,
+    /// Let what it counts, labels and remembers for the first time begin with its activation, instead of filling that in from the trail.
+    #[prost(bool, tag = "6")]
+    pub skip_backfill: bool,
 }
 /// The stored bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2660,6 +2663,9 @@ pub struct PolicyServiceUploadResponse {
     /// False when the same bundle was there already.
     #[prost(bool, tag = "2")]
     pub created: bool,
+    /// What was filled in before it was activated; absent where nothing was.
+    #[prost(message, optional, tag = "3")]
+    pub backfill: ::core::option::Option<Backfill>,
 }
 /// Asks what is wrong with a bundle.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2697,6 +2703,10 @@ pub struct PolicyServiceActivateRequest {
     /// activation is refused without it: FAILED_PRECONDITION and privilege_expansion.
     #[prost(bool, tag = "4")]
     pub allow_expansion: bool,
+    /// Let what it counts, labels and remembers for the first time begin with its activation, instead of filling that in from the trail. Where it
+    /// cannot be filled in, the activation is refused without this: FAILED_PRECONDITION and backfill_failed.
+    #[prost(bool, tag = "5")]
+    pub skip_backfill: bool,
 }
 /// The active bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2704,6 +2714,35 @@ pub struct PolicyServiceActivateResponse {
     /// The bundle.
     #[prost(message, optional, tag = "1")]
     pub bundle: ::core::option::Option<Bundle>,
+    /// What was filled in before it was activated; absent where nothing was.
+    #[prost(message, optional, tag = "2")]
+    pub backfill: ::core::option::Option<Backfill>,
+}
+/// What was filled in from the trail, of what a bundle counts, labels and remembers and the one before it did not. What is decided until every
+/// replica serves the bundle is filled in afterwards; `bundle.backfilled` in the trail tells all of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Backfill {
+    /// The labels, counters and sets, such as `session counter exports/1h, tree label pii`.
+    #[prost(string, tag = "1")]
+    pub names: ::prost::alloc::string::String,
+    /// From which time on.
+    #[prost(message, optional, tag = "2")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many decisions were looked at.
+    #[prost(uint64, tag = "3")]
+    pub decision_count: u64,
+    /// How many of those do not tell what the bundle would remember, such as where the mapping keeps it out of records.
+    #[prost(uint64, tag = "4")]
+    pub untold_count: u64,
+    /// Why one of them does not, such as `attribute_unread`; empty where all of them tell.
+    #[prost(string, tag = "5")]
+    pub untold_code: ::prost::alloc::string::String,
+    /// How many sessions, trees and principals something was filled in for.
+    #[prost(uint64, tag = "6")]
+    pub memory_count: u64,
+    /// How many of those had no room for all of it.
+    #[prost(uint64, tag = "7")]
+    pub full_count: u64,
 }
 /// An activation of a bundle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

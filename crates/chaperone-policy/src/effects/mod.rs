@@ -159,6 +159,14 @@ pub(crate) enum Source {
 }
 
 impl Rule {
+    /// The label that it adds.
+    pub(crate) const fn label(&self) -> Option<(Level, &SmolStr)> {
+        match &self.act {
+            Act::Label(level, label) => Some((*level, label)),
+            Act::Remember(..) | Act::Count(..) | Act::Risk(_) | Act::Revoke(_) | Act::Alert(..) => None,
+        }
+    }
+
     /// The set that it remembers something in, and from where.
     pub(crate) fn remembered(&self) -> Option<(Level, &MemoryName, &Source)> {
         match &self.act {

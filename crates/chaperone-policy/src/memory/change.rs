@@ -115,7 +115,7 @@ impl Memory {
         self.used = Some(Used { last: used.last.max(now), ..used });
     }
 
-    fn label(&mut self, label: &SmolStr, limits: &MemoryLimits) -> Result<(), ChangeError> {
+    pub(super) fn label(&mut self, label: &SmolStr, limits: &MemoryLimits) -> Result<(), ChangeError> {
         if self.has_label(label) {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl Memory {
 }
 
 /// Makes room for `name`: at the limit, by dropping what holds nothing that still counts, such as those that an older bundle named.
-fn make_room<T>(
+pub(super) fn make_room<T>(
     held: &mut BTreeMap<MemoryName, T>,
     name: &MemoryName,
     what: &'static str,

@@ -1,5 +1,6 @@
 //! Numbers that decisions add to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,33 @@ impl Counter {
         };
         self.sums = sums;
         self.unit = unit;
+        Ok(())
+    }
+
+    /// Takes of each granule, or of a life's sum, the larger of both, in the unit of the other. `window` is that of the counter's name.
+    ///
+    /// # Errors
+    /// When the total would not fit. The counter is then as it was.
+    pub(super) fn join(&mut self, other: &Self, window: Option<Duration>, now: Timestamp) -> Result<(), CountError> {
+        let own = |sum| convert(sum, self.unit, other.unit).ok_or(CountError::Overflow);
+        let sums = match (&self.sums, &other.sums, window) {
+            (Sums::Granules(granules), Sums::Granules(others), Some(window)) => {
+                let mut sums: BTreeMap<i64, i64> = others.iter().map(|granule| (granule.index, granule.sum)).collect();
+                for granule in granules {
+                    let sum = sums.entry(granule.index).or_default();
+                    *sum = own(granule.sum)?.max(*sum);
+                }
+                let kept_from = now.minus(CLOCK_SKEW_MAX);
+                let joined = sums.into_iter().map(|(index, sum)| Granule { index, sum });
+                let joined: Vec<_> = joined.filter(|granule| granule.counts(window, kept_from)).collect();
+                let total = joined.iter().try_fold(0_i64, |total, granule| total.checked_add(granule.sum));
+                total.ok_or(CountError::Overflow)?;
+                Sums::Granules(joined)
+            }
+            (sums, others, _) => Sums::Life(own(sums.all())?.max(others.all())),
+        };
+        self.sums = sums;
+        self.unit = other.unit;
         Ok(())
     }
 

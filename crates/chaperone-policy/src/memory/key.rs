@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::effects::Level;
 use crate::ids::SessionId;
 use crate::value::EntityRef;
 
@@ -33,6 +34,15 @@ pub enum MemoryKey {
 pub struct ParseMemoryKeyError(String);
 
 impl MemoryKey {
+    /// Whose memory that is.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Session(_) => Level::Session,
+            Self::Tree(_) => Level::Tree,
+            Self::Principal(_) => Level::Principal,
+        }
+    }
+
     /// Reads what `Display` writes, and nothing else.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod awaited;
 mod canonical;
 mod change;
 mod counter;
+mod fill;
 mod grant;
 mod key;
 mod limits;

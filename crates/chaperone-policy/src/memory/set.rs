@@ -1,5 +1,6 @@
 //! Values that decisions met.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,36 @@ impl RememberedSet {
         }
         self.seen.retain(|seen| seen.counts(window, now.minus(CLOCK_SKEW_MAX)));
         Ok(())
+    }
+
+    /// Adds what is there in another one, each value with the later time of both. `window` is that of the set's name, `max` how many values
+    /// may count at `now`.
+    ///
+    /// # Errors
+    /// When there is no room for all of it. What fits is added, the latest first.
+    pub(super) fn join(
+        &mut self,
+        other: &Self,
+        window: Option<Duration>,
+        now: Timestamp,
+        max: usize,
+    ) -> Result<(), LimitReached> {
+        let mut latest: Vec<_> = other.seen.iter().filter(|seen| seen.counts(window, now)).collect();
+        latest.sort_by_key(|seen| Reverse(seen.at));
+        let mut joined = Ok(());
+        for Seen { value, at } in latest {
+            match self.place(value) {
+                Ok(place) => {
+                    if let Some(known) = self.seen.get_mut(place) {
+                        // Without a window it is when the value was first seen.
+                        known.at = if window.is_some() { known.at.max(*at) } else { known.at.min(*at) };
+                    }
+                }
+                Err(_) if self.values(window, now).count() >= max => joined = Err(LimitReached),
+                Err(_) => self.insert(Seen { value: value.clone(), at: *at }, window, now, max),
+            }
+        }
+        joined
     }
 
     /// The values that are there at `now`, in their order. `window` is that of the set's name.

@@ -8,11 +8,13 @@ use chaperone_store::{
 };
 use chaperone_trail::Acted;
 
+use super::backfill::{Backfill, Backfilled, Filler};
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::admin_auth::Caller;
 use crate::bundle_rules::BundleRules;
 use crate::bundle_tests;
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::replica::{CompiledBundles, EntityLoadError, GONE_AFTER, Replica, crashed, load_entities};
 use crate::trail::{TrailWriter, acts};
@@ -33,6 +35,15 @@ pub struct Compared {
 /// How much of the history is read at once, in search of an activation.
 const HISTORY_PAGE: u32 = 100;
 
+/// What whoever activates a bundle goes ahead with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Consent {
+    /// That it can allow what the active one does not, where the rules ask.
+    pub allow_expansion: bool,
+    /// That what it counts, labels and remembers for the first time begins with it.
+    pub skip_backfill: bool,
+}
+
 /// The bundle use cases.
 #[derive(Clone, Debug)]
 pub struct Bundles {
@@ -40,18 +51,25 @@ pub struct Bundles {
     clock: Clock,
     trail: TrailWriter,
     rules: BundleRules,
+    backfill: Option<Backfill>,
 }
 
 impl Bundles {
     /// Over one replica's store. What is done is recorded in `trail`.
     pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter) -> Self {
-        Self { replica, clock, trail, rules: BundleRules::default() }
+        Self { replica, clock, trail, rules: BundleRules::default(), backfill: None }
     }
 
     /// The same, where uploads and activations keep these rules.
     #[must_use]
     pub fn with_rules(self, rules: BundleRules) -> Self {
         Self { rules, ..self }
+    }
+
+    /// The same, where what a bundle newly keeps is filled in before it decides.
+    #[must_use]
+    pub fn with_backfill(self, backfill: Backfill) -> Self {
+        Self { backfill: Some(backfill), ..self }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -98,21 +116,26 @@ impl Bundles {
         Ok((info, is_new))
     }
 
-    /// Makes a bundle the one that decides, on every replica.
+    /// Makes a bundle the one that decides, on every replica. Also returns what was filled in for it, if anything was.
     ///
     /// # Errors
     /// When there is no such bundle, the rules ask for somebody else, another one is active than expected, a stored entity does not fit its
-    /// schema, or the store or the trail fails.
+    /// schema, what it newly keeps cannot be filled in, or the store or the trail fails.
     pub async fn activate(
         &self,
         number: BundleNumber,
         expected: Option<BundleNumber>,
         message: String,
-        allow_expansion: bool,
+        consent: Consent,
         by: &Caller,
-    ) -> Result<BundleInfo, AdminError> {
-        let new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
-        self.make_active(acts::BUNDLE_ACTIVATED, new, allow_expansion, by).await
+    ) -> Result<(BundleInfo, Option<Backfilled>), AdminError> {
+        let mut new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
+        let checked = self.check_activation(&mut new, consent.allow_expansion, by).await?;
+        let filler = if consent.skip_backfill { None } else { self.fill_in(&checked.info, &checked.bundle).await? };
+        let filled = filler.as_ref().map(Filler::told);
+        // It is active from when it is, not from when that was asked for.
+        new.activated_at = self.clock.now();
+        Ok((self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?, filled))
     }
 
     /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and
@@ -140,22 +163,25 @@ impl Bundles {
             None => self.before(active).await?,
         };
         // What it goes back from is what was looked at, also where the caller expects nothing.
-        let new = NewActivation {
+        let mut new = NewActivation {
             expected: Some(active),
             is_rollback: true,
             message,
             ..NewActivation::new(number, &*by.name, self.clock.now())
         };
-        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new, allow_expansion, by).await?, active))
+        let checked = self.check_activation(&mut new, allow_expansion, by).await?;
+        // Whoever goes back is in a hurry: what is to be filled in comes after.
+        let filler = self.filler(&checked.info, &checked.bundle);
+        Ok((self.make_active(acts::BUNDLE_ROLLED_BACK, new, checked.consent, filler).await?, active))
     }
 
-    async fn make_active(
+    /// Checks all that is asked of an activation.
+    async fn check_activation(
         &self,
-        act: &'static str,
-        mut new: NewActivation,
+        new: &mut NewActivation,
         allow_expansion: bool,
         by: &Caller,
-    ) -> Result<BundleInfo, AdminError> {
+    ) -> Result<Checked, AdminError> {
         check_message(&new.message)?;
         self.trail.require()?;
         let stored = self.get(Some(new.number)).await?;
@@ -163,13 +189,54 @@ impl Bundles {
         let (compared, consent) = self.check_expansion(&stored, allow_expansion).await?;
         // What it was compared with must still be active then.
         new.expected = new.expected.or(compared);
-        self.check_usable(stored).await?;
+        let info = stored.info.clone();
+        Ok(Checked { bundle: self.check_usable(stored).await?, info, consent })
+    }
+
+    async fn make_active(
+        &self,
+        act: &'static str,
+        new: NewActivation,
+        consent: &str,
+        filler: Option<Filler>,
+    ) -> Result<BundleInfo, AdminError> {
         let info = self.store().activate_bundle(&new).await?;
         let note = note(&info, &format!("{consent} {}", new.message.trim()));
         let acted = Acted { note: note.into(), ..acts::on_bundle(act, &new.activated_by, new.number) };
         self.trail.act(self.clock.now(), acted).await?;
         self.replica.catch_up(CATCH_UP).await;
+        if let Some(filler) = filler {
+            tokio::spawn(self.clone().finish(filler, info.number, new.activated_by));
+        }
         Ok(info)
+    }
+
+    /// Fills in what a bundle newly keeps, as of now; `None` where that is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be filled in.
+    pub(super) async fn fill_in(&self, info: &BundleInfo, bundle: &Arc<Bundle>) -> Result<Option<Filler>, AdminError> {
+        let Some(filler) = self.filler(info, bundle) else { return Ok(None) };
+        filler.fill().await.map(Some).map_err(|error| not_filled_in(&error))
+    }
+
+    /// What a bundle newly keeps, to be filled in; `None` where that is nothing.
+    fn filler(&self, info: &BundleInfo, bundle: &Arc<Bundle>) -> Option<Filler> {
+        self.backfill.as_ref()?.begin(&self.replica, &self.clock, (info.number, &info.digest, bundle))
+    }
+
+    /// Fills in what was decided until every replica served the bundle, and records that.
+    async fn finish(self, filler: Filler, number: BundleNumber, by: String) {
+        let filled = filler.finish().await;
+        match &filled.failure {
+            None => tracing::info!(bundle.number = number.get(), "{filled}"),
+            Some(_) => tracing::error!(bundle.number = number.get(), "{filled}"),
+        }
+        let note = filled.to_string();
+        let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_BACKFILLED, &by, number) };
+        if let Err(error) = self.trail.act(self.clock.now(), acted).await {
+            tracing::error!(error = causes(&error), "what was filled in is not on record");
+        }
     }
 
     /// The number of the active bundle. The bundle itself is large, and this is asked again and again.
@@ -253,10 +320,10 @@ impl Bundles {
     ///
     /// # Errors
     /// When it has problems, an entity does not fit its schema, or the store fails.
-    pub(super) async fn check_usable(&self, stored: StoredBundle) -> Result<(), AdminError> {
+    pub(super) async fn check_usable(&self, stored: StoredBundle) -> Result<Arc<Bundle>, AdminError> {
         let bundle = self.replica.bundles().compile(stored.source).await.map_err(AdminError::Problems)?;
         match load_entities(&**self.store(), &bundle).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(bundle),
             Err(EntityLoadError::Store(error)) => Err(error.into()),
             Err(EntityLoadError::Refused(errors)) => {
                 let texts: Vec<_> = errors.iter().take(20).map(ToString::to_string).collect();
@@ -329,6 +396,21 @@ impl Bundles {
             }
         }
     }
+}
+
+/// A bundle that may become active.
+struct Checked {
+    info: BundleInfo,
+    bundle: Arc<Bundle>,
+    /// What the trail says of what was gone ahead with; may be empty.
+    consent: &'static str,
+}
+
+fn not_filled_in(error: &AdminError) -> AdminError {
+    let message = format!(
+        "what the bundle counts, labels and remembers for the first time cannot be filled in: {error}; go ahead without with --skip-backfill"
+    );
+    AdminError::precondition("backfill_failed", message)
 }
 
 fn unreadable(info: &BundleInfo, problems: &[Problem]) -> AdminError {

@@ -4,6 +4,7 @@ use chaperone_policy::{BundleNumber, NAME_BYTES_MAX};
 use chaperone_store::{Candidate, CandidateRole, Share};
 
 use super::AdminError;
+use super::bundles::Consent;
 use super::rollouts::Rollouts;
 use super::sessions::check_length;
 use crate::admin_auth::Caller;
@@ -46,7 +47,11 @@ impl Rollouts {
         self.trail.require()?;
         let consent = self.bundles.check_rules(number, allow_expansion, by).await?;
         let beside = self.beside(number).await?;
-        self.bundles.check_usable(self.bundles.get(Some(number)).await?).await?;
+        let stored = self.bundles.get(Some(number)).await?;
+        let info = stored.info.clone();
+        let bundle = self.bundles.check_usable(stored).await?;
+        // What it newly keeps counts for its sessions from the beginning, as for all from its promotion on.
+        self.bundles.fill_in(&info, &bundle).await?;
         let (share, label) = match scope {
             CanaryScope::Share(share) => (share, None),
             CanaryScope::Label(label) => (Share::NONE, Some(label)),
@@ -96,7 +101,8 @@ impl Rollouts {
         by: &Caller,
     ) -> Result<BundleNumber, AdminError> {
         let candidate = self.deciding_canary().await?;
-        self.bundles.activate(candidate.number, Some(candidate.beside), message, allow_expansion, by).await?;
+        let consent = Consent { allow_expansion, ..Consent::default() };
+        self.bundles.activate(candidate.number, Some(candidate.beside), message, consent, by).await?;
         // It is over with that; what is left is to forget it, which nobody needs to know of.
         self.store().remove_candidate(CandidateRole::Canary, self.clock.now()).await?;
         Ok(candidate.number)

@@ -1,6 +1,7 @@
 //! The use cases of the admin plane: sessions, bundles, entities, approvals, the trail. They see neither protobuf nor SQL.
 
 pub mod approvals;
+pub mod backfill;
 pub mod bundles;
 pub mod canary;
 pub mod entities;

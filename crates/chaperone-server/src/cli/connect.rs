@@ -24,6 +24,8 @@ use super::refusal::Refusal;
 use super::{files, output, parse};
 use crate::causes::causes;
 
+/// After how long it is said what takes so long.
+const LONG: Duration = Duration::from_secs(2);
 /// The longest deadline that a server is told; `grpc-timeout` has eight digits, and cannot say every duration.
 const DEADLINE_MAX: Duration = Duration::from_hours(24);
 /// A whole bundle comes back in one message, and a little around it.
@@ -223,6 +225,13 @@ impl Link {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    /// The policy service for work that takes as long as it takes.
+    pub fn policies_without_deadline(&self) -> PolicyServiceClient<Transport> {
+        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
+        PolicyServiceClient::with_interceptor(self.channel.clone(), credentials)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
     /// The rollout service.
     pub fn rollouts(&self) -> RolloutServiceClient<Transport> {
         RolloutServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
@@ -258,6 +267,26 @@ impl Link {
             Ok(Err(status)) => Err(self.failure(&status)),
             Err(_) => Err(self.timed_out()),
         }
+    }
+
+    /// Waits for an answer however long the work takes, and says what that is when it takes long.
+    ///
+    /// # Errors
+    /// `Refused` when the server said why, `Unreachable` when the connection broke.
+    pub async fn answer_of_long_work<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+        work: &str,
+    ) -> Result<T, Failure> {
+        let mut call = std::pin::pin!(call);
+        let answer = match tokio::time::timeout(LONG, &mut call).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                output::note(&format!("{work}; Ctrl-C gives up"));
+                call.await
+            }
+        };
+        answer.map(Response::into_inner).map_err(|status| self.failure(&status))
     }
 
     /// Shows what comes of a watch of `things` until Ctrl-C.

@@ -1,12 +1,13 @@
 //! Options of who may bring and activate bundles.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use chaperone_analysis::Solver;
 
-use super::{AdminConfig, OptionProblem};
+use super::{AdminConfig, OptionProblem, parse_duration};
 use crate::bundle_rules::{BundleRules, Signers};
 use crate::expansion_rule::ExpansionRule;
 
@@ -39,6 +40,17 @@ pub struct BundlesConfig {
         action = clap::ArgAction::Set
     )]
     pub expansion_consent: bool,
+    /// How far back what a bundle counts, labels and remembers for the first time is filled in from the trail, before it is activated; 0s:
+    /// not at all, it begins with the activation
+    #[arg(
+        id = "bundles-backfill",
+        long,
+        env = "CHAPERONE_BUNDLES_BACKFILL",
+        value_name = "DURATION",
+        default_value = "24h",
+        value_parser = parse_duration
+    )]
+    pub backfill: Duration,
     /// The solver for --bundles-expansion-consent: cvc5, which is looked for in PATH unless this names it
     #[arg(id = "analysis-solver", long, env = "CHAPERONE_ANALYSIS_SOLVER", value_name = "FILE")]
     pub analysis_solver: Option<PathBuf>,

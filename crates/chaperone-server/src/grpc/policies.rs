@@ -11,7 +11,8 @@ use tonic::{Request, Response, Status};
 use super::convert::{self, invalid};
 use super::status::problem_to_api;
 use crate::admin::AdminError;
-use crate::admin::bundles::Bundles;
+use crate::admin::backfill::Backfilled;
+use crate::admin::bundles::{Bundles, Consent};
 
 /// Serves bundle administration.
 #[derive(Clone, Debug)]
@@ -36,10 +37,13 @@ impl PolicyService for PolicyApi {
         let request = request.into_inner();
         let source = bundle_source(request.files)?;
         let (mut info, created) = self.bundles.upload(source, request.message.clone(), &request.signature, &by).await?;
+        let mut filled = None;
         if request.activate {
-            info = self.bundles.activate(info.number, None, request.message, request.allow_expansion, &by).await?;
+            let consent = Consent { allow_expansion: request.allow_expansion, skip_backfill: request.skip_backfill };
+            (info, filled) = self.bundles.activate(info.number, None, request.message, consent, &by).await?;
         }
-        Ok(Response::new(api::PolicyServiceUploadResponse { bundle: Some(bundle_to_api(&info)), created }))
+        let (bundle, backfill) = (Some(bundle_to_api(&info)), filled.map(backfill_to_api));
+        Ok(Response::new(api::PolicyServiceUploadResponse { bundle, created, backfill }))
     }
 
     async fn validate(
@@ -70,9 +74,11 @@ impl PolicyService for PolicyApi {
             return Err(invalid("number", "is required").into());
         }
         let expected = request.expected_active.map(BundleNumber::new);
-        let (number, allow) = (BundleNumber::new(request.number), request.allow_expansion);
-        let info = self.bundles.activate(number, expected, request.message, allow, &by).await?;
-        Ok(Response::new(api::PolicyServiceActivateResponse { bundle: Some(bundle_to_api(&info)) }))
+        let number = BundleNumber::new(request.number);
+        let consent = Consent { allow_expansion: request.allow_expansion, skip_backfill: request.skip_backfill };
+        let (info, filled) = self.bundles.activate(number, expected, request.message, consent, &by).await?;
+        let (bundle, backfill) = (Some(bundle_to_api(&info)), filled.map(backfill_to_api));
+        Ok(Response::new(api::PolicyServiceActivateResponse { bundle, backfill }))
     }
 
     async fn rollback(
@@ -191,6 +197,19 @@ fn difference_to_api(difference: Difference) -> api::Difference {
         change: change.into(),
         before: difference.before,
         after: difference.after,
+    }
+}
+
+fn backfill_to_api(filled: Backfilled) -> api::Backfill {
+    let (untold_count, untold_code) = filled.untold.map_or((0, ""), |untold| (untold.count, untold.why.code()));
+    api::Backfill {
+        names: filled.names,
+        since: Some(convert::timestamp_to_api(filled.since)),
+        decision_count: filled.decision_count,
+        untold_count,
+        untold_code: untold_code.to_owned(),
+        memory_count: filled.memory_count,
+        full_count: filled.full_count,
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use chaperone_policy::mapping::Needs;
 use chaperone_policy::recorded::{BundleState, EntityState};
 use chaperone_policy::{
-    Authority, Decision, EntityRef, Looked, Outcome, Presenter, Reason, Request, SessionChain, Timestamp, Trace,
+    Authority, Decision, EntityRef, Looked, MemoryLimits, Outcome, Presenter, Reason, Request, SessionChain, Timestamp,
+    Trace,
 };
 use chaperone_trail::Decided;
 
@@ -55,11 +56,11 @@ enum Subject {
 }
 
 /// What is needed to decide again, whichever bundle does.
-struct Question<'a> {
+pub(super) struct Question<'a> {
     decided: &'a Decided<'a>,
     at: Timestamp,
     entities: Vec<Arc<EntityState>>,
-    judge: Judge,
+    limits: MemoryLimits,
     states: &'a States,
 }
 
@@ -72,13 +73,13 @@ pub struct Trial<'a> {
 }
 
 /// A decision that was made again, and what it looked at.
-struct Again {
-    decision: Decision,
+pub(super) struct Again {
+    pub(super) decision: Decision,
     /// The chain as it leaves it; `None` where nothing changes.
-    after: Option<SessionChain>,
+    pub(super) after: Option<SessionChain>,
     entities: Vec<EntityRef>,
     looked: BTreeSet<Looked>,
-    chain: Option<Arc<ReadChain>>,
+    pub(super) chain: Option<Arc<ReadChain>>,
     needs: Needs,
 }
 
@@ -125,7 +126,12 @@ impl From<Obstacle> for Flaw {
 
 impl<'a> Question<'a> {
     /// From the record, with the entities that it names.
-    fn of(decided: &'a Decided<'a>, at: Timestamp, states: &'a States, context: &BundleState) -> Result<Self, Flaw> {
+    pub(super) fn of(
+        decided: &'a Decided<'a>,
+        at: Timestamp,
+        states: &'a States,
+        context: &BundleState,
+    ) -> Result<Self, Flaw> {
         if decided.code == Reason::Undecodable.code() {
             return Err(Obstacle::Undecodable.into());
         }
@@ -134,14 +140,12 @@ impl<'a> Question<'a> {
             let digest = read.digest.ok_or(Obstacle::NoState)?;
             entities.push(states.entity(&read.of, digest)?);
         }
-        let limits = context.limits();
-        let judge = Judge { evaluator: Evaluator::Compiled, limits, on_token_reuse: OnTokenReuse::Deny };
-        Ok(Self { decided, at, entities, judge, states })
+        Ok(Self { decided, at, entities, limits: context.limits(), states })
     }
 
     /// Decides by the candidate, where there is one, or by the bundle that did.
     fn replay(&self, own: &Rules, candidate: Option<Trial<'_>>) -> Result<Replayed, Flaw> {
-        let again = self.decide(own, None)?;
+        let again = self.decide(Evaluator::Compiled, own, None)?;
         let Some(candidate) = candidate else {
             self.check_known(&again)?;
             return Ok(compare(self.decided, &again.decision));
@@ -149,9 +153,8 @@ impl<'a> Question<'a> {
         let Trial { rules, memories } = candidate;
         let found = again.chain.as_ref().map(|read| &read.chain);
         let remembered = found.and_then(|chain| memories.own(chain));
-        let other = self.decide(rules, remembered.as_ref())?;
-        self.check_known(&other)?;
-        self.check_read(&again, &other, own)?;
+        let other = self.decide(Evaluator::Compiled, rules, remembered.as_ref())?;
+        self.check_told(&again, &other, own)?;
         if let (Some(found), Some(remembered)) = (found, &remembered) {
             memories.keep(again.after.as_ref().unwrap_or(found), other.after.as_ref().unwrap_or(remembered));
         }
@@ -161,7 +164,12 @@ impl<'a> Question<'a> {
     }
 
     /// Decides by one bundle; on what it would remember, where that is given, in place of what was remembered.
-    fn decide(&self, rules: &Rules, remembered: Option<&SessionChain>) -> Result<Again, Flaw> {
+    pub(super) fn decide(
+        &self,
+        evaluator: Evaluator,
+        rules: &Rules,
+        remembered: Option<&SessionChain>,
+    ) -> Result<Again, Flaw> {
         let decided = self.decided;
         let bundle = rules.bundle();
         let subject = self.subject(rules)?;
@@ -185,7 +193,8 @@ impl<'a> Question<'a> {
             certificate_sha256: decided.presenter.certificate_sha256.map(|digest| *digest.as_bytes()),
             address: decided.presenter.address,
         };
-        let judgement = self.judge.decide(id, &snapshot, authority, &presenter, &requests, self.at, &trace);
+        let judge = Judge { evaluator, limits: self.limits, on_token_reuse: OnTokenReuse::Deny };
+        let judgement = judge.decide(id, &snapshot, authority, &presenter, &requests, self.at, &trace);
         let (decision, after, needs) = (judgement.decision, judgement.after, bundle.needs(authority));
         let chain = match subject {
             Subject::Session(read) => Some(read),
@@ -212,6 +221,12 @@ impl<'a> Question<'a> {
             Some(id) => Subject::Peer(EntityRef::new(WORKLOAD, id)),
             None => Subject::Nobody(Reason::Unauthenticated),
         })
+    }
+
+    /// Whether what another bundle decides can be told from what is on record of the decision that was made.
+    pub(super) fn check_told(&self, own_way: &Again, other: &Again, own: &Rules) -> Result<(), Obstacle> {
+        self.check_known(other)?;
+        self.check_read(own_way, other, own)
     }
 
     /// Whether the decision hangs on nothing that is kept out of records.

@@ -3,6 +3,7 @@
 //! [`decide::replay`] is the pure function; [`Run`] does it for many records on many threads, in whatever order.
 
 mod decide;
+mod filling;
 mod obstacle;
 mod rules;
 mod run;
@@ -11,6 +12,7 @@ mod states;
 mod tests;
 
 pub use self::decide::{Difference, Replayed, Trial, replay};
+pub use self::filling::{Filling, Untold};
 pub use self::obstacle::Obstacle;
 pub use self::rules::Rules;
 pub use self::run::{Different, Run, RunProgress, Tally};

@@ -14,9 +14,10 @@ pub struct Rules(Arc<Snapshot>);
 
 impl Rules {
     /// Of a bundle. `digest` is SHA-256 of its files, in hexadecimal.
-    pub fn new(number: BundleNumber, digest: &str, bundle: Bundle) -> Self {
+    pub fn new(number: BundleNumber, digest: &str, bundle: impl Into<Arc<Bundle>>) -> Self {
+        let bundle = bundle.into();
         let (entities, mark) = (bundle.own_entities().clone(), MarkCell::default());
-        Self(Arc::new(Snapshot { number, digest: digest.into(), bundle: Arc::new(bundle), entities, mark }))
+        Self(Arc::new(Snapshot { number, digest: digest.into(), bundle, entities, mark }))
     }
 
     /// The bundle.

@@ -30,6 +30,8 @@ pub const BUNDLE_UPLOADED: &str = "bundle.uploaded";
 pub const BUNDLE_ACTIVATED: &str = "bundle.activated";
 /// An earlier bundle decides again.
 pub const BUNDLE_ROLLED_BACK: &str = "bundle.rolled_back";
+/// What a bundle newly keeps was filled in.
+pub const BUNDLE_BACKFILLED: &str = "bundle.backfilled";
 /// A bundle decides beside the active one from now on, and nobody is answered by it.
 pub const SHADOW_STARTED: &str = "shadow.started";
 /// It does no more.

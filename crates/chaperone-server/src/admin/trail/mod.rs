@@ -1,17 +1,20 @@
 //! Reading the trail.
 
 mod export;
+mod merged;
 mod stretch;
 mod tail;
 mod verify;
 
 use std::sync::Arc;
 
+use chaperone_policy::Timestamp;
 use chaperone_trail::{
     ChainExtent, ChainId, Event, Found, Order, Place, Record, RecordFilter, RecordSource, Sealed, SourceError, Trust,
 };
 
 pub use self::export::{Export, Part, Selection};
+pub use self::merged::{Head, Merged};
 pub use self::stretch::{Segment, Stretch};
 pub use self::tail::Tail;
 pub use self::verify::{ChainProof, Fault, Proof, Step, Verification};
@@ -121,6 +124,11 @@ impl TrailReading {
     /// When there is no trail, or it cannot be read.
     pub async fn tail(&self, filter: RecordFilter) -> Result<Tail, AdminError> {
         Ok(Tail::begin(Arc::clone(self.source()?), filter).await?)
+    }
+
+    /// All chains as one, from this time on; `None` where there is no trail.
+    pub fn merged_since(&self, from: Timestamp) -> Option<Merged> {
+        self.source.as_ref().map(|source| Merged::since(Arc::clone(source), from))
     }
 
     /// Records in a format for other programs.

@@ -50,6 +50,9 @@ use super::failure::{Failure, Verdict};
 use super::output::{self, Format, GOOD, paint};
 use super::paging;
 
+/// What an activation may take its time for.
+const WORK: &str = "the bundle is checked, and what it newly counts, labels and remembers is filled in from the trail";
+
 const VALIDATE_HELP: &str = "\
 Examples:
   chaperone bundle validate ./bundle
@@ -152,6 +155,8 @@ pub struct PushArgs {
     #[command(flatten)]
     expansion: ExpansionOption,
     #[command(flatten)]
+    backfill: BackfillOption,
+    #[command(flatten)]
     wait: WaitOptions,
     /// A note for the history
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -171,6 +176,14 @@ struct ExpansionOption {
     allow_expansion: bool,
 }
 
+/// Whether what a bundle newly keeps is filled in.
+#[derive(Clone, Copy, Debug, Args)]
+struct BackfillOption {
+    /// Let what it counts, labels and remembers for the first time begin with its activation, instead of filling that in from the trail
+    #[arg(long)]
+    skip_backfill: bool,
+}
+
 /// Arguments of `bundle activate`.
 #[derive(Debug, Args)]
 pub struct ActivateArgs {
@@ -182,6 +195,8 @@ pub struct ActivateArgs {
     expected: Option<u64>,
     #[command(flatten)]
     expansion: ExpansionOption,
+    #[command(flatten)]
+    backfill: BackfillOption,
     #[command(flatten)]
     wait: WaitOptions,
     /// Why, for the history
@@ -266,17 +281,21 @@ impl PushArgs {
         let (source, signature) = validate::read_signed(&self.folder)?;
         let link = self.admin.connect().await?;
         let files = source.files.into_iter().map(|(path, content)| BundleFile { path, content }).collect();
-        let ExpansionOption { allow_expansion } = self.expansion;
+        let (ExpansionOption { allow_expansion }, BackfillOption { skip_backfill }) = (self.expansion, self.backfill);
         let (message, activate) = (self.message, self.activate);
-        let request = PolicyServiceUploadRequest { files, message, activate, signature, allow_expansion };
-        let response = link.answer(link.policies().upload(request)).await.map_err(|failure| match failure {
-            Failure::Refused(refusal) if !refusal.problems.is_empty() => {
-                Failure::Invalid { place: self.folder.display().to_string(), problems: refusal.problems }
-            }
-            other => other,
-        })?;
+        let request =
+            PolicyServiceUploadRequest { files, message, activate, signature, allow_expansion, skip_backfill };
+        let mut policies = link.policies_without_deadline();
+        let response =
+            link.answer_of_long_work(policies.upload(request), WORK).await.map_err(|failure| match failure {
+                Failure::Refused(refusal) if !refusal.problems.is_empty() => {
+                    Failure::Invalid { place: self.folder.display().to_string(), problems: refusal.problems }
+                }
+                other => other,
+            })?;
         let bundle = response.bundle.unwrap_or_default();
         if self.activate {
+            view::tell_backfill(response.backfill.as_ref());
             self.wait.until_served(&link, bundle.number).await?;
         }
         if self.output == Format::Json {
@@ -305,8 +324,12 @@ impl ActivateArgs {
             expected_active: self.expected,
             message: self.message,
             allow_expansion: self.expansion.allow_expansion,
+            skip_backfill: self.backfill.skip_backfill,
         };
-        let bundle = link.answer(link.policies().activate(request)).await?.bundle.unwrap_or_default();
+        let mut policies = link.policies_without_deadline();
+        let response = link.answer_of_long_work(policies.activate(request), WORK).await?;
+        view::tell_backfill(response.backfill.as_ref());
+        let bundle = response.bundle.unwrap_or_default();
         self.wait.until_served(&link, bundle.number).await?;
         match self.output {
             Format::Json => output::print_json(&BundleJson::from(&bundle)),

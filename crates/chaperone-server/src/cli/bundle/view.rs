@@ -1,9 +1,9 @@
 //! Bundles as they are printed.
 
-use chaperone_api::chaperone::v1::{Bundle, BundleFile};
+use chaperone_api::chaperone::v1::{Backfill, Bundle, BundleFile};
 use serde::Serialize;
 
-use crate::cli::output::{Cell, GOOD, PLAIN, Table};
+use crate::cli::output::{self, Cell, GOOD, PLAIN, Table};
 use crate::cli::time::shown_time;
 
 /// A bundle in JSON output.
@@ -30,6 +30,24 @@ pub struct BundleWithFilesJson<'a> {
 struct FileJson<'a> {
     path: &'a str,
     content: &'a str,
+}
+
+/// Says beside the result what was filled in, if anything was.
+pub fn tell_backfill(filled: Option<&Backfill>) {
+    let Some(Backfill { names, since, decision_count, untold_count, untold_code, memory_count, full_count }) = filled
+    else {
+        return;
+    };
+    let since = shown_time(since.as_ref());
+    output::note(&format!(
+        "filled in {names} since {since}: for {memory_count} sessions, trees and principals, from {decision_count} decisions"
+    ));
+    if *untold_count > 0 {
+        output::note(&format!("{untold_count} of these decisions tell nothing of it ({untold_code})"));
+    }
+    if *full_count > 0 {
+        output::note(&format!("in {full_count} of them there was no room for all of it: see --memory-max-…"));
+    }
 }
 
 impl<'a> From<&'a Bundle> for BundleJson<'a> {
