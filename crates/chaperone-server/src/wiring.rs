@@ -149,7 +149,8 @@ impl Server {
         let shutdown = Shutdown::new();
         let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
         let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
-            .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?);
+            .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?)
+            .with_analyzer(config.bundles.analyzer());
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),

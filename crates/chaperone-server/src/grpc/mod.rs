@@ -1,5 +1,6 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
+pub(crate) mod analysis;
 pub mod approvals;
 mod canary;
 pub mod convert;
