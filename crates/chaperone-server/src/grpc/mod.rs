@@ -19,6 +19,7 @@ mod filter_metadata;
 mod last;
 mod memories;
 pub mod policies;
+pub mod policy_server;
 mod questions;
 mod report;
 pub mod rollouts;
