@@ -5,6 +5,7 @@
 //! `examples/replay.rs` runs inputs again and measures them in an ordinary build.
 
 pub mod a2a;
+pub mod bundle_tests;
 pub mod document;
 pub mod growth;
 pub mod grpc;
@@ -22,7 +23,7 @@ mod target;
 pub use target::{CPU_MAX, Target};
 
 /// All targets, the most complicated languages first.
-pub const TARGETS: [&Target; 10] = [
+pub const TARGETS: [&Target; 11] = [
     &sql::TARGET,
     &shell::TARGET,
     &mcp::TARGET,
@@ -31,6 +32,7 @@ pub const TARGETS: [&Target; 10] = [
     &document::TARGET,
     &grpc::TARGET,
     &mapping::TARGET,
+    &bundle_tests::TARGET,
     &journal::TARGET,
     &growth::TARGET,
 ];

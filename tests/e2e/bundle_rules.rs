@@ -1,7 +1,11 @@
-//! Who may bring and activate bundles: signatures, and two people. On both stores.
+//! Who may bring and activate bundles: signatures, two people, and consent to what allows more. On both stores.
 
 use std::path::Path;
 
+use chaperone_api::chaperone::v1::analysis::{Conclusion, Uncovered};
+use chaperone_api::chaperone::v1::analysis_finding::Verdict;
+use chaperone_api::chaperone::v1::policy_service_client::PolicyServiceClient;
+use chaperone_api::chaperone::v1::{Analysis, PolicyServiceDiffRequest};
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli::{self, Finished};
@@ -10,6 +14,7 @@ use chaperone_e2e::ports;
 use chaperone_e2e::postgres::{Database, Postgres};
 use serde_json::Value;
 use tempfile::TempDir;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity as TonicIdentity};
 
 const ANN: &str = "spiffe://example.org/ann";
 const BEN: &str = "spiffe://example.org/ben";
@@ -78,6 +83,18 @@ impl Office {
         assert_eq!(pushed.code, 0, "{pushed:?}");
         let told: Value = serde_json::from_str(&pushed.stdout).expect("JSON");
         told["number"].to_string()
+    }
+
+    /// A client of the service that has them.
+    async fn policies(&self) -> PolicyServiceClient<Channel> {
+        let identity = self.pki.client(ANN);
+        let pem = |path: &Path| std::fs::read(path).expect("the file is there");
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(pem(&self.pki.ca_file())))
+            .identity(TonicIdentity::from_pem(pem(&identity.certificate), pem(&identity.key)));
+        let endpoint = Channel::from_shared(format!("https://{}", self.replica.admin)).expect("a URL");
+        let channel = endpoint.tls_config(tls).expect("it is TLS").connect().await.expect("it listens");
+        PolicyServiceClient::new(channel)
     }
 
     fn active(&self) -> Option<u64> {
@@ -199,6 +216,65 @@ async fn bundle_that_can_allow_more_needs_consent() {
     assert_eq!(office.active(), Some(1));
     let acts = office.run(None, &["trail", "query", "--output", "json"]);
     assert_eq!(acts.stdout.matches("expansion allowed").count(), 2, "{acts:?}");
+}
+
+/// Asks a server where its bundles differ, and what the second one can allow.
+async fn analyzed(office: &Office, from_number: u64, to_number: u64) -> Analysis {
+    let mut policies = office.policies().await;
+    let request = PolicyServiceDiffRequest { from_number, to_number, analyze: true };
+    let response = policies.diff(request).await.expect("they are compared").into_inner();
+    assert!(!response.differences.is_empty(), "{response:?}");
+    response.analysis.expect("it was asked for")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn diff_marks_privilege_expansion_with_an_example_and_what_is_undecided() {
+    let office = Office::open(None, &[]).await;
+    office.push(None, "open");
+    let closed = office.folder("closed");
+    let closing = "\n@id(\"closed\") forbid (principal, action, resource);\n";
+    write(&closed, "policies/documents.cedar", |text| text + closing);
+    let remapped = office.folder("remapped");
+    write(&remapped, "mapping.toml", |text| text.replace("docs.example.com", "papers.example.com"));
+    for folder in [&closed, &remapped] {
+        let pushed = office.run(None, &["bundle", "push", folder]);
+        assert_eq!(pushed.code, 0, "{pushed:?}");
+    }
+    let wider = analyzed(&office, 2, 1).await;
+    assert_eq!(wider.conclusion(), Conclusion::Wider, "{wider:?}");
+    let more = wider.findings.iter().find(|finding| finding.verdict() == Verdict::More).expect("more is allowed");
+    let example = more.example.as_ref().expect("it is shown");
+    assert_eq!(example.action, more.action);
+    assert!(example.principal.starts_with(&format!("{}::", more.principal_type)), "{example:?}");
+    assert!(serde_json::from_str::<Value>(&example.context).expect("JSON").is_object(), "{example:?}");
+    let tighter = analyzed(&office, 1, 2).await;
+    assert_eq!(tighter.conclusion(), Conclusion::NoWider, "{tighter:?}");
+    assert!(!tighter.findings.is_empty() && tighter.findings.iter().all(|found| found.verdict() == Verdict::NoMore));
+    let undecided = analyzed(&office, 1, 3).await;
+    assert_eq!(undecided.conclusion(), Conclusion::Unknown, "{undecided:?}");
+    assert_eq!(undecided.uncovered().collect::<Vec<_>>(), [Uncovered::Mapping]);
+    // The command shows what the server found, and has nothing to say of a solver of its own.
+    let diff = office.run(None, &["bundle", "diff", "2", "1", "--analyze"]);
+    assert!(diff.code == 1 && diff.stdout.contains("PRIVILEGE EXPANSION"), "{diff:?}");
+    assert!(diff.stdout.contains("principal Agent::") && diff.stderr.is_empty(), "{diff:?}");
+    let diff = office.run(None, &["bundle", "diff", "1", "2", "--analyze", "--output", "json"]);
+    let told: Value = serde_json::from_str(&diff.stdout).expect("JSON");
+    assert_eq!((diff.code, &told["analysis"]["no_wider"]), (0, &Value::Bool(true)), "{diff:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_server_has_no_solver_the_command_asks_its_own() {
+    let office = Office::open(None, &["--analysis-solver", "/nowhere/cvc5"]).await;
+    office.push(None, "one");
+    office.push(None, "two");
+    let none = analyzed(&office, 1, 2).await;
+    assert_eq!(none.conclusion(), Conclusion::Unavailable, "{none:?}");
+    assert!(none.problem.contains("there is no solver") && none.findings.is_empty(), "{none:?}");
+    let diff = office.run(None, &["bundle", "diff", "1", "2", "--analyze"]);
+    assert!(diff.code == 0 && diff.stdout.contains("proven"), "{diff:?}");
+    assert!(diff.stderr.contains("the server has no analysis (there is no solver"), "{diff:?}");
+    let neither = office.run(None, &["bundle", "diff", "1", "2", "--analyze", "--analysis-solver", "/nowhere/cvc5"]);
+    assert!(neither.code == 2 && neither.stderr.contains("not available"), "{neither:?}");
 }
 
 #[test]

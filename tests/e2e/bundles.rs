@@ -158,7 +158,7 @@ async fn diff_of_two_bundles_names_what_a_reviewer_looks_for() {
         .with("bundle.toml", "name = \"closed\"\n");
     let second = world.admin.push(&closed).await;
     let diff = async |from_number, to_number| {
-        let request = PolicyServiceDiffRequest { from_number, to_number };
+        let request = PolicyServiceDiffRequest { from_number, to_number, analyze: false };
         world.admin.policies.clone().diff(request).await.map(tonic::Response::into_inner)
     };
     let found = diff(first, 0).await.expect("it is compared");

@@ -120,6 +120,9 @@ fn verdicts(comparison: &Comparison, solver: &Solver, limits: Limits) -> Result<
         for case in comparison.cases() {
             verdicts.push(questions.verdict(case).await.unwrap_or_else(Verdict::Unknown));
         }
+        if let Some(running) = questions.running.take() {
+            end(running).await;
+        }
         verdicts
     }))
 }
@@ -193,15 +196,24 @@ impl Questions<'_> {
                 None => running.check_always_denies_with_counterexample_opt(wider).await,
             }
         };
-        let answer = match tokio::time::timeout(left.min(self.limits.question + GRACE), question).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(Error::SolverUnknown)) => return Err("the solver does not know".to_owned()),
-            Ok(Err(error)) => return Err(text(error)),
-            Err(_) => return Err("the solver took too long".to_owned()),
+        let why = match tokio::time::timeout(left.min(self.limits.question + GRACE), question).await {
+            Ok(Ok(answer)) => {
+                self.running = Some(running);
+                return Ok(answer);
+            }
+            Ok(Err(Error::SolverUnknown)) => "the solver does not know".to_owned(),
+            Ok(Err(error)) => text(error),
+            Err(_) => "the solver took too long".to_owned(),
         };
-        self.running = Some(running);
-        Ok(answer)
+        end(running).await;
+        Err(why)
     }
+}
+
+/// Ends a solver, and waits until it has: it would stay as a process that nobody asks what became of it.
+async fn end(mut running: CedarSymCompiler<LocalSolver>) {
+    // It cannot be ended when it has ended.
+    let _ = running.solver_mut().clean_up().await;
 }
 
 fn text(error: impl Display) -> String {

@@ -56,6 +56,14 @@ impl BundleSource {
         hexadecimal(&hash.finalize())
     }
 
+    /// What is wrong with a bundle of so many files: for whoever counts them before there is a bundle.
+    pub fn count_problem(count: usize) -> Option<Problem> {
+        (count > BUNDLE_FILES_MAX).then(|| {
+            let message = format!("the bundle has {count} files; at most {BUNDLE_FILES_MAX} are accepted");
+            Problem::of_file("bundle.toml", "too_many_files", message)
+        })
+    }
+
     /// Checks size, number and names of the files, before anything reads them.
     ///
     /// # Errors
@@ -67,10 +75,7 @@ impl BundleSource {
             let message = format!("the bundle has {bytes} bytes; at most {BUNDLE_BYTES_MAX} are accepted");
             problems.push(Problem::of_file("bundle.toml", "bundle_too_large", message));
         }
-        if self.files.len() > BUNDLE_FILES_MAX {
-            let message = format!("the bundle has {} files; at most {BUNDLE_FILES_MAX} are accepted", self.files.len());
-            problems.push(Problem::of_file("bundle.toml", "too_many_files", message));
-        }
+        problems.extend(Self::count_problem(self.files.len()));
         for (path, text) in &self.files {
             // Cedar and YAML have it in comments, PostgreSQL in no text.
             if text.contains('\0') {

@@ -1,34 +1,26 @@
 //! What is asked of a bundle that can allow more than the active one: that somebody says that it may.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use chaperone_analysis::{Analysis, Comparison, Limits, Solver, Verdict, analyze};
-use chaperone_policy::BundleSource;
+use chaperone_analysis::{Analysis, Verdict};
 use chaperone_store::StoredBundle;
-use tokio::sync::Semaphore;
 
 use crate::admin::AdminError;
+use crate::analyzer::Analyzer;
 
-/// Shorter than callers wait. What is not proven by then is not.
-const LIMITS: Limits = Limits { question: Duration::from_secs(5), total: Duration::from_secs(20) };
 /// What the trail says where it was asked for.
 const ALLOWED: &str = "expansion allowed";
 /// How many kinds of requests a refusal names.
 const NAMED_MAX: usize = 3;
 
-/// The rule, with the solver that finds out.
+/// The rule, with who finds out.
 #[derive(Clone, Debug)]
 pub struct ExpansionRule {
-    solver: Solver,
-    /// One analysis at a time: a solver takes a whole processor.
-    turn: Arc<Semaphore>,
+    analyzer: Analyzer,
 }
 
 impl ExpansionRule {
-    /// By this solver.
-    pub fn new(solver: Solver) -> Self {
-        Self { solver, turn: Arc::new(Semaphore::new(1)) }
+    /// By what this finds out.
+    pub fn new(analyzer: Analyzer) -> Self {
+        Self { analyzer }
     }
 
     /// Checks that a bundle allows nothing that the active one does not, or may. Returns what the trail says of it, which may be nothing.
@@ -41,7 +33,7 @@ impl ExpansionRule {
         candidate: &StoredBundle,
         is_allowed: bool,
     ) -> Result<&'static str, AdminError> {
-        let found = self.analysis(active.source.clone(), candidate.source.clone()).await;
+        let found = self.analyzer.analysis(active.source.clone(), candidate.source.clone()).await;
         if found.as_ref().is_ok_and(Analysis::is_no_wider) {
             return Ok("");
         }
@@ -57,19 +49,6 @@ impl ExpansionRule {
             "{what}; see `chaperone bundle diff {active} {number} --analyze`, and go ahead with --allow-expansion"
         );
         Err(AdminError::precondition("privilege_expansion", message))
-    }
-
-    async fn analysis(&self, before: BundleSource, after: BundleSource) -> Result<Analysis, String> {
-        let failed = || "the analysis failed".to_owned();
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| failed())?;
-        let solver = self.solver.clone();
-        let analysis = tokio::task::spawn_blocking(move || {
-            // Kept until it is done, also where nobody waits for it any more.
-            let _turn = turn;
-            let comparison = Comparison::between(&before, &after).map_err(|_| "one of the two cannot be read")?;
-            Ok(analyze(&comparison, &solver, LIMITS))
-        });
-        analysis.await.unwrap_or_else(|_| Err(failed()))
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod admin_auth;
 pub mod alerts;
+pub mod analyzer;
 pub mod bundle_rules;
 pub mod bundle_signature;
 pub mod bundle_tests;

@@ -153,6 +153,7 @@ impl Server {
         let backfill = Backfill::new(reading.clone(), config.memory.limits(), config.bundles.backfill);
         let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
             .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?)
+            .with_analyzer(config.bundles.analyzer())
             .with_backfill(backfill);
         let parts = Parts {
             pdp,

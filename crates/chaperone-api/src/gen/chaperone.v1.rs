@@ -2843,6 +2843,9 @@ pub struct PolicyServiceDiffRequest {
     /// The number of the second one; 0 means the active one.
     #[prost(uint64, tag = "2")]
     pub to_number: u64,
+    /// Tell as well what the second one can allow that the first one does not. It takes up to 20 seconds.
+    #[prost(bool, tag = "3")]
+    pub analyze: bool,
 }
 /// Where they differ.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2859,6 +2862,229 @@ pub struct PolicyServiceDiffResponse {
     /// The same as a unified diff of each.
     #[prost(string, tag = "4")]
     pub text: ::prost::alloc::string::String,
+    /// What the second one can allow that the first one does not; absent unless that was asked for.
+    #[prost(message, optional, tag = "5")]
+    pub analysis: ::core::option::Option<Analysis>,
+}
+/// What a bundle can allow that another one does not: proven of all requests, and not of a sample.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Analysis {
+    /// What is known of all requests together.
+    #[prost(enumeration = "analysis::Conclusion", tag = "1")]
+    pub conclusion: i32,
+    /// Why there is no analysis; empty where there is one.
+    #[prost(string, tag = "2")]
+    pub problem: ::prost::alloc::string::String,
+    /// Each kind of request that the second bundle's schema allows: an action, with a type of principals and one of resources.
+    #[prost(message, repeated, tag = "3")]
+    pub findings: ::prost::alloc::vec::Vec<AnalysisFinding>,
+    /// What differs and no finding is about.
+    #[prost(enumeration = "analysis::Uncovered", repeated, tag = "4")]
+    pub uncovered: ::prost::alloc::vec::Vec<i32>,
+}
+/// Nested message and enum types in `Analysis`.
+pub mod analysis {
+    /// What is known of all requests together.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Conclusion {
+        /// Not said.
+        Unspecified = 0,
+        /// There is no analysis, as where this server has no solver: `problem` says why.
+        Unavailable = 1,
+        /// Privilege expansion: something was found that only the second bundle allows.
+        Wider = 2,
+        /// It is proven that the second bundle allows nothing more.
+        NoWider = 3,
+        /// Neither: a finding is unknown, or something differs that no proof is about.
+        Unknown = 4,
+    }
+    impl Conclusion {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "CONCLUSION_UNSPECIFIED",
+                Self::Unavailable => "CONCLUSION_UNAVAILABLE",
+                Self::Wider => "CONCLUSION_WIDER",
+                Self::NoWider => "CONCLUSION_NO_WIDER",
+                Self::Unknown => "CONCLUSION_UNKNOWN",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CONCLUSION_UNSPECIFIED" => Some(Self::Unspecified),
+                "CONCLUSION_UNAVAILABLE" => Some(Self::Unavailable),
+                "CONCLUSION_WIDER" => Some(Self::Wider),
+                "CONCLUSION_NO_WIDER" => Some(Self::NoWider),
+                "CONCLUSION_UNKNOWN" => Some(Self::Unknown),
+                _ => None,
+            }
+        }
+    }
+    /// A difference that can matter to what is allowed, though no condition of a policy changed.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Uncovered {
+        /// Not said.
+        Unspecified = 0,
+        /// How requests become actions.
+        Mapping = 1,
+        /// The bundles' own entities.
+        Entities = 2,
+        /// What decisions remember.
+        Memory = 3,
+        /// How approvals go.
+        StepUps = 4,
+        /// How the risk of sessions behaves.
+        Risk = 5,
+    }
+    impl Uncovered {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNCOVERED_UNSPECIFIED",
+                Self::Mapping => "UNCOVERED_MAPPING",
+                Self::Entities => "UNCOVERED_ENTITIES",
+                Self::Memory => "UNCOVERED_MEMORY",
+                Self::StepUps => "UNCOVERED_STEP_UPS",
+                Self::Risk => "UNCOVERED_RISK",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNCOVERED_UNSPECIFIED" => Some(Self::Unspecified),
+                "UNCOVERED_MAPPING" => Some(Self::Mapping),
+                "UNCOVERED_ENTITIES" => Some(Self::Entities),
+                "UNCOVERED_MEMORY" => Some(Self::Memory),
+                "UNCOVERED_STEP_UPS" => Some(Self::StepUps),
+                "UNCOVERED_RISK" => Some(Self::Risk),
+                _ => None,
+            }
+        }
+    }
+}
+/// What came of one kind of request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnalysisFinding {
+    /// The action, as Cedar writes it: `Action::"read"`.
+    #[prost(string, tag = "1")]
+    pub action: ::prost::alloc::string::String,
+    /// The type of the principal.
+    #[prost(string, tag = "2")]
+    pub principal_type: ::prost::alloc::string::String,
+    /// The type of the resource.
+    #[prost(string, tag = "3")]
+    pub resource_type: ::prost::alloc::string::String,
+    /// What was proven.
+    #[prost(enumeration = "analysis_finding::Verdict", tag = "4")]
+    pub verdict: i32,
+    /// A request of which more is allowed.
+    #[prost(message, optional, tag = "5")]
+    pub example: ::core::option::Option<AnalysisExample>,
+    /// Why it is undecided, such as that the solver took too long.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `AnalysisFinding`.
+pub mod analysis_finding {
+    /// What was proven.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Verdict {
+        /// Not said.
+        Unspecified = 0,
+        /// The second bundle allows no such request that the first one denies.
+        NoMore = 1,
+        /// The second bundle allows `example`, and the first one does not.
+        More = 2,
+        /// The second bundle allows `example` once every step-up is approved, and the first one would not even then.
+        MoreWithApproval = 3,
+        /// It is undecided; `reason` says why.
+        Unknown = 4,
+    }
+    impl Verdict {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "VERDICT_UNSPECIFIED",
+                Self::NoMore => "VERDICT_NO_MORE",
+                Self::More => "VERDICT_MORE",
+                Self::MoreWithApproval => "VERDICT_MORE_WITH_APPROVAL",
+                Self::Unknown => "VERDICT_UNKNOWN",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+                "VERDICT_NO_MORE" => Some(Self::NoMore),
+                "VERDICT_MORE" => Some(Self::More),
+                "VERDICT_MORE_WITH_APPROVAL" => Some(Self::MoreWithApproval),
+                "VERDICT_UNKNOWN" => Some(Self::Unknown),
+                _ => None,
+            }
+        }
+    }
+}
+/// A request, with the entities that it is about.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnalysisExample {
+    /// Who asks, as Cedar writes it: `Agent::"a"`.
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    /// For what.
+    #[prost(string, tag = "2")]
+    pub action: ::prost::alloc::string::String,
+    /// On what.
+    #[prost(string, tag = "3")]
+    pub resource: ::prost::alloc::string::String,
+    /// The context, in Cedar's JSON format.
+    #[prost(string, tag = "4")]
+    pub context: ::prost::alloc::string::String,
+    /// The entities, in Cedar's JSON format.
+    #[prost(string, tag = "5")]
+    pub entities: ::prost::alloc::string::String,
 }
 /// One thing in which two bundles differ.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3286,7 +3512,8 @@ pub mod policy_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Says where two bundles differ: in policies by their ids, declarations of the schema, sections of the mapping and other files. White space
-        /// and comments are no differences, nor is which file a policy is in.
+        /// and comments are no differences, nor is which file a policy is in. Where asked to, it also proves what the second one can allow that the
+        /// first one does not.
         pub async fn diff(
             &mut self,
             request: impl tonic::IntoRequest<super::PolicyServiceDiffRequest>,
@@ -3429,7 +3656,8 @@ pub mod policy_service_server {
             tonic::Status,
         >;
         /// Says where two bundles differ: in policies by their ids, declarations of the schema, sections of the mapping and other files. White space
-        /// and comments are no differences, nor is which file a policy is in.
+        /// and comments are no differences, nor is which file a policy is in. Where asked to, it also proves what the second one can allow that the
+        /// first one does not.
         async fn diff(
             &self,
             request: tonic::Request<super::PolicyServiceDiffRequest>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chaperone_analysis::Analysis;
 use chaperone_policy::{Bundle, BundleDiff, BundleNumber, BundleSource, DiffError, NAME_BYTES_MAX, Problem};
 use chaperone_store::{
     BundleActivation, BundleInfo, NewActivation, NewBundle, ReplicaReport, Store, StoreError, StoredBundle,
@@ -12,6 +13,7 @@ use super::backfill::{Backfill, Backfilled, Filler};
 use super::sessions::check_length;
 use super::{AdminError, CATCH_UP};
 use crate::admin_auth::Caller;
+use crate::analyzer::{Analyzer, NoAnalysis, SERVER_LIMITS};
 use crate::bundle_rules::BundleRules;
 use crate::bundle_tests;
 use crate::causes::causes;
@@ -30,6 +32,8 @@ pub struct Compared {
     pub diff: BundleDiff,
     /// The same as text.
     pub text: String,
+    /// What the second one can allow that the first one does not, or why that is not told; where it was asked for.
+    pub analysis: Option<Result<Analysis, NoAnalysis>>,
 }
 
 /// How much of the history is read at once, in search of an activation.
@@ -52,12 +56,14 @@ pub struct Bundles {
     trail: TrailWriter,
     rules: BundleRules,
     backfill: Option<Backfill>,
+    analyzer: Analyzer,
 }
 
 impl Bundles {
     /// Over one replica's store. What is done is recorded in `trail`.
     pub fn new(replica: Arc<Replica>, clock: Clock, trail: TrailWriter) -> Self {
-        Self { replica, clock, trail, rules: BundleRules::default(), backfill: None }
+        let analyzer = Analyzer::new(None, SERVER_LIMITS);
+        Self { replica, clock, trail, rules: BundleRules::default(), backfill: None, analyzer }
     }
 
     /// The same, where uploads and activations keep these rules.
@@ -70,6 +76,12 @@ impl Bundles {
     #[must_use]
     pub fn with_backfill(self, backfill: Backfill) -> Self {
         Self { backfill: Some(backfill), ..self }
+    }
+
+    /// The same, where differences are analyzed by this.
+    #[must_use]
+    pub fn with_analyzer(self, analyzer: Analyzer) -> Self {
+        Self { analyzer, ..self }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -351,23 +363,30 @@ impl Bundles {
         Ok(self.store().bundle_activations(before, limit).await?)
     }
 
-    /// Where two bundles differ, and the same as text; without a number, the active one is meant.
+    /// Where two bundles differ, and the same as text; without a number, the active one is meant. With `analyze`, also what the second one
+    /// can allow that the first one does not.
     ///
     /// # Errors
     /// When one of them does not exist or cannot be read any more, or the store fails.
-    pub async fn diff(&self, from: Option<BundleNumber>, to: Option<BundleNumber>) -> Result<Compared, AdminError> {
+    pub async fn diff(
+        &self,
+        from: Option<BundleNumber>,
+        to: Option<BundleNumber>,
+        analyze: bool,
+    ) -> Result<Compared, AdminError> {
         let (StoredBundle { info: from, source: before }, StoredBundle { info: to, source: after }) =
             (self.get(from).await?, self.get(to).await?);
         let compared = tokio::task::spawn_blocking(move || {
             let diff = BundleDiff::between(&before, &after)?;
-            Ok((diff.to_text(), diff))
+            Ok((diff.to_text(), diff, before, after))
         });
         let compared = compared.await.unwrap_or_else(|_| Err(DiffError::Before(vec![crashed()])));
-        match compared {
-            Ok((text, diff)) => Ok(Compared { from, to, diff, text }),
-            Err(DiffError::Before(problems)) => Err(unreadable(&from, &problems)),
-            Err(DiffError::After(problems)) => Err(unreadable(&to, &problems)),
-        }
+        let (text, diff, before, after) = compared.map_err(|error| match error {
+            DiffError::Before(problems) => unreadable(&from, &problems),
+            DiffError::After(problems) => unreadable(&to, &problems),
+        })?;
+        let analysis = if analyze { Some(self.analyzer.analysis(before, after).await) } else { None };
+        Ok(Compared { from, to, diff, text, analysis })
     }
 
     /// The number of the active bundle, and what each live replica says that it serves.

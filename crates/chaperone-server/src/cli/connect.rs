@@ -187,6 +187,13 @@ impl ConnectionOptions {
 }
 
 impl Link {
+    /// The same, where each answer is waited for at least so long.
+    #[must_use]
+    pub fn waiting(self, least: Duration) -> Self {
+        let timeout = self.timeout.max(least);
+        Self { timeout, credentials: Credentials { deadline: Some(timeout), ..self.credentials }, ..self }
+    }
+
     /// Where it leads.
     pub fn url(&self) -> String {
         shown(&self.url)

@@ -8,6 +8,7 @@ use clap::Args;
 use chaperone_analysis::Solver;
 
 use super::{AdminConfig, OptionProblem, parse_duration};
+use crate::analyzer::{Analyzer, SERVER_LIMITS};
 use crate::bundle_rules::{BundleRules, Signers};
 use crate::expansion_rule::ExpansionRule;
 
@@ -51,7 +52,8 @@ pub struct BundlesConfig {
         value_parser = parse_duration
     )]
     pub backfill: Duration,
-    /// The solver for --bundles-expansion-consent: cvc5, which is looked for in PATH unless this names it
+    /// The solver that tells what a bundle can allow, for --bundles-expansion-consent and for differences: cvc5, which is looked for in
+    /// PATH unless this names it
     #[arg(id = "analysis-solver", long, env = "CHAPERONE_ANALYSIS_SOLVER", value_name = "FILE")]
     pub analysis_solver: Option<PathBuf>,
 }
@@ -69,9 +71,16 @@ impl BundlesConfig {
             option: "bundles-expansion-consent",
             message: format!("needs a solver: {error}; install cvc5, or name it with --analysis-solver"),
         };
-        let solver = || Solver::find(self.analysis_solver.as_deref()).map_err(no_solver);
-        let expansion = self.expansion_consent.then(solver).transpose()?.map(ExpansionRule::new);
+        if self.expansion_consent {
+            Solver::find(self.analysis_solver.as_deref()).map_err(no_solver)?;
+        }
+        let expansion = self.expansion_consent.then(|| ExpansionRule::new(self.analyzer()));
         Ok(BundleRules { signers, two_people: self.two_people, expansion })
+    }
+
+    /// Who finds out what a bundle can allow. Each one has turns of its own, so that who activates does not wait for those who only look.
+    pub fn analyzer(&self) -> Analyzer {
+        Analyzer::new(self.analysis_solver.clone(), SERVER_LIMITS)
     }
 
     /// What is wrong with them.

@@ -1,5 +1,6 @@
 //! Thin adapters between protobuf and the use cases, a file per service.
 
+pub(crate) mod analysis;
 pub mod approvals;
 mod canary;
 pub mod convert;
@@ -18,6 +19,7 @@ mod filter_metadata;
 mod last;
 mod memories;
 pub mod policies;
+pub mod policy_server;
 mod questions;
 mod report;
 pub mod rollouts;

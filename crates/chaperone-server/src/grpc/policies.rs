@@ -8,6 +8,7 @@ use chaperone_policy::{BundleNumber, BundleSource, DiffChange, DiffPart, Differe
 use chaperone_store::{BundleActivation, BundleInfo, ReplicaReport};
 use tonic::{Request, Response, Status};
 
+use super::analysis::analysis_to_api;
 use super::convert::{self, invalid};
 use super::status::problem_to_api;
 use crate::admin::AdminError;
@@ -130,12 +131,14 @@ impl PolicyService for PolicyApi {
     ) -> Result<Response<api::PolicyServiceDiffResponse>, Status> {
         let request = request.into_inner();
         let number = |number: u64| (number != 0).then(|| BundleNumber::new(number));
-        let compared = self.bundles.diff(number(request.from_number), number(request.to_number)).await?;
+        let (from, to) = (number(request.from_number), number(request.to_number));
+        let compared = self.bundles.diff(from, to, request.analyze).await?;
         Ok(Response::new(api::PolicyServiceDiffResponse {
             from: Some(bundle_to_api(&compared.from)),
             to: Some(bundle_to_api(&compared.to)),
             differences: compared.diff.differences.into_iter().map(difference_to_api).collect(),
             text: compared.text,
+            analysis: compared.analysis.as_ref().map(analysis_to_api),
         }))
     }
 
@@ -243,5 +246,63 @@ fn bundle_to_api(info: &BundleInfo) -> api::Bundle {
         uploaded_at: Some(convert::timestamp_to_api(info.uploaded_at)),
         active: info.active,
         policy_count: info.policy_count,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use chaperone_api::chaperone::v1::analysis::Conclusion;
+    use chaperone_policy::Timestamp;
+    use chaperone_store::EmbeddedStore;
+
+    use super::*;
+    use crate::analyzer::{Analyzer, SERVER_LIMITS};
+    use crate::clock::Clock;
+    use crate::replica::{Replica, StalenessLimits};
+    use crate::trail::TrailWriter;
+
+    const SCHEMA: &str = r"
+entity Agent;
+entity Document;
+action read appliesTo { principal: Agent, resource: Document, context: { request: {} } };
+";
+
+    /// Over a store in memory, on a server that has no solver.
+    pub(in crate::grpc) async fn policies() -> PolicyApi {
+        let store = Arc::new(EmbeddedStore::open(None).await.expect("a store in memory"));
+        let limits = StalenessLimits { max: Duration::from_secs(1), grace: Duration::ZERO };
+        let replica = Arc::new(Replica::new(store, 10, limits));
+        let clock = Clock::manual(Timestamp::from_micros(1_800_000_000_000_000));
+        let analyzer = Analyzer::new(Some(PathBuf::from("/nowhere/cvc5")), SERVER_LIMITS);
+        PolicyApi::new(Bundles::new(replica, clock, TrailWriter::off()).with_analyzer(analyzer))
+    }
+
+    async fn uploaded(policies: &PolicyApi, policy: &str) -> u64 {
+        let files = [("schema.cedarschema", SCHEMA), ("policies/main.cedar", policy)];
+        let files = files.map(|(path, content)| api::BundleFile { path: path.to_owned(), content: content.to_owned() });
+        let request = api::PolicyServiceUploadRequest { files: files.to_vec(), ..Default::default() };
+        let response = policies.upload(Request::new(request)).await.expect("it is taken").into_inner();
+        response.bundle.expect("the bundle").number
+    }
+
+    #[tokio::test]
+    async fn server_without_a_solver_says_so_and_tells_the_differences_all_the_same() {
+        let policies = policies().await;
+        let from_number = uploaded(&policies, "@id(\"no\") forbid (principal, action, resource);").await;
+        let to_number = uploaded(&policies, "@id(\"yes\") permit (principal, action, resource);").await;
+        let diff = async |analyze| {
+            let request = api::PolicyServiceDiffRequest { from_number, to_number, analyze };
+            policies.diff(Request::new(request)).await.expect("it is compared").into_inner()
+        };
+        let analyzed = diff(true).await;
+        assert_eq!(analyzed.differences.len(), 2, "{analyzed:?}");
+        let analysis = analyzed.analysis.expect("it was asked for");
+        assert_eq!((analysis.conclusion(), analysis.findings.len()), (Conclusion::Unavailable, 0), "{analysis:?}");
+        assert!(analysis.problem.contains("there is no solver"), "{analysis:?}");
+        assert_eq!(diff(false).await.analysis, None);
     }
 }

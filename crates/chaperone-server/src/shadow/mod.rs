@@ -16,6 +16,7 @@ use std::thread;
 
 pub use self::report::{ShadowReport, ShadowState};
 use self::sample::Sample;
+pub(crate) use self::sample::Untold;
 use self::worker::Worker;
 use crate::pdp::{Answer, Judge};
 use crate::recorder::Subject;

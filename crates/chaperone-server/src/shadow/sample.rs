@@ -49,7 +49,7 @@ pub(super) struct Compared {
 
 /// Why it cannot be told what the candidate decides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Untold {
+pub(crate) enum Untold {
     /// It looks at an attribute of the request that was not read, because no active policy does.
     AttributeUnread,
     /// What was asked is none that its schema allows.
@@ -59,8 +59,11 @@ pub(super) enum Untold {
 }
 
 impl Untold {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::AttributeUnread, Self::Unfit, Self::Defect];
+
     /// Its stable code, as in a replay.
-    pub(super) const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::AttributeUnread => "attribute_unread",
             Self::Unfit => "unfit",

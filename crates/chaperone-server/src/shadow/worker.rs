@@ -52,7 +52,7 @@ impl Worker {
                 }
             }
             Err(why) => {
-                self.metrics.shadow().untold(why.code());
+                self.metrics.shadow().untold(why);
                 report.note_untold(why);
             }
         }

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use chaperone_api::FILE_DESCRIPTOR_SET;
 use chaperone_api::chaperone::v1::approval_service_server::ApprovalServiceServer;
 use chaperone_api::chaperone::v1::entity_service_server::EntityServiceServer;
-use chaperone_api::chaperone::v1::policy_service_server::PolicyServiceServer;
 use chaperone_api::chaperone::v1::rollout_service_server::RolloutServiceServer;
 use chaperone_api::chaperone::v1::session_service_server::SessionServiceServer;
 use chaperone_api::chaperone::v1::trail_service_server::TrailServiceServer;
@@ -25,6 +24,7 @@ use crate::config::ServeConfig;
 use crate::grpc::approvals::ApprovalApi;
 use crate::grpc::entities::EntityApi;
 use crate::grpc::policies::PolicyApi;
+use crate::grpc::policy_server::PolicyServer;
 use crate::grpc::rollouts::RolloutApi;
 use crate::grpc::sessions::SessionApi;
 use crate::grpc::trail::TrailApi;
@@ -143,7 +143,7 @@ async fn serve_admin(
         .layer(auth)
         .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(limit))
         .add_service(ApprovalServiceServer::new(approvals).max_decoding_message_size(limit))
-        .add_service(PolicyServiceServer::new(PolicyApi::new(parts.bundles)).max_decoding_message_size(limit))
+        .add_service(PolicyServer::new(PolicyApi::new(parts.bundles), limit))
         .add_service(RolloutServiceServer::new(RolloutApi::new(parts.rollouts)).max_decoding_message_size(limit))
         .add_service(EntityServiceServer::new(EntityApi::new(parts.entities)).max_decoding_message_size(limit))
         .add_service(TrailServiceServer::new(trail).max_decoding_message_size(limit))

@@ -3,20 +3,24 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use chaperone_analysis::{Analysis, Comparison, Example, Finding, Limits, Solver, Verdict, analyze};
-use chaperone_policy::{BundleSource, DiffError};
+use chaperone_analysis::{Analysis, Example, Finding, Limits, Uncovered, Verdict};
+use chaperone_api::chaperone::v1 as api;
+use chaperone_api::chaperone::v1::analysis::{Conclusion, Uncovered as ApiUncovered};
+use chaperone_api::chaperone::v1::analysis_finding::Verdict as ApiVerdict;
+use chaperone_policy::BundleSource;
 use clap::Args;
 use serde::Serialize;
 
+use crate::analyzer::{Analyzer, NoAnalysis};
 use crate::cli::output::{self, BAD, DIM, GOOD, STRONG, WARN, paint};
 
 /// Whether, and by what.
 #[derive(Clone, Debug, Args)]
 pub struct AnalysisOptions {
-    /// Prove for each action whether B can allow what A does not. Needs cvc5
+    /// Prove for each action whether B can allow what A does not. Needs cvc5, on the server where both are stored there, or here
     #[arg(long)]
     pub analyze: bool,
-    /// The solver: cvc5, which is looked for in PATH unless this names it
+    /// Analyze here in any case, with this cvc5. Without it, the one in PATH is asked here where the server's is not
     #[arg(long, env = "CHAPERONE_ANALYSIS_SOLVER", value_name = "PATH")]
     analysis_solver: Option<PathBuf>,
 }
@@ -44,25 +48,71 @@ struct FindingJson {
 }
 
 impl AnalysisOptions {
-    /// Analyses two bundles; or says why it cannot.
+    /// Whether a server is asked for it where it has both bundles.
+    pub const fn is_left_to_server(&self) -> bool {
+        self.analyze && self.analysis_solver.is_none()
+    }
+
+    /// Analyzes two bundles here; or says why it cannot.
     ///
     /// # Errors
     /// With a text, where there is no solver.
     pub async fn run(&self, before: BundleSource, after: BundleSource) -> Result<Analysis, String> {
-        let path = self.analysis_solver.clone();
-        let analysis = tokio::task::spawn_blocking(move || {
-            let solver = Solver::find(path.as_deref()).map_err(|error| {
-                format!("the analysis is not available: {error}; install cvc5, or compare decisions of the past with `chaperone bundle replay`")
-            })?;
-            let comparison = Comparison::between(&before, &after).map_err(|error| {
-                let (DiffError::Before(problems) | DiffError::After(problems)) = error;
-                let problem = problems.first().map(|problem| format!("{}: {}", problem.file, problem.message));
-                format!("the analysis needs two valid bundles: {}", problem.unwrap_or_default())
-            })?;
-            Ok(analyze(&comparison, &solver, Limits::default()))
-        });
-        analysis.await.unwrap_or_else(|_| Err("the analysis failed".to_owned()))
+        let analyzer = Analyzer::new(self.analysis_solver.clone(), Limits::default());
+        let analysis = analyzer.analysis(before, after).await;
+        analysis.map_err(|why| match why {
+            NoAnalysis::NoSolver(_) => format!(
+                "the analysis is not available: {why}; install cvc5, or compare decisions of the past with `chaperone bundle replay`"
+            ),
+            NoAnalysis::Invalid(_) | NoAnalysis::Busy | NoAnalysis::Failed => why.to_string(),
+        })
     }
+}
+
+/// What a server found.
+///
+/// # Errors
+/// With a text, where it did not, or tells what this command does not know.
+pub fn of_api(told: Option<api::Analysis>) -> Result<Analysis, String> {
+    let told = told.ok_or("it is of a version that makes none")?;
+    if told.conclusion() == Conclusion::Unavailable {
+        return Err(told.problem);
+    }
+    let uncovered = told.uncovered().map(uncovered).collect::<Result<_, _>>()?;
+    let findings = told.findings.into_iter().map(finding).collect::<Result<_, _>>()?;
+    Ok(Analysis { findings, uncovered })
+}
+
+fn finding(told: api::AnalysisFinding) -> Result<Finding, String> {
+    let verdict = match (told.verdict(), told.example) {
+        (ApiVerdict::NoMore, _) => Verdict::NoMore,
+        (ApiVerdict::More, Some(told)) => Verdict::More(Box::new(example(told)?)),
+        (ApiVerdict::MoreWithApproval, Some(told)) => Verdict::MoreWithApproval(Box::new(example(told)?)),
+        (ApiVerdict::Unknown, _) => Verdict::Unknown(told.reason),
+        (ApiVerdict::Unspecified, _) | (ApiVerdict::More | ApiVerdict::MoreWithApproval, None) => return Err(strange()),
+    };
+    Ok(Finding { action: told.action, principal: told.principal_type, resource: told.resource_type, verdict })
+}
+
+fn example(told: api::AnalysisExample) -> Result<Example, String> {
+    let json = |text: &str| serde_json::from_str(text).map_err(|_| strange());
+    let (context, entities) = (json(&told.context)?, json(&told.entities)?);
+    Ok(Example { principal: told.principal, action: told.action, resource: told.resource, context, entities })
+}
+
+fn uncovered(told: ApiUncovered) -> Result<Uncovered, String> {
+    Ok(match told {
+        ApiUncovered::Mapping => Uncovered::Mapping,
+        ApiUncovered::Entities => Uncovered::Entities,
+        ApiUncovered::Memory => Uncovered::Memory,
+        ApiUncovered::StepUps => Uncovered::StepUps,
+        ApiUncovered::Risk => Uncovered::Risk,
+        ApiUncovered::Unspecified => return Err(strange()),
+    })
+}
+
+fn strange() -> String {
+    "it tells what this command does not know".to_owned()
 }
 
 impl From<&Result<Analysis, String>> for AnalysisJson {
@@ -133,5 +183,65 @@ fn found(finding: &Finding) -> String {
             format!("{} {request}\n{}", paint(BAD, "more, once approved:"), lines(example))
         }
         Verdict::Unknown(reason) => format!("{} {request}: {}\n", paint(WARN, "not known:"), output::plain(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::grpc::analysis::analysis_to_api;
+
+    fn finding(verdict: Verdict) -> Finding {
+        let [action, principal, resource] = ["Action::\"read\"", "Agent", "Document"].map(str::to_owned);
+        Finding { action, principal, resource, verdict }
+    }
+
+    #[test]
+    fn what_a_server_found_is_what_it_told() {
+        let example = Example {
+            principal: "Agent::\"a\"".to_owned(),
+            action: "Action::\"read\"".to_owned(),
+            resource: "Document::\"b\"".to_owned(),
+            context: json!({ "request": { "rows": 7 } }),
+            entities: json!([{ "uid": { "type": "Agent", "id": "a" }, "attrs": { "level": i64::MAX }, "parents": [] }]),
+        };
+        let found = Analysis {
+            findings: vec![
+                finding(Verdict::NoMore),
+                finding(Verdict::More(Box::new(example.clone()))),
+                finding(Verdict::MoreWithApproval(Box::new(example))),
+                finding(Verdict::Unknown("the solver took too long".to_owned())),
+            ],
+            uncovered: vec![
+                Uncovered::Mapping,
+                Uncovered::Entities,
+                Uncovered::Memory,
+                Uncovered::StepUps,
+                Uncovered::Risk,
+            ],
+        };
+        let told = analysis_to_api(&Ok(found.clone()));
+        assert_eq!(told.conclusion(), Conclusion::Wider);
+        assert_eq!(of_api(Some(told)), Ok(found));
+    }
+
+    #[test]
+    fn conclusion_is_only_a_proof_where_everything_is_proven() {
+        let conclusion = |findings, uncovered| analysis_to_api(&Ok(Analysis { findings, uncovered })).conclusion();
+        let unknown = || finding(Verdict::Unknown(String::new()));
+        assert_eq!(conclusion(vec![finding(Verdict::NoMore)], Vec::new()), Conclusion::NoWider);
+        assert_eq!(conclusion(vec![finding(Verdict::NoMore), unknown()], Vec::new()), Conclusion::Unknown);
+        assert_eq!(conclusion(vec![finding(Verdict::NoMore)], vec![Uncovered::Risk]), Conclusion::Unknown);
+    }
+
+    #[test]
+    fn server_without_an_analysis_says_why() {
+        let told = analysis_to_api(&Err(NoAnalysis::Busy));
+        assert_eq!(of_api(Some(told)), Err(NoAnalysis::Busy.to_string()));
+        assert!(of_api(None).is_err(), "an older one says nothing");
+        let newer = api::AnalysisFinding { verdict: 99, ..api::AnalysisFinding::default() };
+        assert!(of_api(Some(api::Analysis { findings: vec![newer], ..api::Analysis::default() })).is_err());
     }
 }

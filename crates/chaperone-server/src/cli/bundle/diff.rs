@@ -1,6 +1,7 @@
 //! `chaperone bundle diff`: where two bundles differ.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chaperone_analysis::Analysis;
 use chaperone_api::chaperone::v1::difference::Part;
@@ -33,6 +34,8 @@ no solver.";
 
 /// How large a diff may be: both bundles, in the texts of the differences and once more as text.
 const DIFF_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a server that analyzes is waited for at least: for longer than its own limits.
+const ANALYSIS_WAIT: Duration = Duration::from_secs(30);
 
 /// Arguments of `bundle diff`.
 #[derive(Debug, Args)]
@@ -127,18 +130,20 @@ impl DiffArgs {
     async fn compare(&self) -> Result<Compared, Failure> {
         let link = match (&self.from, &self.to) {
             (Side::Folder(_), Side::Folder(_)) => None,
+            _ if self.analysis.analyze => Some(self.admin.connect().await?.waiting(ANALYSIS_WAIT)),
             _ => Some(self.admin.connect().await?),
         };
-        // For an analysis their files are needed here.
-        if let (Side::Stored(from), Side::Stored(to), Some(link), false) =
-            (&self.from, &self.to, &link, self.analysis.analyze)
+        if let (Side::Stored(from), Side::Stored(to), Some(link)) = (&self.from, &self.to, &link)
+            && (!self.analysis.analyze || self.analysis.is_left_to_server())
         {
-            let request = PolicyServiceDiffRequest { from_number: *from, to_number: *to };
-            let mut policies = link.policies().max_decoding_message_size(DIFF_BYTES_MAX);
-            let response = link.answer(policies.diff(request)).await?;
-            let differences = response.differences.into_iter().map(difference).collect::<Result<_, _>>()?;
-            let sides = (SideJson::stored(response.from), SideJson::stored(response.to));
-            return Ok(Compared { sides, diff: BundleDiff { differences }, analysis: None });
+            let compared = self.compare_there(link, *from, *to).await?;
+            match &compared.analysis {
+                Some(Err(why)) => {
+                    let why = output::plain(why);
+                    output::note(&format!("note: the server has no analysis ({why}); trying it here"));
+                }
+                Some(Ok(_)) | None => return Ok(compared),
+            }
         }
         let (from, before) = self.from.read(link.as_ref()).await?;
         let (to, after) = self.to.read(link.as_ref()).await?;
@@ -148,6 +153,20 @@ impl DiffArgs {
         })?;
         let analysis = if self.analysis.analyze { Some(self.analysis.run(before, after).await) } else { None };
         Ok(Compared { sides: (from, to), diff, analysis })
+    }
+
+    /// Has the server compare two bundles that it has.
+    async fn compare_there(&self, link: &Link, from_number: u64, to_number: u64) -> Result<Compared, Failure> {
+        let analyze = self.analysis.analyze;
+        let request = PolicyServiceDiffRequest { from_number, to_number, analyze };
+        let mut policies = link.policies().max_decoding_message_size(DIFF_BYTES_MAX);
+        let response = link.answer(policies.diff(request)).await?;
+        let differences = response.differences.into_iter().map(difference).collect::<Result<_, _>>()?;
+        Ok(Compared {
+            sides: (SideJson::stored(response.from), SideJson::stored(response.to)),
+            diff: BundleDiff { differences },
+            analysis: analyze.then(|| analysis::of_api(response.analysis)),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
 
 use crate::differences::Kind;
+use crate::shadow::Untold;
 
 /// The counts of the shadow.
 #[derive(Debug)]
@@ -34,6 +35,9 @@ impl ShadowCounts {
         for kind in Kind::ALL {
             counts.differences.add(0, &[KeyValue::new("kind", kind.as_str())]);
         }
+        for why in Untold::ALL {
+            counts.untold.add(0, &[KeyValue::new("code", why.code())]);
+        }
         counts
     }
 
@@ -45,9 +49,9 @@ impl ShadowCounts {
         }
     }
 
-    /// Counts a decision that could not be made again, by a stable code.
-    pub fn untold(&self, code: &'static str) {
-        self.untold.add(1, &[KeyValue::new("code", code)]);
+    /// Counts a decision that could not be made again.
+    pub(crate) fn untold(&self, why: Untold) {
+        self.untold.add(1, &[KeyValue::new("code", why.code())]);
     }
 
     /// Counts a decision for which there was no time.
