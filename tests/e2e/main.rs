@@ -10,6 +10,7 @@
 
 mod alerts;
 mod approvals;
+mod backfill;
 mod bodies;
 mod bundle_arrival;
 mod bundle_bounds;

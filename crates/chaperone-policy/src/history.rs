@@ -122,7 +122,7 @@ mod tests {
           context: { session: Chaperone::Session, tree: Chaperone::Tree, principal: Chaperone::Principal, request: {} } };\n";
 
     fn bundle(annotations: &str) -> Bundle {
-        let policy = format!("@id(\"read\")\n{annotations}\npermit (principal, action, resource);\n");
+        let policy = format!("@id(\"read\")\n{annotations}\npermit (principal, action, resource is Document);\n");
         let files = [("schema.cedarschema", SCHEMA), ("policies/main.cedar", policy.as_str())];
         let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
         Bundle::compile(&BundleSource { files }).expect("valid")

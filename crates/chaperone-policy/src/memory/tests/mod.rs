@@ -2,6 +2,7 @@
 
 mod cost;
 mod counters;
+mod fill;
 mod memories;
 mod risks;
 mod sets;

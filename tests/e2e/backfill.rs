@@ -1,0 +1,132 @@
+//! A rule that reads history does not begin blind: what it would have counted is filled in from the trail.
+
+use chaperone_api::chaperone::v1::value::Kind;
+use chaperone_api::chaperone::v1::{PolicyServiceUploadRequest, SessionServiceGetRequest};
+use chaperone_e2e::admin::Admin;
+use chaperone_e2e::bundles::Bundle;
+use chaperone_e2e::chaperone::{self, Chaperone};
+use chaperone_e2e::cli::{self, Finished};
+use chaperone_e2e::client::Request;
+use chaperone_e2e::direct::{self, Direct};
+use chaperone_e2e::wait;
+use chaperone_e2e::world::World;
+
+/// Counts reads, and allows two of them an hour.
+const BUDGET: &str = "
+    @id(\"count-reads\") @observe @count(\"reads/1h\") permit (principal is Agent, action == Action::\"read\", resource);
+    @id(\"budget\") forbid (principal is Agent, action == Action::\"read\", resource)
+    when { context.session.counts[\"reads/1h\"] >= 2 };\n";
+
+fn run(replica: &Chaperone, arguments: &[&str]) -> Finished {
+    let (admin, token) = (format!("http://{}", replica.admin), chaperone::admin_token_file());
+    cli::run(&[arguments, &["--admin", &admin, "--token-file", &token]].concat())
+}
+
+/// Stores the bundle with the budget, without activating it.
+async fn upload(admin: &Admin) -> String {
+    let files = Bundle::documents().with("policies/budget.cedar", BUDGET).files();
+    let request = PolicyServiceUploadRequest { files, ..PolicyServiceUploadRequest::default() };
+    let uploaded = admin.policies.clone().upload(request).await.expect("it is stored").into_inner();
+    uploaded.bundle.expect("a bundle").number.to_string()
+}
+
+async fn read(direct: &Direct, handle: &str) -> String {
+    direct.check(direct::read("7", handle)).await.expect("a decision").code
+}
+
+/// How many reads of a session count.
+async fn count(admin: &Admin, id: &str) -> i64 {
+    let request = SessionServiceGetRequest { session_id: id.to_owned() };
+    let shown = admin.sessions.clone().get(request).await.expect("there is one").into_inner();
+    let memory = shown.memory.and_then(|memory| memory.session).expect("what is remembered of it");
+    let count = memory.counts.into_iter().find(|count| count.name == "reads/1h").and_then(|count| count.amount?.kind);
+    match count {
+        None => 0,
+        Some(Kind::Long(count)) => count,
+        Some(other) => panic!("no count: {other:?}"),
+    }
+}
+
+async fn until_counted(admin: &Admin, id: &str, expected: i64) {
+    wait::until("as many reads count", async || (count(admin, id).await == expected).then_some(())).await;
+}
+
+/// How many records say that something was filled in.
+fn records(replica: &Chaperone) -> Vec<String> {
+    let finished = run(replica, &["trail", "query", "--kind", "act", "--last", "1h", "--output", "json"]);
+    finished.stdout.lines().filter(|line| line.contains("bundle.backfilled")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rule_knows_what_was_decided_on_every_replica_before_it() {
+    let world = World::builder().replicas(2).start().await;
+    let (busy, quiet) = (world.session().await, world.session().await);
+    let callers = [Direct::to(&world.replicas[0]).await, Direct::to(&world.replicas[1]).await];
+    for direct in callers.iter().chain(&callers) {
+        assert_eq!(read(direct, &busy.handle).await, "permitted");
+    }
+    // What Envoy asked counts as well.
+    assert_eq!(world.send(Request::get("/documents/7").session(&quiet.handle)).await.status, 200);
+    let number = upload(&world.admin).await;
+    let activated = run(&world.replicas[0], &["bundle", "activate", &number]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    assert!(activated.stderr.contains("filled in session counter reads/1h since"), "{activated:?}");
+    // All four were allowed, though the budget would have allowed two.
+    until_counted(&world.admin, &busy.session.id, 4).await;
+    until_counted(&world.admin, &quiet.session.id, 1).await;
+    for direct in &callers {
+        assert_eq!(read(direct, &busy.handle).await, "forbidden");
+    }
+    assert_eq!(read(&callers[0], &quiet.handle).await, "permitted");
+    assert_eq!(read(&callers[0], &quiet.handle).await, "forbidden");
+    wait::until("it is on record", async || (records(&world.replicas[0]).len() == 1).then_some(())).await;
+    // Back, where nothing is counted, and forth again: what counted counts once, and what came meanwhile is added.
+    let back = run(&world.replicas[1], &["bundle", "rollback"]);
+    assert_eq!(back.code, 0, "{back:?}");
+    wait::until("nothing is counted", async || (read(&callers[0], &quiet.handle).await == "permitted").then_some(()))
+        .await;
+    let again = run(&world.replicas[1], &["bundle", "activate", &number]);
+    assert_eq!(again.code, 0, "{again:?}");
+    until_counted(&world.admin, &quiet.session.id, 3).await;
+    wait::until("it is on record", async || (records(&world.replicas[0]).len() == 2).then_some(())).await;
+    let counts = (count(&world.admin, &busy.session.id).await, count(&world.admin, &quiet.session.id).await);
+    assert_eq!(counts, (4, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rule_begins_blind_where_that_is_asked_for() {
+    let world = World::start().await;
+    let (direct, opened) = (Direct::to(&world.replicas[0]).await, world.session().await);
+    for _ in 0..3 {
+        assert_eq!(read(&direct, &opened.handle).await, "permitted");
+    }
+    let number = upload(&world.admin).await;
+    let activated = run(&world.replicas[0], &["bundle", "activate", &number, "--skip-backfill"]);
+    assert_eq!((activated.code, activated.stderr.contains("filled in")), (0, false), "{activated:?}");
+    let codes =
+        [read(&direct, &opened.handle).await, read(&direct, &opened.handle).await, read(&direct, &opened.handle).await];
+    assert_eq!(codes, ["permitted", "permitted", "forbidden"]);
+    assert!(records(&world.replicas[0]).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canary_knows_what_was_decided_before_it() {
+    let world = World::start().await;
+    let (direct, opened) = (Direct::to(&world.replicas[0]).await, world.session().await);
+    for _ in 0..3 {
+        assert_eq!(read(&direct, &opened.handle).await, "permitted");
+    }
+    wait::until("all of it is in the trail", async || {
+        let query = ["trail", "query", "--kind", "decision", "--last", "1h", "--output", "json"];
+        (run(&world.replicas[0], &query).stdout.matches("count-reads").count() == 0
+            && run(&world.replicas[0], &query).stdout.matches("\"permitted\"").count() >= 3)
+            .then_some(())
+    })
+    .await;
+    let number = upload(&world.admin).await;
+    let started = run(&world.replicas[0], &["bundle", "canary", "start", &number, "--share", "100%"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    assert_eq!(count(&world.admin, &opened.session.id).await, 3);
+    wait::until("the canary decides", async || (read(&direct, &opened.handle).await == "forbidden").then_some(()))
+        .await;
+}
