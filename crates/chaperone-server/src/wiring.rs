@@ -102,6 +102,16 @@ fn judge(config: &ServeConfig, evaluator: Evaluator) -> Judge {
     Judge { evaluator, limits: config.memory.limits(), on_token_reuse: config.alerts.on_token_reuse }
 }
 
+/// The bundle use cases, as configured.
+///
+/// # Errors
+/// When a file or a solver that is named cannot be used.
+fn with_rules(bundles: Bundles, config: &ServeConfig, trail: &TrailReading) -> anyhow::Result<Bundles> {
+    let backfill = Backfill::new(trail.clone(), config.memory.limits(), config.bundles.backfill);
+    let bundles = bundles.with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?);
+    Ok(bundles.with_analyzer(config.bundles.analyzer()).with_backfill(backfill))
+}
+
 impl Server {
     /// Starts everything. The doors are open when this returns; whether there is anything to decide with, `/readyz` tells.
     ///
@@ -150,11 +160,8 @@ impl Server {
         let shutdown = Shutdown::new();
         let sessions = Sessions::new(Arc::clone(&replica), clock.clone(), trail.writer.clone(), session_limits);
         let reading = TrailReading::new(trail.records.clone());
-        let backfill = Backfill::new(reading.clone(), config.memory.limits(), config.bundles.backfill);
-        let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone())
-            .with_rules(config.bundles.rules().map_err(anyhow::Error::msg)?)
-            .with_analyzer(config.bundles.analyzer())
-            .with_backfill(backfill);
+        let bundles = Bundles::new(Arc::clone(&replica), clock.clone(), trail.writer.clone());
+        let bundles = with_rules(bundles, &config, &reading)?;
         let parts = Parts {
             pdp,
             replica: Arc::clone(&replica),

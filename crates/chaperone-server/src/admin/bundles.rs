@@ -144,10 +144,10 @@ impl Bundles {
         let mut new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
         let checked = self.check_activation(&mut new, consent.allow_expansion, by).await?;
         let filler = if consent.skip_backfill { None } else { self.fill_in(&checked.info, &checked.bundle).await? };
-        let filled = filler.as_ref().map(Filler::told);
+        let told = filler.as_ref().map(Filler::told);
         // It is active from when it is, not from when that was asked for.
         new.activated_at = self.clock.now();
-        Ok((self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?, filled))
+        Ok((self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?, told))
     }
 
     /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and
@@ -239,12 +239,12 @@ impl Bundles {
 
     /// Fills in what was decided until every replica served the bundle, and records that.
     async fn finish(self, filler: Filler, number: BundleNumber, by: String) {
-        let filled = filler.finish().await;
-        match &filled.failure {
-            None => tracing::info!(bundle.number = number.get(), "{filled}"),
-            Some(_) => tracing::error!(bundle.number = number.get(), "{filled}"),
+        let told = filler.finish().await;
+        match &told.failure {
+            None => tracing::info!(bundle.number = number.get(), "{told}"),
+            Some(_) => tracing::error!(bundle.number = number.get(), "{told}"),
         }
-        let note = filled.to_string();
+        let note = told.to_string();
         let acted = Acted { note: note.into(), ..acts::on_bundle(acts::BUNDLE_BACKFILLED, &by, number) };
         if let Err(error) = self.trail.act(self.clock.now(), acted).await {
             tracing::error!(error = causes(&error), "what was filled in is not on record");
