@@ -245,6 +245,13 @@ impl Link {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    /// The rollout service for work that takes as long as it takes.
+    pub fn rollouts_without_deadline(&self) -> RolloutServiceClient<Transport> {
+        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
+        RolloutServiceClient::with_interceptor(self.channel.clone(), credentials)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
     /// The trail service.
     pub fn trail(&self) -> TrailServiceClient<Transport> {
         TrailServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())

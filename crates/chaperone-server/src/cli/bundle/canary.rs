@@ -10,7 +10,7 @@ use chaperone_store::Share;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::ExpansionOption;
+use super::{ExpansionOption, WORK};
 use crate::cli::connect::AdminOptions;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Format, GOOD, paint};
@@ -136,7 +136,10 @@ impl CanaryCommand {
                 let (label, message) = (label.unwrap_or_default(), told.message);
                 let ExpansionOption { allow_expansion } = expansion;
                 let request = RolloutServiceStartCanaryRequest { number, share_ppm, label, message, allow_expansion };
-                let canary = link.answer(link.rollouts().start_canary(request)).await?.canary;
+                let canary = link
+                    .answer_of_long_work(link.rollouts_without_deadline().start_canary(request), WORK)
+                    .await?
+                    .canary;
                 told.status.output.show(&canary.unwrap_or_default())
             }
             Self::Widen(WidenArgs { share, expansion, told }) => {
@@ -150,7 +153,10 @@ impl CanaryCommand {
             Self::Promote(PromoteArgs { expansion: ExpansionOption { allow_expansion }, told }) => {
                 let link = told.status.admin.connect().await?;
                 let request = RolloutServicePromoteCanaryRequest { message: told.message, allow_expansion };
-                let number = link.answer(link.rollouts().promote_canary(request)).await?.number;
+                let number = link
+                    .answer_of_long_work(link.rollouts_without_deadline().promote_canary(request), WORK)
+                    .await?
+                    .number;
                 told.status.output.tell(number, "active")
             }
             Self::Abort(EndArgs { told }) => {
