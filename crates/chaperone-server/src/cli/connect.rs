@@ -199,6 +199,11 @@ impl Link {
         shown(&self.url)
     }
 
+    /// Credentials for a call that takes as long as it takes.
+    fn without_deadline(&self) -> Credentials {
+        Credentials { deadline: None, ..self.credentials.clone() }
+    }
+
     /// The decision service.
     pub fn decisions(&self) -> DecisionServiceClient<Transport> {
         DecisionServiceClient::with_interceptor(self.channel.clone(), self.credentials.clone())
@@ -211,8 +216,7 @@ impl Link {
 
     /// The session service for a stream that goes on until someone ends it.
     pub fn sessions_without_deadline(&self) -> SessionServiceClient<Transport> {
-        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
-        SessionServiceClient::with_interceptor(self.channel.clone(), credentials)
+        SessionServiceClient::with_interceptor(self.channel.clone(), self.without_deadline())
     }
 
     /// The approval service.
@@ -222,8 +226,7 @@ impl Link {
 
     /// The approval service for a stream that goes on until someone ends it.
     pub fn approvals_without_deadline(&self) -> ApprovalServiceClient<Transport> {
-        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
-        ApprovalServiceClient::with_interceptor(self.channel.clone(), credentials)
+        ApprovalServiceClient::with_interceptor(self.channel.clone(), self.without_deadline())
     }
 
     /// The policy service.
@@ -234,8 +237,7 @@ impl Link {
 
     /// The policy service for work that takes as long as it takes.
     pub fn policies_without_deadline(&self) -> PolicyServiceClient<Transport> {
-        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
-        PolicyServiceClient::with_interceptor(self.channel.clone(), credentials)
+        PolicyServiceClient::with_interceptor(self.channel.clone(), self.without_deadline())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
@@ -247,8 +249,7 @@ impl Link {
 
     /// The rollout service for work that takes as long as it takes.
     pub fn rollouts_without_deadline(&self) -> RolloutServiceClient<Transport> {
-        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
-        RolloutServiceClient::with_interceptor(self.channel.clone(), credentials)
+        RolloutServiceClient::with_interceptor(self.channel.clone(), self.without_deadline())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
@@ -260,8 +261,7 @@ impl Link {
 
     /// The trail service for a stream that takes as long as it takes.
     pub fn trail_without_deadline(&self) -> TrailServiceClient<Transport> {
-        let credentials = Credentials { deadline: None, ..self.credentials.clone() };
-        TrailServiceClient::with_interceptor(self.channel.clone(), credentials)
+        TrailServiceClient::with_interceptor(self.channel.clone(), self.without_deadline())
             .max_decoding_message_size(TRAIL_MESSAGE_BYTES_MAX)
     }
 
