@@ -4,11 +4,19 @@
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chaperone_api::google::rpc;
 use prost::Message as _;
+
+use crate::load::CHECK;
+
+/// How often checks are due, in small groups, so that few system calls send them and the client needs little of the processor.
+const TICK: Duration = Duration::from_micros(250);
+/// Fewer than others have open: what is due together then leaves, and is answered, together.
+const CONNECTIONS: usize = 4;
 
 /// Requests under way on a connection: what HTTP/2 recommends as the least that servers take.
 const AT_ONCE: usize = 100;
@@ -36,8 +44,45 @@ mod flag {
     pub const PADDED: u8 = 8;
 }
 
+/// Asks for this framed check so many times, so many times a second, whether or not the ones before are answered; all at once when the rate is
+/// infinite. Each answer must be an allow. Returns how long each took from the moment at which it was due to be asked for.
+pub fn load(address: SocketAddr, frame: &[u8], rate: f64, checks: usize) -> Vec<Duration> {
+    let open = |_| Arc::new(Connection::open(address, CHECK, frame.to_vec()));
+    let connections: Vec<_> = (0..CONNECTIONS).map(open).collect();
+    let readers = connections.iter().enumerate().map(|(number, connection)| {
+        let connection = Arc::clone(connection);
+        // The first ones get what does not divide evenly.
+        let share = (checks + CONNECTIONS - 1 - number) / CONNECTIONS;
+        thread::spawn(move || connection.answers(share))
+    });
+    let readers: Vec<_> = readers.collect();
+    ask(&connections, rate, checks);
+    readers.into_iter().flat_map(|reader| reader.join().expect("the reader ends")).collect()
+}
+
+/// Each check at its time, on one connection after the other. What is due leaves together.
+fn ask(connections: &[Arc<Connection>], rate: f64, checks: usize) {
+    let began = Instant::now();
+    #[expect(clippy::cast_precision_loss, reason = "numbers of checks are far below 2^52")]
+    let due = |number: usize| began + TICK.mul_f64((number as f64 / (rate * TICK.as_secs_f64())).floor());
+    let mut asked = 0;
+    while asked < checks {
+        thread::sleep(due(asked).saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        while asked < checks && due(asked) <= now {
+            if let Some(connection) = connections.get(asked % connections.len()) {
+                connection.ask(due(asked));
+            }
+            asked += 1;
+        }
+        for connection in connections {
+            connection.send();
+        }
+    }
+}
+
 /// One connection. One thread asks, and another reads the answers.
-pub struct Connection {
+struct Connection {
     stream: TcpStream,
     sending: Mutex<Sending>,
 }
@@ -81,7 +126,7 @@ struct Frame<'a> {
 
 impl Connection {
     /// Connects in plain text, to ask `path` this framed check.
-    pub fn open(address: SocketAddr, path: &str, check: Vec<u8>) -> Self {
+    fn open(address: SocketAddr, path: &str, check: Vec<u8>) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP connection");
         let authority = address.to_string();
@@ -111,17 +156,17 @@ impl Connection {
     }
 
     /// Asks once more, as soon as the server takes it, for an answer that is due to be asked for at `due`. Sent by [`Self::send`].
-    pub fn ask(&self, due: Instant) {
+    fn ask(&self, due: Instant) {
         self.sending().waiting.push_back(due);
     }
 
     /// Sends what is waiting.
-    pub fn send(&self) {
+    fn send(&self) {
         self.sending().send(&self.stream);
     }
 
     /// Reads `count` answers, each of which must be an allow; returns how long each took since it was due.
-    pub fn answers(&self, count: usize) -> Vec<Duration> {
+    fn answers(&self, count: usize) -> Vec<Duration> {
         let mut latencies = Vec::with_capacity(count);
         let (mut received, mut chunk) = (Vec::new(), vec![0; READ_BYTES]);
         while latencies.len() < count {

@@ -26,10 +26,17 @@ const STATEFUL_TARGETS: [Target; 3] = [
     ("label_p99_ms", Bound::AtMost, 50.0),
 ];
 /// Of the trail.
-const TRAIL_TARGETS: [Target; 2] =
-    [("trail_durable_p99_added_ms", Bound::AtMost, 1.5), ("trail_durable_cpu_ratio", Bound::AtMost, 1.25)];
+const TRAIL_TARGETS: [Target; 3] = [
+    ("trail_durable_p99_added_ms", Bound::AtMost, 1.5),
+    ("trail_durable_cpu_ratio", Bound::AtMost, 1.25),
+    ("replay_decisions_per_s", Bound::AtLeast, 5_000.0),
+];
 /// What the names of its figures begin with.
-const TRAIL: [&str; 1] = ["trail_"];
+const TRAIL: [&str; 2] = ["trail_", "replay_"];
+/// Of bundles that change.
+const ACTIVATIONS_TARGETS: [Target; 1] = [("activation_p99_ratio", Bound::AtMost, 2.0)];
+/// What the names of their figures begin with.
+const ACTIVATIONS: [&str; 1] = ["activation_"];
 /// Of the decoders.
 const DECODERS_TARGETS: [Target; 5] = [
     ("decoder_sql_p50_us", Bound::AtMost, 50.0),
@@ -125,8 +132,9 @@ pub fn print(figures: &Figures) {
 
 /// The targets of checks that leave nothing behind and what was measured of them, and then every figure of such a check, in Markdown.
 pub fn table(figures: &Figures) -> String {
-    let others =
-        |name: &str| [&STATEFUL[..], &TRAIL, &DECODERS, &DECISIONS].iter().all(|prefixes| !begins_with(name, prefixes));
+    let others = |name: &str| {
+        [&STATEFUL[..], &TRAIL, &ACTIVATIONS, &DECODERS, &DECISIONS].iter().all(|prefixes| !begins_with(name, prefixes))
+    };
     format!("{}\n{}", targets(&TARGETS, figures), values(others, figures))
 }
 
@@ -139,6 +147,11 @@ pub fn stateful_table(figures: &Figures) -> String {
 /// The same of what the trail costs.
 pub fn trail_table(figures: &Figures) -> String {
     format!("{}\n{}", targets(&TRAIL_TARGETS, figures), values(|name| begins_with(name, &TRAIL), figures))
+}
+
+/// The same of bundles that change.
+pub fn activations_table(figures: &Figures) -> String {
+    format!("{}\n{}", targets(&ACTIVATIONS_TARGETS, figures), values(|name| begins_with(name, &ACTIVATIONS), figures))
 }
 
 /// The same of the decoders.

@@ -1,9 +1,10 @@
 //! Chaperone against a server that does nothing, in turn, with the same check; the decision core by itself; checks that leave something
-//! behind; what the trail costs; and what the decoders cost.
+//! behind; what the trail costs; what callers notice of bundles that change; and what the decoders cost.
 //!
 //! Absolute times depend on the machine and on what else it does. CPU time from the processes' own accounting and the ratios of a round, whose
 //! runs follow each other at once, are the steady figures.
 
+mod activations;
 mod cpu;
 mod criterion;
 mod curves;
@@ -45,6 +46,8 @@ pub enum Part {
     Stateful,
     /// What the trail costs.
     Trail,
+    /// What callers notice of bundles that are activated and rolled back.
+    Activations,
     /// What it costs to tell what a statement, a command line or a message would do.
     Decoders,
 }
@@ -127,6 +130,9 @@ fn measure_servers(plan: &Plan, figures: &mut Figures, curves: &mut Vec<Curve>) 
     if plan.has(Part::Trail) {
         trail::measure(&setting, plan, figures)?;
     }
+    if plan.has(Part::Activations) {
+        activations::measure(&setting, figures)?;
+    }
     Ok(())
 }
 
@@ -137,6 +143,9 @@ fn write_docs(plan: &Plan, figures: &Figures, curves: &[Curve]) -> anyhow::Resul
     }
     if plan.has(Part::Trail) {
         docs::replace("trail", &figures::trail_table(figures))?;
+    }
+    if plan.has(Part::Activations) {
+        docs::replace("activations", &figures::activations_table(figures))?;
     }
     if plan.has(Part::Decoders) {
         docs::replace("decoders", &figures::decoders_table(figures))?;
