@@ -3,23 +3,20 @@
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::figures::{median, rounded};
+use super::Figures;
+use super::server::Server;
 use super::setting::{Setting, admin_plane};
-use super::{Figures, Plan};
-use crate::bench::server::Server;
 use crate::command::{command, output, root};
 
 /// The bundle that decided, which is as good as another: nothing is compared faster for being the same.
 const CANDIDATE: &str = "1";
 
-/// Measures, and adds the figure.
+/// Measures once, over all that the server decided, and adds the figure.
 ///
 /// # Errors
 /// When decisions cannot be made again, or come out otherwise.
-pub fn measure(setting: &Setting, plan: &Plan, server: &Server, figures: &mut Figures) -> anyhow::Result<()> {
-    let rates: Vec<f64> = (0..plan.rounds).map(|_| decisions_per_s(setting, server)).collect::<anyhow::Result<_>>()?;
-    let rate = median(rates).context("there are rounds")?;
-    figures.insert("replay_decisions_per_s".to_owned(), rounded(rate));
+pub fn measure(setting: &Setting, server: &Server, figures: &mut Figures) -> anyhow::Result<()> {
+    figures.insert("replay_decisions_per_s".to_owned(), decisions_per_s(setting, server)?);
     Ok(())
 }
 

@@ -71,7 +71,7 @@ pub fn measure(setting: &Setting, plan: &Plan, figures: &mut Figures) -> anyhow:
     }
     record(&runs, figures)?;
     let (_, durable) = ACKS.iter().zip(&servers).find(|(ack, _)| **ack == "durable").context("it is measured")?;
-    replay::measure(setting, plan, &durable.server, figures)?;
+    replay::measure(setting, &durable.server, figures)?;
     drop(servers);
     let _ = fs::remove_dir_all(&journals);
     Ok(())
