@@ -63,7 +63,7 @@ async fn main() {
         began.print(&mut direct, "unnest", batch).await;
     }
     // Two replicas at once.
-    let (one, two) = (records(101, RECORDS / 2), records(102, RECORDS / 2));
+    let [one, two] = [11, 12].map(|number| records_from(11 * RECORDS, number, RECORDS / 2));
     let began = Figures::now(&mut direct).await;
     let ship = |number, all: Vec<Sealed>| {
         let store = &store;
@@ -73,7 +73,7 @@ async fn main() {
             }
         }
     };
-    tokio::join!(ship(101, one), ship(102, two));
+    tokio::join!(ship(11, one), ship(12, two));
     began.print(&mut direct, "copy x2", 2_000).await;
     sizes(&mut direct).await;
 }
@@ -82,9 +82,15 @@ fn chain(number: u128) -> ChainId {
     ChainId::new(Uuid::from_u128(number))
 }
 
-/// A chain of decisions, a thousand a second.
+/// A chain of decisions, ten thousand a second, that begins where the chain before it ends.
 fn records(number: u128, count: u64) -> Vec<Sealed> {
-    let at = |number: u64| Timestamp::from_micros(BEGIN_US + i64::try_from(number).expect("small") * 1_000);
+    let seed = u64::try_from(number).expect("small") * RECORDS;
+    records_from(seed, number, count)
+}
+
+/// A chain of decisions that begins at the time of the one with this number.
+fn records_from(begin: u64, number: u128, count: u64) -> Vec<Sealed> {
+    let at = |number: u64| Timestamp::from_micros(BEGIN_US + i64::try_from(begin + number).expect("small") * 100);
     let seed = u64::try_from(number).expect("small") * RECORDS;
     let events: Vec<(Timestamp, Event<'_>)> =
         (0..count).map(|number| (at(number), conformance::decision(seed + number, at(number)))).collect();
