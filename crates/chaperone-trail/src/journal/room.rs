@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::disk::Disk;
+use super::disk::{BLOCK_BYTES, Disk};
 use crate::space::Space;
 
 /// The ending of the name of such a file.
@@ -18,11 +18,20 @@ const ENDING: &str = "room";
 /// Room is made for who writes this much: others would keep it for nothing.
 const BUSY_BYTES: u64 = 1 << 20;
 /// How much is written at once. The writer's own syncs wait behind it.
-const STEP_BYTES: u64 = 1 << 20;
+const STEP_BYTES: usize = 1 << 20;
 /// The disk's time between two steps belongs to the writer.
 const PAUSE: Duration = Duration::from_millis(5);
 /// So many times the room must be left on the disk: what is made ahead must never be what fills it.
 const AVAILABLE_FACTOR: u64 = 4;
+
+/// What is written. They are never written themselves, and so take no memory.
+static ZEROS: Zeros = Zeros([0; STEP_BYTES]);
+
+/// Begins at a block.
+#[repr(align(4096))]
+struct Zeros([u8; STEP_BYTES]);
+
+const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES, "whole blocks, from where one begins");
 
 /// Room that is made, or stands ready.
 pub(super) struct Room {
@@ -40,7 +49,7 @@ struct State {
     is_ready: AtomicBool,
 }
 
-/// Makes room, as many bytes as a segment has at most.
+/// Makes room, as many whole blocks as a segment has at most.
 #[derive(Clone, Debug)]
 pub(super) struct RoomMaker {
     pub disk: Arc<dyn Disk>,
@@ -111,15 +120,14 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, is_given_up: &AtomicBool) -> i
     if disk.available(directory)? < bytes.saturating_mul(AVAILABLE_FACTOR) {
         return Err(io::ErrorKind::StorageFull.into());
     }
-    let zeros = vec![0; usize::try_from(bytes.min(STEP_BYTES)).unwrap_or_default()];
-    let mut file = disk.create(path)?;
-    let mut left = bytes;
+    let mut file = disk.create_uncached(path)?;
+    let mut left = bytes - bytes % BLOCK_BYTES as u64;
     while left > 0 {
         if is_given_up.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let step = usize::try_from(left).map_or(zeros.len(), |left| left.min(zeros.len()));
-        file.write(zeros.get(..step).unwrap_or_default())?;
+        let step = usize::try_from(left).map_or(STEP_BYTES, |left| left.min(STEP_BYTES));
+        file.write(ZEROS.0.get(..step).unwrap_or_default())?;
         file.sync()?;
         left -= step as u64;
         if left > 0 {

@@ -73,6 +73,19 @@ impl FaultyDisk {
         }
     }
 
+    fn created(
+        &self,
+        path: &Path,
+        create: impl FnOnce(&Path) -> io::Result<Box<dyn DiskFile>>,
+    ) -> io::Result<Box<dyn DiskFile>> {
+        self.step()?;
+        let mut faults = self.0.lock().unwrap();
+        faults.durable.insert(path.into(), Vec::new());
+        faults.names.remove(path);
+        drop(faults);
+        self.file(create(path), path, 0)
+    }
+
     fn file(&self, file: io::Result<Box<dyn DiskFile>>, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(FaultyFile { disk: self.clone(), file: file?, path: path.into(), offset }))
     }
@@ -80,12 +93,11 @@ impl FaultyDisk {
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.step()?;
-        let mut faults = self.0.lock().unwrap();
-        faults.durable.insert(path.into(), Vec::new());
-        faults.names.remove(path);
-        drop(faults);
-        self.file(SystemDisk.create(path), path, 0)
+        self.created(path, |path| SystemDisk.create(path))
+    }
+
+    fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.created(path, |path| SystemDisk.create_uncached(path))
     }
 
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
