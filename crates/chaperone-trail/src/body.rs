@@ -1,7 +1,5 @@
 //! A record's body: the part that is encoded before its place in the chain is known.
 
-use std::io::Write as _;
-
 use chaperone_policy::Timestamp;
 
 use crate::decision_text;
@@ -14,7 +12,8 @@ use crate::event::Event;
 /// # Errors
 /// When `event` cannot be written as JSON, which none of its types brings about.
 pub fn encode(out: &mut Vec<u8>, at: Timestamp, event: &Event<'_>) -> Result<(), serde_json::Error> {
-    write!(out, "\"at\":{}", at.as_micros()).map_err(serde_json::Error::io)?;
+    out.extend_from_slice(br#""at":"#);
+    serde_json::to_writer(&mut *out, &at.as_micros())?;
     if let Event::Decision(decided) = event {
         return decision_text::append(out, decided);
     }
