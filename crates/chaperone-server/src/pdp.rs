@@ -1,12 +1,15 @@
 //! The use case: find the session, decide, record. Sees neither protobuf nor SQL.
 
 mod assignment;
+mod batch;
 mod challenge;
 mod committer;
 mod judge;
 mod question;
+mod recording;
 mod report;
 mod round;
+mod subjects;
 mod token_reuse;
 mod withheld;
 
@@ -14,11 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::mapping::Undecodable;
-use chaperone_policy::{
-    Authority, Binding, Decision, DecisionId, EntityRef, HandleHash, Outcome, Reason, Request, Timestamp,
-};
+use chaperone_policy::{Authority, Decision, DecisionId, Outcome, Reason, Request, Timestamp};
 use chaperone_store::StoreError;
-use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 pub use self::challenge::Challenged;
@@ -28,20 +28,18 @@ pub(crate) use self::judge::Judgement;
 use self::judge::guarded;
 pub use self::question::{Answer, Asked, Claim, Consistency, Protocol, Question, Read};
 pub use self::report::ReportFailure;
+use self::subjects::{Resolved, Subjects};
 pub use self::withheld::{Made, Withheld};
 use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
-use crate::recorder::{Recorder, Refused, Subject};
-use crate::replica::{Age, CachedChain, Policies, Replica, Snapshot, Trial};
+use crate::recorder::Recorder;
+use crate::replica::{Age, Policies, Replica, Snapshot, Trial};
 use crate::telemetry::ParentContext;
-use crate::trail::{NotRecorded, Receipt};
+use crate::trail::NotRecorded;
 
 /// The entity type of a peer that acts for itself.
 pub(crate) const WORKLOAD: &str = "Chaperone::Workload";
-
-/// How many decisions of a batch are made before others get their turn.
-const BATCH_TURN: usize = 32;
 
 /// The policy decision point of one replica.
 #[derive(Debug)]
@@ -84,26 +82,11 @@ pub struct SuspendedCheck {
     timeout: Duration,
 }
 
-/// On whose authority something is asked for.
-#[derive(Clone)]
-enum Subjects {
-    Session(Arc<CachedChain>),
-    Peer(EntityRef),
-    Nobody(Reason),
-}
-
 /// A decision that nobody was told of yet.
 struct Judged {
     id: DecisionId,
     judgement: Judgement,
     at: Timestamp,
-}
-
-/// What memory says of that.
-enum Resolved {
-    Known(Subjects),
-    /// The store must be asked for this session.
-    Unknown(HandleHash),
 }
 
 impl Pdp {
@@ -258,197 +241,9 @@ impl Check<'_> {
         SuspendedCheck { snapshot, canary, protocol, parent, began, age, timeout }
     }
 
-    /// Decides each of several actions of one presenter and session, on one snapshot of both.
-    ///
-    /// # Errors
-    /// When no decision can be made for one of them: then there is none for any.
-    pub async fn decide_each(
-        &self,
-        claim: Claim,
-        evidence: Evidence<'_>,
-        consistency: Consistency,
-        requests: &[Request],
-    ) -> Result<Vec<Answer>, NoDecision> {
-        let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
-        let withheld = self.withhold(outcome.map_err(|failure| (failure, None)), self.pdp.now());
-        self.pdp.release(withheld).await
-    }
-
-    async fn try_decide_each(
-        &self,
-        claim: Claim,
-        evidence: Evidence<'_>,
-        consistency: Consistency,
-        requests: &[Request],
-    ) -> Result<(Vec<Answer>, Receipt), NoDecision> {
-        self.admit()?;
-        let subjects = self.load_subjects(claim, evidence, consistency).await?;
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut recorded = Receipt::default();
-        for turn in requests.chunks(BATCH_TURN) {
-            if !answers.is_empty() {
-                // A long batch must not keep others from being answered, nor outlive its caller's patience.
-                tokio::task::yield_now().await;
-                if tokio::time::Instant::now() >= self.deadline() {
-                    return Err(NoDecision::Deadline);
-                }
-            }
-            let at = self.pdp.clock.now();
-            // Those that leave something behind are put into the same round, in their order.
-            let decided = turn.iter().map(|request| {
-                let request = std::slice::from_ref(request);
-                let judged = self.judge(&subjects, evidence, &mut Asked::Actions(request), at);
-                let subjects = &subjects;
-                async move {
-                    let answer = self.settle(judged?, subjects.clone(), evidence, request).await?;
-                    // At once, whatever becomes of the others: what it leaves behind is there.
-                    let receipt = self.record_in_time(&answer, evidence, request).await?;
-                    Ok((answer, receipt))
-                }
-            });
-            let mut failure = None;
-            for decided in join_all(decided).await {
-                match decided {
-                    Ok((answer, receipt)) => {
-                        answers.push(answer);
-                        recorded = recorded.and(receipt);
-                    }
-                    // What the others leave behind is stored all the same, and must be seen.
-                    Err(error) => failure = failure.or(Some(error)),
-                }
-            }
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
-        }
-        Ok((answers, recorded))
-    }
-
-    /// What the check came to, with the record of it. A failure may have the id of a decision that was made in vain.
-    fn withhold<T>(
-        &self,
-        recorded: Result<(T, Receipt), (NoDecision, Option<DecisionId>)>,
-        ended: Moment,
-    ) -> Withheld<T> {
-        let outcome = recorded.map_err(|(failure, id)| {
-            let id = id.unwrap_or_else(|| self.pdp.clock.decision_id());
-            let Self { protocol, ref parent, began, .. } = *self;
-            let elapsed = ended.instant.saturating_duration_since(began.instant);
-            let refused = Refused { id, protocol, parent: parent.as_ref(), began_at: began.at, elapsed };
-            self.pdp.recorder.refused(failure, &refused);
-            failure
-        });
-        Withheld::new(self, outcome, ended)
-    }
-
-    /// Records a decision that was made at `ended`. Its answer must wait for what this returns.
-    fn record(
-        &self,
-        answer: &Answer,
-        evidence: Evidence<'_>,
-        requests: &[Request],
-        ended: Moment,
-    ) -> Result<Receipt, NotRecorded> {
-        let unbound = Binding::default();
-        let binding = answer.session.as_deref().map_or(&unbound, |session| &session.binding);
-        let subject = Subject {
-            protocol: self.protocol,
-            requests,
-            snapshot: &self.snapshot,
-            presenter: evidence.presenter(binding),
-            parent: self.parent.as_ref(),
-            began_at: self.began.at,
-            elapsed: ended.instant.saturating_duration_since(self.began.instant),
-            is_stale: self.age != Age::Fresh,
-        };
-        self.pdp.recorder.decided(answer, &subject)
-    }
-
-    /// As [`Check::record`], waiting for room where there is none.
-    async fn record_in_time(
-        &self,
-        answer: &Answer,
-        evidence: Evidence<'_>,
-        requests: &[Request],
-    ) -> Result<Receipt, NoDecision> {
-        loop {
-            match self.record(answer, evidence, requests, self.pdp.now()) {
-                Ok(receipt) => return Ok(receipt),
-                Err(NotRecorded::Full) => {
-                    let room = self.pdp.recorder.trail().room();
-                    let room = tokio::time::timeout_at(self.deadline(), room).await;
-                    room.map_err(|_| NoDecision::TrailUnavailable)?;
-                }
-                Err(NotRecorded::Failed) => return Err(NoDecision::TrailUnavailable),
-            }
-        }
-    }
-
     /// When this check must be answered: a little before the caller's own deadline.
     fn deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::from_std(self.began.instant) + self.timeout.saturating_sub(margin(self.timeout))
-    }
-
-    fn admit(&self) -> Result<(), NoDecision> {
-        match self.age {
-            Age::Stale => Err(NoDecision::Stale),
-            // Before anything is counted or spent for a decision that could not be recorded.
-            Age::Fresh | Age::Grace if self.pdp.recorder.trail().has_failed() => Err(NoDecision::TrailUnavailable),
-            Age::Fresh | Age::Grace => Ok(()),
-        }
-    }
-
-    /// Finds out on whose authority the action is asked for, as far as memory tells.
-    fn resolve(&self, claim: Claim, evidence: Evidence<'_>, consistency: Consistency) -> Resolved {
-        let nobody = |reason| Resolved::Known(Subjects::Nobody(reason));
-        let hash = match claim {
-            Claim::Session(hash) => hash,
-            // What is presented and is no session is denied; it never falls back to who presents it.
-            Claim::NoHandle => return nobody(Reason::SessionUnknown),
-            Claim::Ambiguous => return nobody(Reason::Undecodable),
-            Claim::Absent => {
-                let peer = evidence.spiffe_id.filter(|_| self.snapshot.bundle.mapping().allows_peer());
-                return match peer {
-                    Some(id) => Resolved::Known(Subjects::Peer(EntityRef::new(WORKLOAD, id))),
-                    None => nobody(Reason::Unauthenticated),
-                };
-            }
-        };
-        let sessions = self.pdp.replica.sessions();
-        match consistency {
-            Consistency::Strict => None,
-            Consistency::Bounded => sessions.find(&hash),
-        }
-        // When it was not used here either, only the store can tell whether it was elsewhere.
-        .and_then(|cached| self.unless_idle(cached, &hash))
-        .map_or(Resolved::Unknown(hash), |cached| Resolved::Known(Subjects::Session(cached)))
-    }
-
-    /// As [`Check::resolve`], with what the store says where memory does not.
-    async fn load_subjects(
-        &self,
-        claim: Claim,
-        evidence: Evidence<'_>,
-        consistency: Consistency,
-    ) -> Result<Subjects, NoDecision> {
-        let hash = match self.resolve(claim, evidence, consistency) {
-            Resolved::Known(subjects) => return Ok(subjects),
-            Resolved::Unknown(hash) => hash,
-        };
-        // Shed at once: a check that waits for its turn is answered too late to be worth its work.
-        let _permit = self.pdp.in_flight.try_acquire().map_err(|_| NoDecision::Overloaded)?;
-        let Some(loaded) = self.in_time(self.pdp.replica.load_chain(&hash)).await? else {
-            return Ok(Subjects::Nobody(Reason::SessionUnknown));
-        };
-        Ok(Subjects::Session(self.unless_idle(Arc::clone(&loaded), &hash).unwrap_or(loaded)))
-    }
-
-    /// The chain, with the uses that were noted here where it would be idle without them. `None` when it is idle all the same.
-    fn unless_idle(&self, cached: Arc<CachedChain>, hash: &HandleHash) -> Option<Arc<CachedChain>> {
-        if !cached.looks_idle(self.began.at) {
-            return Some(cached);
-        }
-        self.pdp.replica.sessions().fold_uses(hash).filter(|used| !used.looks_idle(self.began.at))
     }
 
     async fn in_time<T>(&self, load: impl Future<Output = Result<T, StoreError>>) -> Result<T, NoDecision> {
@@ -459,6 +254,15 @@ impl Check<'_> {
                 Err(NoDecision::StoreUnavailable)
             }
             Err(_) => Err(NoDecision::Deadline),
+        }
+    }
+
+    fn admit(&self) -> Result<(), NoDecision> {
+        match self.age {
+            Age::Stale => Err(NoDecision::Stale),
+            // Before anything is counted or spent for a decision that could not be recorded.
+            Age::Fresh | Age::Grace if self.pdp.recorder.trail().has_failed() => Err(NoDecision::TrailUnavailable),
+            Age::Fresh | Age::Grace => Ok(()),
         }
     }
 
