@@ -49,7 +49,7 @@ struct State {
     is_ready: AtomicBool,
 }
 
-/// Makes room, as many whole blocks as a segment has at most.
+/// Makes room, as many bytes as a segment has at most, in whole blocks.
 #[derive(Clone, Debug)]
 pub(super) struct RoomMaker {
     pub disk: Arc<dyn Disk>,
@@ -71,13 +71,17 @@ impl RoomMaker {
 
     /// Whether room is worth making behind a segment of `length` bytes, and the quota leaves it: for this segment's file and one more.
     pub fn wants(&self, length: u64) -> bool {
-        length >= BUSY_BYTES.min(self.segment_bytes_max / 4) && self.space.has(self.segment_bytes_max.saturating_mul(2))
+        length >= BUSY_BYTES.min(self.segment_bytes_max / 4) && self.space.has(self.bytes().saturating_mul(2))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segment_bytes_max.next_multiple_of(BLOCK_BYTES as u64)
     }
 
     /// Makes room behind `segment`, on a thread of its own.
     pub fn make(&self, segment: &Path) -> io::Result<Room> {
         let (path, state) = (segment.with_extension(ENDING), Arc::<State>::default());
-        let (disk, bytes) = (Arc::clone(&self.disk), self.segment_bytes_max);
+        let (disk, bytes) = (Arc::clone(&self.disk), self.bytes());
         let (target, told) = (path.clone(), Arc::clone(&state));
         let maker = Builder::new().name("trail-room".to_owned()).spawn(move || {
             match fill(&*disk, &target, bytes, &told.is_given_up) {
@@ -121,7 +125,7 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, is_given_up: &AtomicBool) -> i
         return Err(io::ErrorKind::StorageFull.into());
     }
     let mut file = disk.create_uncached(path)?;
-    let mut left = bytes - bytes % BLOCK_BYTES as u64;
+    let mut left = bytes;
     while left > 0 {
         if is_given_up.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Interrupted.into());

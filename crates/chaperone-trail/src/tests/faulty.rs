@@ -140,6 +140,16 @@ impl FaultyFile {
     fn length(&self) -> u64 {
         self.name().metadata().unwrap().len()
     }
+
+    /// Takes what so many bytes need of the room that is left. Tells how many of them fit.
+    fn take_room(&self, bytes: usize) -> usize {
+        let length = self.length();
+        let mut faults = self.disk.0.lock().unwrap();
+        let Some(room) = &mut faults.room else { return bytes };
+        let fits = bytes.min(usize::try_from((length + *room).saturating_sub(self.offset)).unwrap());
+        *room -= (self.offset + fits as u64).saturating_sub(length);
+        fits
+    }
 }
 
 impl DiskFile for FaultyFile {
@@ -151,16 +161,9 @@ impl DiskFile for FaultyFile {
             }
             return Err(error);
         }
-        let length = self.length();
-        let room = self.disk.0.lock().unwrap().room;
-        let fits = room.map_or(bytes.len(), |room| {
-            bytes.len().min(usize::try_from((length + room).saturating_sub(self.offset)).unwrap())
-        });
+        let fits = self.take_room(bytes.len());
         self.file.write(&bytes[..fits])?;
         self.offset += fits as u64;
-        if let Some(room) = &mut self.disk.0.lock().unwrap().room {
-            *room -= self.offset.saturating_sub(length);
-        }
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
