@@ -3,7 +3,7 @@
 //! A key is a program, then subcommands in order, then flags: `git`, `git push`, `git push --force`, `find -delete`, `dd of=`.
 //!
 //! - A subcommand is a word without a dash. It matches the next word of the command that is no option. Options before it are passed over if
-//!   they are in the list of the program's options ([`options`](super::options)); with one that is not, or with a computed word, nobody can
+//!   they are in the list of the program's options ([`options`]); with one that is not, or with a computed word, nobody can
 //!   tell which subcommand it is.
 //! - `--flag` matches wherever it stands, also with `=value` and shortened, as GNU programs allow. `-x` matches in any cluster of letters.
 //!   `-flag` and `flag=` match literally, as `find` and `dd` have them. A value that looks like a flag matches as well: flags only ever add

@@ -2,7 +2,7 @@
 //!
 //! Every command that would run is an [`Operation`], wherever it stands: in pipelines, lists, loops, functions and substitutions, and behind
 //! programs that run others (`sudo`, `env`, `xargs`, `sh -c`, `ssh host`). So is every redirection to or from a file. Which action a command
-//! is, the table of [`Classes`] says (see [`keys`] for how its keys are matched); a program that the table does not know is the action
+//! is, the table of [`Classes`] says (see `keys.rs` for how its keys are matched); a program that the table does not know is the action
 //! `run`, which is in no group. What only shows when it runs is the action `dynamic`: a program that is computed, `eval`, a script from
 //! elsewhere, variables and builtins that change which programs run.
 //!

@@ -148,7 +148,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// Prints bytes as they are.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_raw(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     finish(out.write_all(bytes).and_then(|()| out.flush()))
@@ -157,7 +157,7 @@ pub fn print_raw(bytes: &[u8]) -> Result<(), Failure> {
 /// Prints a JSON document.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(document: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(document).map_err(|error| Failure::Output(error.into()))?;
     text.push('\n');
@@ -167,7 +167,7 @@ pub fn print_json(document: &impl Serialize) -> Result<(), Failure> {
 /// Prints a JSON document on one line.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json_line(document: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string(document).map_err(|error| Failure::Output(error.into()))?;
     text.push('\n');

@@ -23,6 +23,7 @@ pub struct AlertsConfig {
         default_value = "deny"
     )]
     pub on_token_reuse: OnTokenReuse,
+    #[expect(rustdoc::bare_urls, reason = "it is what `--help` says, too")]
     /// Where alerts are posted as signed CloudEvents, such as https://alerts.example.org/chaperone. Without it: to traces and logs only
     #[arg(
         id = "alert-webhook-url",

@@ -1,6 +1,6 @@
 //! Cedar's extension values as numbers: `ipaddr`, `decimal`, `datetime` and `duration`.
 //!
-//! What texts are accepted, and what overflows, is Cedar's; [`tests`] hold them to it.
+//! What texts are accepted, and what overflows, is Cedar's; its `tests` hold them to it.
 
 mod datetime;
 mod decimal;
