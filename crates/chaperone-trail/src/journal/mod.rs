@@ -170,6 +170,9 @@ impl Journal {
         if self.room.is_none() && self.room_maker.wants(segment.length) {
             self.room = self.room_maker.make(&segment.path).ok();
         }
+        if let Some(room) = &mut self.room {
+            room.follow(segment.length);
+        }
     }
 
     /// Ends the segment. Everything in it is durable.

@@ -6,9 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
 
 use super::disk::{BLOCK_BYTES, Disk};
 use crate::space::Space;
@@ -18,9 +17,9 @@ const ENDING: &str = "room";
 /// Room is made for who writes this much: others would keep it for nothing.
 const BUSY_BYTES: u64 = 1 << 20;
 /// How much is written at once. The writer's own syncs wait behind it.
-const STEP_BYTES: usize = 1 << 20;
-/// The disk's time between two steps belongs to the writer.
-const PAUSE: Duration = Duration::from_millis(5);
+const STEP_BYTES: usize = 256 << 10;
+/// How much is made durable at once.
+const SYNC_BYTES: u64 = 1 << 20;
 /// So many times the room must be left on the disk: what is made ahead must never be what fills it.
 const AVAILABLE_FACTOR: u64 = 4;
 
@@ -36,6 +35,8 @@ const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES, "whole blocks, from wh
 /// Room that is made, or stands ready.
 pub(super) struct Room {
     path: PathBuf,
+    /// How much is to be there by now, in bytes, as its maker was told.
+    aim: u64,
     state: Arc<State>,
     maker: JoinHandle<()>,
 }
@@ -47,6 +48,8 @@ struct State {
     is_given_up: AtomicBool,
     /// It is there, durably.
     is_ready: AtomicBool,
+    /// How much of it is to be there by now, in bytes.
+    aim: AtomicU64,
 }
 
 /// Makes room, as many bytes as a segment has at most, in whole blocks.
@@ -84,17 +87,28 @@ impl RoomMaker {
         let (disk, bytes) = (Arc::clone(&self.disk), self.bytes());
         let (target, told) = (path.clone(), Arc::clone(&state));
         let maker = Builder::new().name("trail-room".to_owned()).spawn(move || {
-            match fill(&*disk, &target, bytes, &told.is_given_up) {
+            match fill(&*disk, &target, bytes, &told) {
                 Ok(()) => told.is_ready.store(true, Ordering::Release),
                 // Nothing stands in it. What cannot be removed now is removed when the journal is opened.
                 Err(_) => drop(disk.remove(&target)),
             }
         })?;
-        Ok(Room { path, state, maker })
+        Ok(Room { path, aim: 0, state, maker })
     }
 }
 
 impl Room {
+    /// Keeps pace with a segment of `length` bytes, and ahead of it: the disk's time belongs to the writer, which a room that is made all at
+    /// once would keep waiting.
+    pub fn follow(&mut self, length: u64) {
+        let aim = length.saturating_add(length / 2);
+        if aim >= self.aim {
+            self.aim = aim.saturating_add(STEP_BYTES as u64);
+            self.state.aim.store(self.aim, Ordering::Release);
+            self.maker.thread().unpark();
+        }
+    }
+
     /// Whether it can be written into.
     pub fn is_ready(&self) -> bool {
         self.state.is_ready.load(Ordering::Acquire)
@@ -112,30 +126,35 @@ impl Room {
 
     /// Waits for its maker, and removes what it made.
     pub fn give_up(self, disk: &dyn Disk) -> io::Result<()> {
-        self.state.is_given_up.store(true, Ordering::Relaxed);
+        self.state.is_given_up.store(true, Ordering::Release);
+        self.maker.thread().unpark();
         // A maker that panicked made nothing.
         let _ = self.maker.join();
         if self.state.is_ready.load(Ordering::Acquire) { disk.remove(&self.path) } else { Ok(()) }
     }
 }
 
-fn fill(disk: &dyn Disk, path: &Path, bytes: u64, is_given_up: &AtomicBool) -> io::Result<()> {
+fn fill(disk: &dyn Disk, path: &Path, bytes: u64, state: &State) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     if disk.available(directory)? < bytes.saturating_mul(AVAILABLE_FACTOR) {
         return Err(io::ErrorKind::StorageFull.into());
     }
     let mut file = disk.create_uncached(path)?;
-    let mut left = bytes;
-    while left > 0 {
-        if is_given_up.load(Ordering::Relaxed) {
+    let mut made = 0;
+    while made < bytes {
+        if state.is_given_up.load(Ordering::Acquire) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let step = usize::try_from(left).map_or(STEP_BYTES, |left| left.min(STEP_BYTES));
+        if made >= state.aim.load(Ordering::Acquire) {
+            // Until there is more to aim at, or it is given up; and at times for nothing.
+            std::thread::park();
+            continue;
+        }
+        let step = usize::try_from(bytes - made).map_or(STEP_BYTES, |left| left.min(STEP_BYTES));
         file.write(ZEROS.0.get(..step).unwrap_or_default())?;
-        file.sync()?;
-        left -= step as u64;
-        if left > 0 {
-            std::thread::sleep(PAUSE);
+        made += step as u64;
+        if made.is_multiple_of(SYNC_BYTES) || made == bytes {
+            file.sync()?;
         }
     }
     Ok(())
