@@ -1,7 +1,11 @@
 //! A rule that reads history does not begin blind: what it would have counted is filled in from the trail.
 
+use std::collections::HashMap;
+
 use chaperone_api::chaperone::v1::value::Kind;
-use chaperone_api::chaperone::v1::{PolicyServiceUploadRequest, SessionServiceGetRequest};
+use chaperone_api::chaperone::v1::{
+    Decision, Memory, PolicyServiceUploadRequest, ReportOutcome, ReportRequest, ReportStatus, SessionServiceGetRequest,
+};
 use chaperone_e2e::admin::Admin;
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
@@ -17,6 +21,13 @@ const BUDGET: &str = "
     @id(\"budget\") forbid (principal is Agent, action == Action::\"read\", resource)
     when { context.session.counts[\"reads/1h\"] >= 2 };\n";
 
+/// Counts exports that succeed, and allows three of them an hour.
+const EXPORTS: &str = "
+    @id(\"count-exports\") @observe @count(\"exports/1h on executed\") @label(\"exported on executed, tree:broken on failed\")
+    permit (principal is Agent, action == Action::\"export\", resource);
+    @id(\"budget\") forbid (principal is Agent, action == Action::\"export\", resource)
+    when { context.session.counts[\"exports/1h\"] >= 3 };\n";
+
 fn run(replica: &Chaperone, arguments: &[&str]) -> Finished {
     let (admin, token) = (format!("http://{}", replica.admin), chaperone::admin_token_file());
     cli::run(&[arguments, &["--admin", &admin, "--token-file", &token]].concat())
@@ -24,7 +35,12 @@ fn run(replica: &Chaperone, arguments: &[&str]) -> Finished {
 
 /// Stores the bundle with the budget, without activating it.
 async fn upload(admin: &Admin) -> String {
-    let files = Bundle::documents().with("policies/budget.cedar", BUDGET).files();
+    upload_with(admin, BUDGET).await
+}
+
+/// Stores the bundle with these policies beside its own, without activating it.
+async fn upload_with(admin: &Admin, policies: &str) -> String {
+    let files = Bundle::documents().with("policies/budget.cedar", policies).files();
     let request = PolicyServiceUploadRequest { files, ..PolicyServiceUploadRequest::default() };
     let uploaded = admin.policies.clone().upload(request).await.expect("it is stored").into_inner();
     uploaded.bundle.expect("a bundle").number.to_string()
@@ -34,12 +50,22 @@ async fn read(direct: &Direct, handle: &str) -> String {
     direct.check(direct::read("7", handle)).await.expect("a decision").code
 }
 
-/// How many reads of a session count.
-async fn count(admin: &Admin, id: &str) -> i64 {
+/// What is remembered of a session and of its tree.
+async fn memories(admin: &Admin, id: &str) -> [Memory; 2] {
     let request = SessionServiceGetRequest { session_id: id.to_owned() };
     let shown = admin.sessions.clone().get(request).await.expect("there is one").into_inner();
-    let memory = shown.memory.and_then(|memory| memory.session).expect("what is remembered of it");
-    let count = memory.counts.into_iter().find(|count| count.name == "reads/1h").and_then(|count| count.amount?.kind);
+    let memory = shown.memory.expect("what is remembered of it");
+    [memory.session, memory.tree].map(Option::unwrap_or_default)
+}
+
+/// How many reads of a session count.
+async fn count(admin: &Admin, id: &str) -> i64 {
+    let [memory, _] = memories(admin, id).await;
+    counted(memory, "reads/1h")
+}
+
+fn counted(memory: Memory, name: &str) -> i64 {
+    let count = memory.counts.into_iter().find(|count| count.name == name).and_then(|count| count.amount?.kind);
     match count {
         None => 0,
         Some(Kind::Long(count)) => count,
@@ -91,6 +117,53 @@ async fn new_rule_knows_what_was_decided_on_every_replica_before_it() {
     wait::until("it is on record", async || (records(&world.replicas[0]).len() == 2).then_some(())).await;
     let counts = (count(&world.admin, &busy.session.id).await, count(&world.admin, &quiet.session.id).await);
     assert_eq!(counts, (4, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rule_knows_what_was_reported_of_what_was_decided_before_it() {
+    let world = World::builder().replicas(2).start().await;
+    let opened = world.session().await;
+    let callers = [Direct::to(&world.replicas[0]).await, Direct::to(&world.replicas[1]).await];
+    let mut decisions: Vec<Decision> = Vec::new();
+    for direct in callers.iter().chain(&callers).chain(&callers[..1]) {
+        decisions.push(direct.check(direct::export(&opened.handle)).await.expect("a decision"));
+    }
+    assert!(decisions.iter().all(|decision| decision.code == "permitted"), "{decisions:?}");
+    // To the other replica, which has nothing waiting for it. Of the last ones nothing is told.
+    let outcomes = [ReportOutcome::Failed, ReportOutcome::Executed, ReportOutcome::Failed];
+    for (number, (decision, outcome)) in decisions.iter().zip(outcomes).enumerate() {
+        let request = ReportRequest {
+            decision_id: decision.decision_id.clone(),
+            session_id: decision.session_id.clone(),
+            outcome: outcome.into(),
+            facts: HashMap::new(),
+        };
+        let reported = callers[(number + 1) % 2].client().report(request).await.expect("it is taken").into_inner();
+        assert_eq!(reported.status(), ReportStatus::NothingWaiting);
+    }
+    // What is read only after a decision of it was filled in gives nothing back.
+    wait::until("all of it is in the trail", async || {
+        let of = |kind: &str, text: &str| {
+            let query = ["trail", "query", "--kind", kind, "--last", "1h", "--output", "json"];
+            run(&world.replicas[1], &query).stdout.matches(text).count()
+        };
+        (of("act", "outcome.reported") >= 3 && of("decision", "\"permitted\"") >= 5).then_some(())
+    })
+    .await;
+    let number = upload_with(&world.admin, EXPORTS).await;
+    let activated = run(&world.replicas[0], &["bundle", "activate", &number]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    // What failed is not spent; what was not reported is.
+    wait::until("what was reported is known", async || {
+        let [session, tree] = memories(&world.admin, &opened.session.id).await;
+        let labels = (session.labels.join(" "), tree.labels.join(" "));
+        (labels == ("exported".to_owned(), "broken".to_owned()) && counted(session, "exports/1h") == 3).then_some(())
+    })
+    .await;
+    for direct in &callers {
+        let decision = direct.check(direct::export(&opened.handle)).await.expect("a decision");
+        assert_eq!(decision.code, "forbidden");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

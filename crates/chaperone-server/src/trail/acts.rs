@@ -3,7 +3,7 @@
 use std::borrow::{Borrow, Cow};
 use std::time::Duration;
 
-use chaperone_policy::{Approval, BundleNumber, EntityRef, Session, Timestamp};
+use chaperone_policy::{Approval, BundleNumber, EntityRef, Reported, Session, Settlement, Timestamp};
 use chaperone_store::RevokeTarget;
 use chaperone_trail::{Acted, AppliedEffect, Event, SessionFacts};
 
@@ -121,6 +121,16 @@ pub fn on_bundle<'a>(name: &'static str, by: &'a str, bundle: BundleNumber) -> A
 pub fn on_entities<'a>(name: &'static str, by: &'a str, uids: impl Iterator<Item = &'a EntityRef>) -> Acted<'a> {
     let effects = uids.map(|uid| AppliedEffect { effect: "entity".into(), text: uid.to_string().into() });
     Acted { effects: effects.collect(), ..act(name, by) }
+}
+
+/// What a report told, and what came of it: `executed: settled`.
+pub fn report_note(outcome: Reported, settlement: &Settlement) -> String {
+    format!("{outcome}: {}", settlement.as_str())
+}
+
+/// What a report told, from the note of its record.
+pub fn outcome_of(note: &str) -> Option<Reported> {
+    note.split_once(": ").and_then(|(outcome, _)| Reported::parse(outcome))
 }
 
 /// The sessions that were revoked, and how many there were.
