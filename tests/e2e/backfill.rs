@@ -1,12 +1,13 @@
 //! A rule that reads history does not begin blind: what it would have counted is filled in from the trail.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use chaperone_api::chaperone::v1::value::Kind;
 use chaperone_api::chaperone::v1::{
     Decision, Memory, PolicyServiceUploadRequest, ReportOutcome, ReportRequest, ReportStatus, SessionServiceGetRequest,
 };
-use chaperone_e2e::admin::Admin;
+use chaperone_e2e::admin::{self, Admin};
 use chaperone_e2e::bundles::Bundle;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::cli::{self, Finished};
@@ -77,6 +78,15 @@ async fn until_counted(admin: &Admin, id: &str, expected: i64) {
     wait::until("as many reads count", async || (count(admin, id).await == expected).then_some(())).await;
 }
 
+/// Waits until so many records of a kind hold a text.
+async fn until_in_trail(replica: &Chaperone, kind: &str, text: &str, count: usize) {
+    let query = ["trail", "query", "--kind", kind, "--last", "1h", "--output", "json"];
+    wait::until("all of it is in the trail", async || {
+        (run(replica, &query).stdout.matches(text).count() >= count).then_some(())
+    })
+    .await;
+}
+
 /// How many records say that something was filled in.
 fn records(replica: &Chaperone) -> Vec<String> {
     let finished = run(replica, &["trail", "query", "--kind", "act", "--last", "1h", "--output", "json"]);
@@ -142,14 +152,8 @@ async fn new_rule_knows_what_was_reported_of_what_was_decided_before_it() {
         assert_eq!(reported.status(), ReportStatus::NothingWaiting);
     }
     // What is read only after a decision of it was filled in gives nothing back.
-    wait::until("all of it is in the trail", async || {
-        let of = |kind: &str, text: &str| {
-            let query = ["trail", "query", "--kind", kind, "--last", "1h", "--output", "json"];
-            run(&world.replicas[1], &query).stdout.matches(text).count()
-        };
-        (of("act", "outcome.reported") >= 3 && of("decision", "\"permitted\"") >= 5).then_some(())
-    })
-    .await;
+    until_in_trail(&world.replicas[1], "act", "outcome.reported", 3).await;
+    until_in_trail(&world.replicas[1], "decision", "\"permitted\"", 5).await;
     let number = upload_with(&world.admin, EXPORTS).await;
     let activated = run(&world.replicas[0], &["bundle", "activate", &number]);
     assert_eq!(activated.code, 0, "{activated:?}");
@@ -189,17 +193,103 @@ async fn canary_knows_what_was_decided_before_it() {
     for _ in 0..3 {
         assert_eq!(read(&direct, &opened.handle).await, "permitted");
     }
-    wait::until("all of it is in the trail", async || {
-        let query = ["trail", "query", "--kind", "decision", "--last", "1h", "--output", "json"];
-        (run(&world.replicas[0], &query).stdout.matches("count-reads").count() == 0
-            && run(&world.replicas[0], &query).stdout.matches("\"permitted\"").count() >= 3)
-            .then_some(())
-    })
-    .await;
+    until_in_trail(&world.replicas[0], "decision", "\"permitted\"", 3).await;
     let number = upload(&world.admin).await;
     let started = run(&world.replicas[0], &["bundle", "canary", "start", &number, "--share", "100%"]);
     assert_eq!(started.code, 0, "{started:?}");
     assert_eq!(count(&world.admin, &opened.session.id).await, 3);
     wait::until("the canary decides", async || (read(&direct, &opened.handle).await == "forbidden").then_some(()))
         .await;
+}
+
+/// The answer to an activation that fails for want of the trail; then those to reads of a session, by the bundle that was active before.
+async fn refused(replica: &Chaperone, number: &str, direct: &Direct, handle: &str) {
+    let before = direct.check(direct::read("7", handle)).await.expect("a decision").bundle_number;
+    let activated = run(replica, &["bundle", "activate", number]);
+    assert_ne!(activated.code, 0, "{activated:?}");
+    assert!(
+        activated.stderr.contains("backfill_failed") && activated.stderr.contains("--skip-backfill"),
+        "{activated:?}"
+    );
+    let started = run(replica, &["bundle", "canary", "start", number, "--share", "100%"]);
+    assert_ne!(started.code, 0, "{started:?}");
+    assert!(started.stderr.contains("backfill_failed"), "{started:?}");
+    for _ in 0..3 {
+        let decision = direct.check(direct::read("7", handle)).await.expect("a decision");
+        assert_eq!((&*decision.code, decision.bundle_number), ("permitted", before));
+    }
+    let shown = run(replica, &["bundle", "rollout", "--output", "json"]);
+    assert!(shown.stdout.contains(&format!("\"active_number\": {before}")), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activation_is_refused_where_the_trail_cannot_be_read() {
+    let world = World::start().await;
+    let (replica, opened) = (&world.replicas[0], world.session().await);
+    let direct = Direct::to(replica).await;
+    assert_eq!(read(&direct, &opened.handle).await, "permitted");
+    let number = upload(&world.admin).await;
+    world.database.sql("ALTER TABLE trail_records RENAME TO hidden");
+    refused(replica, &number, &direct, &opened.handle).await;
+    // When it is back, all of it is filled in.
+    world.database.sql("ALTER TABLE hidden RENAME TO trail_records");
+    until_in_trail(replica, "decision", "\"permitted\"", 5).await;
+    let activated = run(replica, &["bundle", "activate", &number]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    until_counted(&world.admin, &opened.session.id, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activation_is_refused_where_the_journal_is_damaged() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("embedded:{}", directory.path().join("chaperone.db").display());
+    chaperone::migrate(&url);
+    let mut replica = Chaperone::start(&url, &[]).await;
+    let administer = replica.administer().await;
+    administer.push(&Bundle::documents()).await;
+    replica.ready().await;
+    let (direct, opened) = (Direct::to(&replica).await, administer.open(admin::agent("reader")).await);
+    assert_eq!(read(&direct, &opened.handle).await, "permitted");
+    let number = upload(&administer).await;
+    damage(replica.journal());
+    refused(&replica, &number, &direct, &opened.handle).await;
+    // Who cannot wait for the trail goes without.
+    let activated = run(&replica, &["bundle", "activate", &number, "--skip-backfill"]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    assert_eq!(read(&direct, &opened.handle).await, "permitted");
+}
+
+/// Overwrites a part of the first decision in a journal, without changing its length.
+fn damage(journal: &Path) {
+    let files = std::fs::read_dir(journal).expect("a journal").map(|file| file.expect("a file").path());
+    let mut damaged = 0;
+    for path in files.filter(|path| path.is_file()) {
+        let mut bytes = std::fs::read(&path).expect("a file");
+        let decision = b"\"kind\":\"decision\"";
+        let Some(place) = bytes.windows(decision.len()).position(|part| part == decision) else { continue };
+        bytes[place..place + decision.len()].fill(b'#');
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).expect("it is writable");
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(place as u64)).expect("it is there");
+        std::io::Write::write_all(&mut file, &bytes[place..place + decision.len()]).expect("it is written");
+        damaged += 1;
+    }
+    assert_eq!(damaged, 1, "one file has the decisions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_fills_in_nothing_says_what_begins_with_the_activation() {
+    let world = World::builder().serve(&["--bundles-backfill", "0s"]).start().await;
+    let (direct, opened) = (Direct::to(&world.replicas[0]).await, world.session().await);
+    for _ in 0..3 {
+        assert_eq!(read(&direct, &opened.handle).await, "permitted");
+    }
+    let number = upload(&world.admin).await;
+    let activated = run(&world.replicas[0], &["bundle", "activate", &number]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    let told = "the server fills in nothing (--bundles-backfill): session counter reads/1h begins with this activation";
+    assert!(activated.stderr.contains(told), "{activated:?}");
+    let codes =
+        [read(&direct, &opened.handle).await, read(&direct, &opened.handle).await, read(&direct, &opened.handle).await];
+    assert_eq!(codes, ["permitted", "permitted", "forbidden"]);
+    assert!(records(&world.replicas[0]).is_empty());
 }

@@ -39,8 +39,8 @@ pub struct Backfill {
 pub struct Backfilled {
     /// Labels, counters and sets, such as `session counter exports/1h`.
     pub names: String,
-    /// From which time on.
-    pub since: Timestamp,
+    /// From which time on; `None` where nothing is filled in here, and all of it begins with the activation.
+    pub since: Option<Timestamp>,
     /// How many decisions were looked at.
     pub decision_count: u64,
     /// Those of them that do not tell what the bundle would remember.
@@ -83,13 +83,7 @@ impl Backfill {
         clock: &Clock,
         (number, digest, bundle): (BundleNumber, &str, &Arc<Bundle>),
     ) -> Option<Filler> {
-        let names = match &**replica.policies() {
-            Policies::Active(active) => bundle.names_beyond(&active.bundle),
-            // Nothing was decided before the first.
-            Policies::None => NewNames::default(),
-            // Whatever it keeps: what is there already is not filled in twice.
-            Policies::Unusable(_) => bundle.names(),
-        };
+        let names = new_names(replica, bundle);
         let reach = names.reach(self.reach_max);
         if reach.is_zero() {
             return None;
@@ -112,6 +106,32 @@ impl Backfill {
             filled: HashSet::new(),
             full: HashSet::new(),
         })
+    }
+
+    /// What a bundle keeps and the active one does not, where [`begin`](Self::begin) has nothing to fill it from.
+    pub(super) fn left_out(replica: &Replica, bundle: &Bundle) -> Option<Backfilled> {
+        let names = new_names(replica, bundle);
+        let left_out = || Backfilled {
+            names: names.to_string(),
+            since: None,
+            decision_count: 0,
+            untold: None,
+            memory_count: 0,
+            full_count: 0,
+            failure: None,
+        };
+        (!names.is_empty()).then(left_out)
+    }
+}
+
+/// What a bundle keeps and the active one does not.
+fn new_names(replica: &Replica, bundle: &Bundle) -> NewNames {
+    match &**replica.policies() {
+        Policies::Active(active) => bundle.names_beyond(&active.bundle),
+        // Nothing was decided before the first.
+        Policies::None => NewNames::default(),
+        // Whatever it keeps: what is there already is not filled in twice.
+        Policies::Unusable(_) => bundle.names(),
     }
 }
 
@@ -147,7 +167,7 @@ impl Filler {
         let count = |keys: &HashSet<MemoryKey>| u64::try_from(keys.len()).unwrap_or(u64::MAX);
         Backfilled {
             names: self.names.clone(),
-            since: self.since,
+            since: Some(self.since),
             decision_count: self.filling.decision_count(),
             untold: self.filling.untold().cloned(),
             memory_count: count(&self.filled),
@@ -288,6 +308,9 @@ fn crashed() -> AdminError {
 impl fmt::Display for Backfilled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { names, decision_count, memory_count, full_count, .. } = self;
+        if self.since.is_none() {
+            return write!(f, "nothing is filled in: {names} begins with the activation");
+        }
         write!(f, "filled in {names}: {memory_count} memories, from {decision_count} decisions")?;
         if let Some(Untold { count, why, .. }) = &self.untold {
             write!(f, "; {count} of them tell nothing ({})", why.code())?;

@@ -128,7 +128,8 @@ impl Bundles {
         Ok((info, is_new))
     }
 
-    /// Makes a bundle the one that decides, on every replica. Also returns what was filled in for it, if anything was.
+    /// Makes a bundle the one that decides, on every replica. Also returns what was filled in for it, or that nothing was though it keeps
+    /// something for the first time.
     ///
     /// # Errors
     /// When there is no such bundle, the rules ask for somebody else, another one is active than expected, a stored entity does not fit its
@@ -144,10 +145,19 @@ impl Bundles {
         let mut new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
         let checked = self.check_activation(&mut new, consent.allow_expansion, by).await?;
         let filler = if consent.skip_backfill { None } else { self.fill_in(&checked.info, &checked.bundle).await? };
-        let told = filler.as_ref().map(Filler::told);
+        let told = match &filler {
+            Some(filler) => Some(filler.told()),
+            // Who asked for that knows it.
+            None if consent.skip_backfill => None,
+            None => Backfill::left_out(&self.replica, &checked.bundle),
+        };
         // It is active from when it is, not from when that was asked for.
         new.activated_at = self.clock.now();
-        Ok((self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?, told))
+        let info = self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?;
+        if let Some(left_out) = told.as_ref().filter(|told| told.since.is_none()) {
+            tracing::info!(bundle.number = number.get(), "{left_out}");
+        }
+        Ok((info, told))
     }
 
     /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and

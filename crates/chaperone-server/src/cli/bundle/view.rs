@@ -38,6 +38,10 @@ pub fn tell_backfill(filled: Option<&Backfill>) {
     else {
         return;
     };
+    if since.is_none() {
+        output::note(&format!("the server fills in nothing (--bundles-backfill): {names} begins with this activation"));
+        return;
+    }
     let since = shown_time(since.as_ref());
     output::note(&format!(
         "filled in {names} since {since}: for {memory_count} sessions, trees and principals, from {decision_count} decisions"
