@@ -259,6 +259,26 @@ async fn activation_is_refused_where_the_journal_is_damaged() {
     assert_eq!(read(&direct, &opened.handle).await, "permitted");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_filled_in_for_an_activation_that_expects_another_bundle() {
+    let world = World::start().await;
+    let (replica, opened) = (&world.replicas[0], world.session().await);
+    let direct = Direct::to(replica).await;
+    assert_eq!(read(&direct, &opened.handle).await, "permitted");
+    until_in_trail(replica, "decision", "\"permitted\"", 1).await;
+    let number = upload(&world.admin).await;
+    for expected in ["0", &number] {
+        let activated = run(replica, &["bundle", "activate", &number, "--expected", expected]);
+        assert_ne!(activated.code, 0, "{activated:?}");
+        assert!(activated.stderr.contains("bundle_conflict"), "{activated:?}");
+        assert_eq!(count(&world.admin, &opened.session.id).await, 0);
+    }
+    let active = direct.check(direct::read("7", &opened.handle)).await.expect("a decision").bundle_number.to_string();
+    let activated = run(replica, &["bundle", "activate", &number, "--expected", &active]);
+    assert_eq!(activated.code, 0, "{activated:?}");
+    until_counted(&world.admin, &opened.session.id, 2).await;
+}
+
 /// Overwrites a part of the first decision in a journal, without changing its length.
 fn damage(journal: &Path) {
     let files = std::fs::read_dir(journal).expect("a journal").map(|file| file.expect("a file").path());

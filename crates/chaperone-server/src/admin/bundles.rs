@@ -144,7 +144,11 @@ impl Bundles {
     ) -> Result<(BundleInfo, Option<Backfilled>), AdminError> {
         let mut new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
         let checked = self.check_activation(&mut new, consent.allow_expansion, by).await?;
-        let filler = if consent.skip_backfill { None } else { self.fill_in(&checked.info, &checked.bundle).await? };
+        let filler = if consent.skip_backfill {
+            None
+        } else {
+            self.fill_in(&checked.info, &checked.bundle, new.expected).await?
+        };
         let told = match &filler {
             Some(filler) => Some(filler.told()),
             // Who asked for that knows it.
@@ -174,10 +178,7 @@ impl Bundles {
         by: &Caller,
     ) -> Result<(BundleInfo, BundleNumber), AdminError> {
         let active = self.active_number().await?;
-        let now = active.unwrap_or(BundleNumber::new(0));
-        if expected.is_some_and(|expected| expected != now) {
-            return Err(StoreError::BundleConflict { active: now }.into());
-        }
+        check_expected(expected, active)?;
         let active =
             active.ok_or_else(|| AdminError::precondition("nothing_to_roll_back", "no bundle is active".to_owned()))?;
         let number = match number {
@@ -236,9 +237,16 @@ impl Bundles {
     /// Fills in what a bundle newly keeps, as of now; `None` where that is nothing.
     ///
     /// # Errors
-    /// When it cannot be filled in.
-    pub(super) async fn fill_in(&self, info: &BundleInfo, bundle: &Arc<Bundle>) -> Result<Option<Filler>, AdminError> {
+    /// When another bundle is active than expected, or it cannot be filled in.
+    pub(super) async fn fill_in(
+        &self,
+        info: &BundleInfo,
+        bundle: &Arc<Bundle>,
+        expected: Option<BundleNumber>,
+    ) -> Result<Option<Filler>, AdminError> {
         let Some(filler) = self.filler(info, bundle) else { return Ok(None) };
+        // The store decides this at the end. What it will refuse is not worth the reading, and must not be remembered.
+        check_expected(expected, self.active_number().await?)?;
         filler.fill().await.map(Some).map_err(|error| not_filled_in(&error))
     }
 
@@ -433,6 +441,15 @@ struct Checked {
     bundle: Arc<Bundle>,
     /// What the trail says of what was gone ahead with; may be empty.
     consent: &'static str,
+}
+
+/// Checks that the bundle that is active is the one that is expected; 0 where none is.
+fn check_expected(expected: Option<BundleNumber>, active: Option<BundleNumber>) -> Result<(), StoreError> {
+    let active = active.unwrap_or(BundleNumber::new(0));
+    if expected.is_some_and(|expected| expected != active) {
+        return Err(StoreError::BundleConflict { active });
+    }
+    Ok(())
 }
 
 fn not_filled_in(error: &AdminError) -> AdminError {
