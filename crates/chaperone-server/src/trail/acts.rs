@@ -13,6 +13,7 @@ pub use super::redaction::reported;
 use super::{NotRecorded, TrailWriter};
 use crate::admin::AdminError;
 use crate::causes::causes;
+use crate::count_text::count_text;
 
 /// A session began.
 pub const SESSION_OPENED: &str = "session.opened";
@@ -142,7 +143,10 @@ pub fn revoked(target: &RevokeTarget, count: u64) -> AppliedEffect<'static> {
         RevokeTarget::Owner(owner) => format!("owner `{owner}`"),
         RevokeTarget::Task(task) => format!("task `{task}`"),
     };
-    AppliedEffect { effect: "revoke".into(), text: format!("{target}: {count} sessions").into() }
+    AppliedEffect {
+        effect: "revoke".into(),
+        text: format!("{target}: {}", count_text(count, "session", "sessions")).into(),
+    }
 }
 
 impl TrailWriter {
