@@ -115,3 +115,16 @@ async fn replay_gives_back_what_a_candidate_reserved_and_was_reported_as_failed(
         assert_eq!(tally.obstacle_count(), 0, "{tally:#?}");
     }
 }
+
+#[tokio::test]
+async fn replay_knows_what_a_report_brings_about_in_the_memory_of_a_tree() {
+    let marking = observing("@label(\"tree:sent on executed\")")
+        + "@id(\"once\") forbid (principal, action == Action::\"export\", resource) when { context.tree.labels.contains(\"sent\") };";
+    for (reports, changed) in [(&[][..], 0), (&[Failed][..], 0), (&[Failed, Executed][..], 1)] {
+        let records = exports(POLICIES, reports).await;
+        let tally = run(&records, &[rules(1, POLICIES)], Some(rules(9, &marking)));
+        // The budget denies the fourth one in any case.
+        assert_eq!(tally.groups.count(Kind::ChangedReason), changed, "{reports:?}: {tally:#?}");
+        assert_eq!(tally.obstacle_count(), 0, "{tally:#?}");
+    }
+}
