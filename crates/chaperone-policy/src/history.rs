@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use crate::bundle::Bundle;
 use crate::effects::Level;
-use crate::memory::{Memory, MemoryKey, MemoryName};
+use crate::memory::{AwaitedReport, Deferred, Memory, MemoryKey, MemoryName, Wait};
 
 /// Labels, counters and sets that a bundle's policies keep, or those of them that another's do not, by whose they are.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -79,6 +79,25 @@ impl NewNames {
         let LevelNames { labels, counters, sets } = self.of(level);
         let is_told = |name: &MemoryName| sets.contains(name) && !withheld.contains(&(level, name.clone()));
         memory.part(|label| labels.contains(label), |name| counters.contains(name), is_told)
+    }
+
+    /// What waits for a report and would stand under these names, without `withheld` sets; `None` where nothing does.
+    pub fn waits_of(&self, awaited: &AwaitedReport, withheld: &BTreeSet<(Level, MemoryName)>) -> Option<AwaitedReport> {
+        let part = awaited.part(|Wait { level, what, .. }| {
+            let LevelNames { labels, counters, sets } = self.of(*level);
+            match what {
+                Deferred::Label(label) => labels.contains(label),
+                Deferred::Reserved(name, ..) | Deferred::Count(name, _) | Deferred::CountFact(name, ..) => {
+                    counters.contains(name)
+                }
+                Deferred::Remember(name, _) | Deferred::RememberFact(name, ..) => {
+                    sets.contains(name) && !withheld.contains(&(*level, name.clone()))
+                }
+                Deferred::Risk(_) => false,
+            }
+        });
+        let waits = part.waits().count() > 0;
+        waits.then_some(part)
     }
 
     const fn of(&self, level: Level) -> &LevelNames {

@@ -83,7 +83,7 @@ pub use memory::{
 };
 pub use problem::Problem;
 pub use remember::{Occasion, remember};
-pub use report::{OutcomeReport, ReportError, ReportedMemories, Settlement, settle};
+pub use report::{OutcomeReport, ReportError, ReportedMemories, Settlement, settle, settle_recorded};
 pub use request::{Presenter, Request};
 pub use scope::{Grant, SCOPE_BYTES_MAX, Scope, ScopeError};
 pub use session::{

@@ -6,7 +6,7 @@ use crate::effects::{Effect, Level};
 use crate::fact::FactType;
 use crate::ids::DecisionId;
 use crate::memory::{
-    Amount, AwaitedReport, Change, ChangeError, Deferred, Memory, MemoryLimits, Reported, Told, canonical,
+    Amount, AwaitedReport, Change, ChangeError, Deferred, Memory, MemoryLimits, Reported, Told, Wait, canonical,
 };
 use crate::step_up::AttributesDigest;
 use crate::timestamp::Timestamp;
@@ -121,6 +121,52 @@ pub fn settle(
     if awaited.told().is_some() {
         return Ok(Settlement::Repeated(effects));
     }
+    let mut after = carried_out(&outcomes, memories, now, limits, risk_decay_per_hour)?;
+    after.session.note_report(report.decision, told);
+    Ok(Settlement::Settled(effects, Box::new(after)))
+}
+
+/// Settles what a decision left to wait, from the record of a report, which does not tell all facts: what needs one of the others is left out.
+/// Returns the memories after it, and the first of the facts that were needed and are not told.
+///
+/// # Errors
+/// When what the report brings about does not fit. Then nothing is changed.
+pub fn settle_recorded(
+    awaited: &AwaitedReport,
+    report: &OutcomeReport,
+    memories: &ReportedMemories,
+    now: Timestamp,
+    limits: &MemoryLimits,
+    risk_decay_per_hour: u32,
+) -> Result<(ReportedMemories, Option<SmolStr>), ReportError> {
+    if awaited.is_over(now) {
+        return Ok((memories.clone(), None));
+    }
+    let mut untold = None;
+    let mut facts = Attributes::new();
+    for (name, ty) in awaited.waits().filter(|wait| wait.on == report.outcome).filter_map(|wait| wait.what.fact()) {
+        match report.facts.get(name).filter(|value| ty.fits(value)) {
+            Some(value) => drop(facts.insert(name.clone(), canonical(value))),
+            None => untold = untold.or_else(|| Some(name.clone())),
+        }
+    }
+    let is_told = |name: &SmolStr, ty: &FactType| facts.get(name).is_some_and(|value| ty.fits(value));
+    let is_told = |wait: &Wait| wait.what.fact().is_none_or(|(name, ty)| is_told(name, ty));
+    let told = awaited.part(|wait| wait.on != report.outcome || is_told(wait));
+    let outcomes = outcomes(&told, report.outcome, &facts)?;
+    let mut after = carried_out(&outcomes, memories, now, limits, risk_decay_per_hour)?;
+    after.session.note_report(report.decision, Told { outcome: report.outcome, facts: AttributesDigest::of(&facts) });
+    Ok((after, untold))
+}
+
+/// The memories after what becomes of all that waited.
+fn carried_out(
+    outcomes: &[Outcome],
+    memories: &ReportedMemories,
+    now: Timestamp,
+    limits: &MemoryLimits,
+    risk_decay_per_hour: u32,
+) -> Result<ReportedMemories, ReportError> {
     let mut after = memories.clone();
     // What is given back makes room for what is added.
     let (released, added): (Vec<_>, Vec<_>) = outcomes
@@ -136,8 +182,7 @@ pub fn settle(
         let applied = memory.apply(change, now, limits, risk_decay_per_hour);
         applied.map_err(|error| ReportError::Full { level: *level, error })?;
     }
-    after.session.note_report(report.decision, told);
-    Ok(Settlement::Settled(effects, Box::new(after)))
+    Ok(after)
 }
 
 /// What becomes of something that waited.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use chaperone_policy::{Change, Deferred, Effect, Level, Value, Wait};
+use chaperone_policy::{Change, Deferred, Effect, Level, MemoryName, Value, Wait};
 
 /// How long the text of an effect is: a value that is too long to be remembered is not worth more.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -69,6 +69,11 @@ pub(crate) fn effect_text(effect: &Effect) -> String {
     text
 }
 
+/// What the text of an effect that counts begins with, before the amount.
+pub(crate) fn counted_to(level: Level, counter: &MemoryName) -> String {
+    format!("{}{counter} += ", prefix(level))
+}
+
 /// The session's is what annotations mean when they name nobody.
 fn prefix(level: Level) -> String {
     match level {
@@ -102,6 +107,15 @@ mod tests {
     use chaperone_policy::MemoryName;
 
     use super::*;
+
+    #[test]
+    fn text_of_what_is_counted_begins_with_its_counter() {
+        for level in Level::ALL {
+            let counter = MemoryName::parse("rows/1h").expect("a name");
+            let effect = Effect::Remember(level, Change::Count(counter.clone(), 5.into()));
+            assert_eq!(effect_text(&effect), format!("{}5", counted_to(level, &counter)));
+        }
+    }
 
     #[test]
     fn long_text_is_cut_between_characters() {

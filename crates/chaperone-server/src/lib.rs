@@ -11,6 +11,7 @@ mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod count_text;
 pub mod dev;
 pub mod differences;
 mod effect_text;

@@ -2663,7 +2663,7 @@ pub struct PolicyServiceUploadResponse {
     /// False when the same bundle was there already.
     #[prost(bool, tag = "2")]
     pub created: bool,
-    /// What was filled in before it was activated; absent where nothing was.
+    /// What was filled in before it was activated; absent where it keeps nothing for the first time, or skip_backfill was set.
     #[prost(message, optional, tag = "3")]
     pub backfill: ::core::option::Option<Backfill>,
 }
@@ -2714,7 +2714,7 @@ pub struct PolicyServiceActivateResponse {
     /// The bundle.
     #[prost(message, optional, tag = "1")]
     pub bundle: ::core::option::Option<Bundle>,
-    /// What was filled in before it was activated; absent where nothing was.
+    /// What was filled in before it was activated; absent where it keeps nothing for the first time, or skip_backfill was set.
     #[prost(message, optional, tag = "2")]
     pub backfill: ::core::option::Option<Backfill>,
 }
@@ -2725,7 +2725,8 @@ pub struct Backfill {
     /// The labels, counters and sets, such as `session counter exports/1h, tree label pii`.
     #[prost(string, tag = "1")]
     pub names: ::prost::alloc::string::String,
-    /// From which time on.
+    /// From which time on; absent where this server fills in nothing (`--bundles-backfill` is 0s, or it keeps no trail): the names begin with the
+    /// activation.
     #[prost(message, optional, tag = "2")]
     pub since: ::core::option::Option<::prost_types::Timestamp>,
     /// How many decisions were looked at.

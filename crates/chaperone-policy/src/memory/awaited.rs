@@ -146,6 +146,12 @@ impl AwaitedReport {
         self.until <= now
     }
 
+    /// The same with those of its waits of which `is_part` says so.
+    pub(crate) fn part(&self, is_part: impl Fn(&Wait) -> bool) -> Self {
+        let waits = self.waits.iter().filter(|wait| is_part(wait)).cloned().collect();
+        Self { waits, ..self.clone() }
+    }
+
     pub(crate) const fn told(&self) -> Option<Told> {
         self.told
     }

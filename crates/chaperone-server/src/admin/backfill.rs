@@ -12,15 +12,15 @@ use chaperone_trail::{Record, Sealed, SourceError};
 use super::trail::{Merged, TrailReading};
 use super::{AdminError, CONFLICT_RETRIES};
 use crate::clock::Clock;
+use crate::count_text::count_text;
 use crate::replay::{Filling, Rules, Untold};
 use crate::replica::{CompiledBundles, GONE_AFTER, Policies, Replica};
+use crate::trail::read_since;
 
 /// In how many memories something is filled in at the most.
 const MEMORIES_MAX: usize = 500_000;
 /// How many memories are written at once.
 const WRITTEN_AT_ONCE: usize = 100;
-/// Within a day of a decision stands all that it read.
-const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// How long other replicas have, to serve what was activated, and then to bring what they decided before into the trail.
 const REPLICAS_WAIT: Duration = Duration::from_secs(5);
 const REPLICAS_INTERVAL: Duration = Duration::from_millis(50);
@@ -39,8 +39,8 @@ pub struct Backfill {
 pub struct Backfilled {
     /// Labels, counters and sets, such as `session counter exports/1h`.
     pub names: String,
-    /// From which time on.
-    pub since: Timestamp,
+    /// From which time on; `None` where nothing is filled in here, and all of it begins with the activation.
+    pub since: Option<Timestamp>,
     /// How many decisions were looked at.
     pub decision_count: u64,
     /// Those of them that do not tell what the bundle would remember.
@@ -83,20 +83,13 @@ impl Backfill {
         clock: &Clock,
         (number, digest, bundle): (BundleNumber, &str, &Arc<Bundle>),
     ) -> Option<Filler> {
-        let names = match &**replica.policies() {
-            Policies::Active(active) => bundle.names_beyond(&active.bundle),
-            // Nothing was decided before the first.
-            Policies::None => NewNames::default(),
-            // Whatever it keeps: what is there already is not filled in twice.
-            Policies::Unusable(_) => bundle.names(),
-        };
+        let names = new_names(replica, bundle);
         let reach = names.reach(self.reach_max);
         if reach.is_zero() {
             return None;
         }
         let since = clock.now().minus(reach);
-        let day = Timestamp::from_micros(since.as_micros() - since.as_micros().rem_euclid(DAY_US));
-        let records = self.trail.merged_since(day)?;
+        let records = self.trail.merged_since(read_since(since))?;
         let text = names.to_string();
         let filling = Filling::new(Rules::new(number, digest, Arc::clone(bundle)), names, MEMORIES_MAX);
         Some(Filler {
@@ -112,6 +105,32 @@ impl Backfill {
             filled: HashSet::new(),
             full: HashSet::new(),
         })
+    }
+
+    /// What a bundle keeps and the active one does not, where [`begin`](Self::begin) has nothing to fill it from.
+    pub(super) fn left_out(replica: &Replica, bundle: &Bundle) -> Option<Backfilled> {
+        let names = new_names(replica, bundle);
+        let left_out = || Backfilled {
+            names: names.to_string(),
+            since: None,
+            decision_count: 0,
+            untold: None,
+            memory_count: 0,
+            full_count: 0,
+            failure: None,
+        };
+        (!names.is_empty()).then(left_out)
+    }
+}
+
+/// What a bundle keeps and the active one does not.
+fn new_names(replica: &Replica, bundle: &Bundle) -> NewNames {
+    match &**replica.policies() {
+        Policies::Active(active) => bundle.names_beyond(&active.bundle),
+        // Nothing was decided before the first.
+        Policies::None => NewNames::default(),
+        // Whatever it keeps: what is there already is not filled in twice.
+        Policies::Unusable(_) => bundle.names(),
     }
 }
 
@@ -147,7 +166,7 @@ impl Filler {
         let count = |keys: &HashSet<MemoryKey>| u64::try_from(keys.len()).unwrap_or(u64::MAX);
         Backfilled {
             names: self.names.clone(),
-            since: self.since,
+            since: Some(self.since),
             decision_count: self.filling.decision_count(),
             untold: self.filling.untold().cloned(),
             memory_count: count(&self.filled),
@@ -288,16 +307,44 @@ fn crashed() -> AdminError {
 impl fmt::Display for Backfilled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { names, decision_count, memory_count, full_count, .. } = self;
-        write!(f, "filled in {names}: {memory_count} memories, from {decision_count} decisions")?;
+        if self.since.is_none() {
+            return write!(f, "nothing is filled in: {names} begins with the activation");
+        }
+        let memories = count_text(*memory_count, "memory", "memories");
+        let decisions = count_text(*decision_count, "decision", "decisions");
+        write!(f, "filled in {names}: {memories}, from {decisions}")?;
         if let Some(Untold { count, why, .. }) = &self.untold {
-            write!(f, "; {count} of them tell nothing ({})", why.code())?;
+            let tell = if *count == 1 { "tells" } else { "tell" };
+            write!(f, "; {count} of them {tell} nothing ({})", why.code())?;
         }
         if *full_count > 0 {
-            write!(f, "; {full_count} memories had no room for all of it")?;
+            write!(f, "; {} had no room for all of it", count_text(*full_count, "memory", "memories"))?;
         }
         match &self.failure {
             Some(failure) => write!(f, "; not all of it: {failure}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_each_is_told_as_one() {
+        let told = Backfilled {
+            names: "session label seen".to_owned(),
+            since: Some(Timestamp::from_micros(0)),
+            decision_count: 1,
+            untold: None,
+            memory_count: 1,
+            full_count: 1,
+            failure: None,
+        };
+        let text = "filled in session label seen: 1 memory, from 1 decision; 1 memory had no room for all of it";
+        assert_eq!(told.to_string(), text);
+        let left_out = Backfilled { since: None, ..told };
+        assert_eq!(left_out.to_string(), "nothing is filled in: session label seen begins with the activation");
     }
 }

@@ -128,7 +128,8 @@ impl Bundles {
         Ok((info, is_new))
     }
 
-    /// Makes a bundle the one that decides, on every replica. Also returns what was filled in for it, if anything was.
+    /// Makes a bundle the one that decides, on every replica. Also returns what was filled in for it, or that nothing was though it keeps
+    /// something for the first time.
     ///
     /// # Errors
     /// When there is no such bundle, the rules ask for somebody else, another one is active than expected, a stored entity does not fit its
@@ -143,11 +144,24 @@ impl Bundles {
     ) -> Result<(BundleInfo, Option<Backfilled>), AdminError> {
         let mut new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
         let checked = self.check_activation(&mut new, consent.allow_expansion, by).await?;
-        let filler = if consent.skip_backfill { None } else { self.fill_in(&checked.info, &checked.bundle).await? };
-        let told = filler.as_ref().map(Filler::told);
+        let filler = if consent.skip_backfill {
+            None
+        } else {
+            self.fill_in(&checked.info, &checked.bundle, new.expected).await?
+        };
+        let told = match &filler {
+            Some(filler) => Some(filler.told()),
+            // Who asked for that knows it.
+            None if consent.skip_backfill => None,
+            None => Backfill::left_out(&self.replica, &checked.bundle),
+        };
         // It is active from when it is, not from when that was asked for.
         new.activated_at = self.clock.now();
-        Ok((self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?, told))
+        let info = self.make_active(acts::BUNDLE_ACTIVATED, new, checked.consent, filler).await?;
+        if let Some(left_out) = told.as_ref().filter(|told| told.since.is_none()) {
+            tracing::info!(bundle.number = number.get(), "{left_out}");
+        }
+        Ok((info, told))
     }
 
     /// Makes an earlier bundle the one that decides: without a number, the one that was active before the present one. Returns it, and
@@ -164,10 +178,7 @@ impl Bundles {
         by: &Caller,
     ) -> Result<(BundleInfo, BundleNumber), AdminError> {
         let active = self.active_number().await?;
-        let now = active.unwrap_or(BundleNumber::new(0));
-        if expected.is_some_and(|expected| expected != now) {
-            return Err(StoreError::BundleConflict { active: now }.into());
-        }
+        check_expected(expected, active)?;
         let active =
             active.ok_or_else(|| AdminError::precondition("nothing_to_roll_back", "no bundle is active".to_owned()))?;
         let number = match number {
@@ -226,9 +237,16 @@ impl Bundles {
     /// Fills in what a bundle newly keeps, as of now; `None` where that is nothing.
     ///
     /// # Errors
-    /// When it cannot be filled in.
-    pub(super) async fn fill_in(&self, info: &BundleInfo, bundle: &Arc<Bundle>) -> Result<Option<Filler>, AdminError> {
+    /// When another bundle is active than expected, or it cannot be filled in.
+    pub(super) async fn fill_in(
+        &self,
+        info: &BundleInfo,
+        bundle: &Arc<Bundle>,
+        expected: Option<BundleNumber>,
+    ) -> Result<Option<Filler>, AdminError> {
         let Some(filler) = self.filler(info, bundle) else { return Ok(None) };
+        // The store decides this at the end. What it will refuse is not worth the reading, and must not be remembered.
+        check_expected(expected, self.active_number().await?)?;
         filler.fill().await.map(Some).map_err(|error| not_filled_in(&error))
     }
 
@@ -423,6 +441,15 @@ struct Checked {
     bundle: Arc<Bundle>,
     /// What the trail says of what was gone ahead with; may be empty.
     consent: &'static str,
+}
+
+/// Checks that the bundle that is active is the one that is expected; 0 where none is.
+fn check_expected(expected: Option<BundleNumber>, active: Option<BundleNumber>) -> Result<(), StoreError> {
+    let active = active.unwrap_or(BundleNumber::new(0));
+    if expected.is_some_and(|expected| expected != active) {
+        return Err(StoreError::BundleConflict { active });
+    }
+    Ok(())
 }
 
 fn not_filled_in(error: &AdminError) -> AdminError {

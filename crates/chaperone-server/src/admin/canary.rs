@@ -51,7 +51,7 @@ impl Rollouts {
         let info = stored.info.clone();
         let bundle = self.bundles.check_usable(stored).await?;
         // What it newly keeps counts for its sessions from the beginning, as for all from its promotion on.
-        self.bundles.fill_in(&info, &bundle).await?;
+        self.bundles.fill_in(&info, &bundle, Some(beside)).await?;
         let (share, label) = match scope {
             CanaryScope::Share(share) => (share, None),
             CanaryScope::Label(label) => (Share::NONE, Some(label)),

@@ -10,6 +10,7 @@ use super::findings::Severity;
 use super::output::{BAD, paint, plain};
 use super::problems;
 use super::refusal::Refusal;
+use crate::count_text::count_text;
 
 /// The exit code for a definite no: a denial, or a bundle with problems.
 pub const EXIT_NO: u8 = 1;
@@ -63,7 +64,7 @@ pub enum Failure {
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// A bundle has problems.
-    #[error("{place} has {} problems", problems.len())]
+    #[error("{place} has {}", count_text(problems.len(), "problem", "problems"))]
     Invalid {
         /// The bundle's folder.
         place: String,

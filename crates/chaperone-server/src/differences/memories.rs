@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chaperone_policy::{Memory, MemoryKey, SessionChain};
+use chaperone_policy::{Level, Memory, MemoryKey, SessionChain};
 
 /// How many memories are kept, of those that were used last; up to as many of those before them are, too.
 const MEMORIES_MAX: usize = 8_192;
@@ -39,7 +39,27 @@ impl CandidateMemories {
         }
     }
 
-    fn find(&mut self, key: &MemoryKey) -> Option<Arc<Memory>> {
+    /// Keeps the memories of a chain's session, its tree and its principal, so that a report on what was decided there finds them.
+    pub(crate) fn keep_own(&mut self, candidate: &SessionChain) {
+        let memories = candidate.memory_keys().zip(candidate.memories());
+        // Those of the sessions that it was delegated from change by no report.
+        let of_report = memories.enumerate().filter(|(place, (key, _))| *place == 0 || key.level() != Level::Session);
+        for (_, (key, memory)) in of_report {
+            if self.find(&key).is_none() {
+                self.put(key, Arc::clone(memory));
+            }
+        }
+    }
+
+    /// Replaces one of those that differ.
+    pub(crate) fn replace(&mut self, key: MemoryKey, memory: Memory) {
+        if self.find(&key).is_some() {
+            self.put(key, Arc::new(memory));
+        }
+    }
+
+    /// One of those that differ.
+    pub(crate) fn find(&mut self, key: &MemoryKey) -> Option<Arc<Memory>> {
         if let Some(memory) = self.recent.get(key) {
             return Some(Arc::clone(memory));
         }

@@ -207,7 +207,7 @@ fn backfill_to_api(filled: Backfilled) -> api::Backfill {
     let (untold_count, untold_code) = filled.untold.map_or((0, ""), |untold| (untold.count, untold.why.code()));
     api::Backfill {
         names: filled.names,
-        since: Some(convert::timestamp_to_api(filled.since)),
+        since: filled.since.map(convert::timestamp_to_api),
         decision_count: filled.decision_count,
         untold_count,
         untold_code: untold_code.to_owned(),

@@ -105,7 +105,7 @@ impl Pdp {
     ) -> Result<(), NoDecision> {
         let nobody_above: &[Session] = &[];
         let effects = settlement.effects().iter().map(acts::reported).collect();
-        let note = format!("{}: {}", report.outcome, settlement.as_str());
+        let note = acts::report_note(report.outcome, settlement);
         let acted = Acted {
             decision: Some(report.decision),
             effects,

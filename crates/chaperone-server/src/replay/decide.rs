@@ -7,16 +7,17 @@ use std::sync::Arc;
 use chaperone_policy::mapping::Needs;
 use chaperone_policy::recorded::{BundleState, EntityState};
 use chaperone_policy::{
-    Authority, Decision, EntityRef, Looked, MemoryLimits, Outcome, Presenter, Reason, Request, SessionChain, Timestamp,
-    Trace,
+    Authority, Decision, Effect, EntityRef, Looked, MemoryLimits, Outcome, Presenter, Reason, Request, SessionChain,
+    Timestamp, Trace, Wait,
 };
 use chaperone_trail::Decided;
 
+use super::candidate::Trial;
 use super::obstacle::Obstacle;
 use super::rules::Rules;
 use super::states::{Flaw, ReadChain, States};
 use crate::config::OnTokenReuse;
-use crate::differences::{CandidateMemories, Kind, Verdict};
+use crate::differences::{Kind, Verdict};
 use crate::evaluator::Evaluator;
 use crate::pdp::{Judge, WORKLOAD};
 
@@ -64,14 +65,6 @@ pub(super) struct Question<'a> {
     states: &'a States,
 }
 
-/// A bundle to decide by in place of those that did, and what it would remember by now.
-pub struct Trial<'a> {
-    /// The bundle.
-    pub rules: &'a Rules,
-    /// What it would remember, where that is something else than what was.
-    pub(crate) memories: &'a mut CandidateMemories,
-}
-
 /// A decision that was made again, and what it looked at.
 pub(super) struct Again {
     pub(super) decision: Decision,
@@ -94,6 +87,14 @@ impl Again {
             chain: None,
             needs: Needs::Policies,
         }
+    }
+
+    /// What it leaves to wait for a report, in the order of its effects.
+    pub(super) fn waits(&self) -> Vec<Wait> {
+        let effects = self.decision.effects.iter();
+        let waits =
+            effects.filter_map(|effect| if let Effect::Await(wait) = effect { Some(wait.clone()) } else { None });
+        waits.collect()
     }
 }
 
@@ -150,13 +151,16 @@ impl<'a> Question<'a> {
             self.check_known(&again)?;
             return Ok(compare(self.decided, &again.decision));
         };
-        let Trial { rules, memories } = candidate;
+        let Trial { rules, would } = candidate;
         let found = again.chain.as_ref().map(|read| &read.chain);
-        let remembered = found.and_then(|chain| memories.own(chain));
+        let remembered = found.and_then(|chain| would.own(chain));
         let other = self.decide(Evaluator::Compiled, rules, remembered.as_ref())?;
         self.check_told(&again, &other, own)?;
         if let (Some(found), Some(remembered)) = (found, &remembered) {
-            memories.keep(again.after.as_ref().unwrap_or(found), other.after.as_ref().unwrap_or(remembered));
+            would.keep(again.after.as_ref().unwrap_or(found), other.after.as_ref().unwrap_or(remembered));
+            if let Some(after) = &other.after {
+                would.leave(rules, self.decided.id, after, || again.waits(), (self.at, self.limits));
+            }
         }
         // What the bundle that decided did beside can only be told where it hangs on nothing that is kept out of records.
         let own_effects = self.check_known(&again).is_ok().then_some(&again.decision);

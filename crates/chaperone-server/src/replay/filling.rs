@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chaperone_policy::{
-    Change, Decision, DecisionId, Effect, Level, Memory, MemoryKey, MemoryName, NewNames, Outcome, SessionChain,
-    Timestamp,
+    Change, Decision, DecisionId, Deferred, Effect, Level, Memory, MemoryKey, MemoryName, NewNames, Outcome,
+    SessionChain, Timestamp, Wait,
 };
 use chaperone_trail::{ChainId, Decided, Event, Record};
 
 use super::decide::{Again, Question};
 use super::obstacle::Obstacle;
+use super::reports::{Left, Report, Settled, Waiting};
 use super::rules::Rules;
 use super::states::{Flaw, States};
 use crate::evaluator::Evaluator;
@@ -22,7 +23,7 @@ const STATES_BYTES_MAX: usize = 256 << 20;
 /// What a bundle would remember under names that those before it did not keep.
 ///
 /// **What was allowed counts as allowed, and what was denied as denied, whatever the bundle says of it**: it happened, or it did not. What it would
-/// have done beside, its policies say.
+/// have done beside, its policies say. What was reported settles what would have waited for it, before anything of it is joined with what is stored.
 #[derive(Debug)]
 pub struct Filling {
     rules: Rules,
@@ -31,6 +32,7 @@ pub struct Filling {
     /// Those that decided, by the digests of their bundles.
     deciders: HashMap<String, Rules>,
     parts: HashMap<MemoryKey, Part>,
+    waiting: Waiting,
     parts_max: usize,
     decision_count: u64,
     untold: Option<Untold>,
@@ -63,8 +65,18 @@ impl Filling {
     pub fn new(rules: Rules, names: NewNames, parts_max: usize) -> Self {
         let deciders = [(rules.digest().to_owned(), rules.clone())].into();
         let states = States::new(STATES_BYTES_MAX);
-        let parts = HashMap::new();
-        Self { rules, names, states, deciders, parts, parts_max, decision_count: 0, untold: None, has_overflown: false }
+        Self {
+            rules,
+            names,
+            states,
+            deciders,
+            parts: HashMap::new(),
+            waiting: Waiting::default(),
+            parts_max,
+            decision_count: 0,
+            untold: None,
+            has_overflown: false,
+        }
     }
 
     /// Takes the next record. Of each chain they come in their order, and a state before the decisions that name it. Tells whether it names a
@@ -86,6 +98,12 @@ impl Filling {
                     Err(Flaw::Changed(of)) => {
                         self.note(decided.id, Obstacle::StateUnreadable { of, message: "it was changed".to_owned() });
                     }
+                }
+            }
+            Event::Act(acted) => {
+                let report = Report::of(at, &acted).and_then(|report| self.waiting.take(report));
+                if let Some((left, report)) = report {
+                    self.settle(&left, &report);
                 }
             }
             _ => {}
@@ -156,6 +174,15 @@ impl Filling {
         let Some(after) = after.filter(|_| was_allowed == (decision.outcome == Outcome::Allow)) else { return Ok(()) };
         let withheld = self.withheld(decided, &decision);
         self.keep(&found, &after, at, &withheld);
+        let awaited = after.memories().next().and_then(|memory| memory.awaited_by(decided.id));
+        if let Some(awaited) = awaited.and_then(|awaited| self.names.waits_of(awaited, &withheld)) {
+            let (session, limits) = (after.session().id, context.limits());
+            let ends = [Some(after.session().expires_at), Some(after.root().expires_at), None];
+            let left = Left { awaited, own: own_way.waits(), session, at, limits, ends };
+            if let Some((left, report)) = self.waiting.leave(decided.id, left) {
+                self.settle(&left, &report);
+            }
+        }
         withheld.into_iter().next().map_or(Ok(()), |(level, name)| Err(Obstacle::SetRedacted { level, name }.into()))
     }
 
@@ -177,7 +204,8 @@ impl Filling {
         }
         let told = self.rules.bundle().sets_without(&hidden);
         let remembered = decision.effects.iter().filter_map(|effect| match effect {
-            Effect::Remember(level, Change::Remember(name, _)) => Some((*level, name.clone())),
+            Effect::Remember(level, Change::Remember(name, _))
+            | Effect::Await(Wait { level, what: Deferred::Remember(name, _), .. }) => Some((*level, name.clone())),
             _ => None,
         });
         remembered.filter(|set| self.names.has_set(set.0, &set.1) && !told.contains(set)).collect()
@@ -203,20 +231,47 @@ impl Filling {
             if grown.is_empty() {
                 continue;
             }
-            if let Some(part) = self.parts.get_mut(&key) {
-                part.memory = part.memory.overlaid(&grown);
-                part.until = part.until.max(until);
-                part.is_new = true;
-                continue;
+            let memory = match self.parts.get(&key) {
+                Some(part) => part.memory.overlaid(&grown),
+                None => grown,
+            };
+            self.put(key, memory, until, at);
+        }
+    }
+
+    /// Keeps what a report leaves under the new names.
+    fn settle(&mut self, left: &Left, report: &Report) {
+        let memory = |key: &MemoryKey| self.parts.get(key).map(|part| part.memory.clone()).unwrap_or_default();
+        // Risk, which decays, is not filled in.
+        let Settled { memories, untold } = match left.settle(report, memory, 0) {
+            Ok(settled) => settled,
+            Err(why) => return self.note(report.decision, why),
+        };
+        for ((key, memory), until) in memories.into_iter().zip(left.ends) {
+            let known = self.parts.get(&key).map_or_else(Memory::default, |part| part.memory.clone());
+            if memory != known {
+                self.put(key, memory, until, left.at);
             }
-            if self.parts.len() >= self.parts_max {
-                self.parts.retain(|_, part| part.until.is_none_or(|until| until > at));
-            }
-            if self.parts.len() < self.parts_max {
-                self.parts.insert(key, Part { memory: grown, until, is_new: true });
-            } else {
-                self.has_overflown = true;
-            }
+        }
+        if let Some(why) = untold {
+            self.note(report.decision, why);
+        }
+    }
+
+    fn put(&mut self, key: MemoryKey, memory: Memory, until: Option<Timestamp>, at: Timestamp) {
+        if let Some(part) = self.parts.get_mut(&key) {
+            part.memory = memory;
+            part.until = part.until.max(until);
+            part.is_new = true;
+            return;
+        }
+        if self.parts.len() >= self.parts_max {
+            self.parts.retain(|_, part| part.until.is_none_or(|until| until > at));
+        }
+        if self.parts.len() < self.parts_max {
+            self.parts.insert(key, Part { memory, until, is_new: true });
+        } else {
+            self.has_overflown = true;
         }
     }
 }

@@ -67,6 +67,9 @@ pub enum Obstacle {
     /// What is on record does not fit the schema of the bundle.
     #[error("`{0}` is not what the bundle's schema allows")]
     Unfit(String),
+    /// A report told it, and what it was is not on record.
+    #[error("what a report told as `{0}` is not on record")]
+    FactMissing(String),
     /// It was denied because too much was remembered, of which not all is on record.
     #[error("how much was remembered, or how many approvals waited, is not on record")]
     Full,
@@ -90,6 +93,7 @@ impl Obstacle {
             Self::AttributeUnread(_) => "attribute_unread",
             Self::EntityUnread(_) => "entity_unread",
             Self::Unfit(_) => "unfit",
+            Self::FactMissing(_) => "fact_missing",
             Self::Full => "memory_full",
             Self::Defect => "defect",
         }

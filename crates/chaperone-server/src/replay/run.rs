@@ -13,11 +13,14 @@ use chaperone_policy::{DecisionId, EntityRef, SessionId, Timestamp};
 use chaperone_trail::{ChainId, Decided, Event, Record, RecordFilter};
 use serde::Deserialize;
 
-use super::decide::{Difference, Replayed, Trial, replay};
+use super::candidate::{Trial, WouldRemember};
+use super::decide::{Difference, Replayed, replay};
 use super::obstacle::Obstacle;
+use super::reports::Report;
 use super::rules::Rules;
 use super::states::States;
-use crate::differences::{CandidateMemories, Example, Groups, Kind};
+use crate::differences::{Example, Groups, Kind};
+use crate::trail::acts;
 
 /// How many records go to a thread at once.
 const BATCH: usize = 256;
@@ -113,6 +116,8 @@ pub struct Different {
 struct Head<'a> {
     #[serde(borrow)]
     kind: std::borrow::Cow<'a, str>,
+    #[serde(borrow, default)]
+    act: Option<std::borrow::Cow<'a, str>>,
     #[serde(default)]
     session: Option<HeadSession>,
 }
@@ -167,6 +172,8 @@ impl Run {
                 }
             }
             Ok("decision") | Err(_) => {}
+            // What a candidate would have waiting is settled by it.
+            Ok("act") if self.shared.candidate.is_some() && is_report(&head) => {}
             Ok(_) => return false,
         }
         // What cannot be read is counted there.
@@ -234,6 +241,10 @@ impl Lane {
     }
 }
 
+fn is_report(head: &Result<Head<'_>, serde_json::Error>) -> bool {
+    head.as_ref().is_ok_and(|head| head.act.as_deref() == Some(acts::OUTCOME_REPORTED))
+}
+
 /// Of a UUIDv7, where it is random.
 fn last_byte(tree: SessionId) -> u8 {
     let [.., last] = *tree.as_uuid().as_bytes();
@@ -242,14 +253,14 @@ fn last_byte(tree: SessionId) -> u8 {
 
 impl Shared {
     fn work(&self, waiting: &Receiver<Vec<Vec<u8>>>) -> Tally {
-        let (mut tally, mut memories) = (Tally::default(), CandidateMemories::default());
+        let (mut tally, mut would) = (Tally::default(), WouldRemember::default());
         for record in waiting.iter().flatten() {
-            self.replay(&record, &mut memories, &mut tally);
+            self.replay(&record, &mut would, &mut tally);
         }
         tally
     }
 
-    fn replay(&self, bytes: &[u8], memories: &mut CandidateMemories, tally: &mut Tally) {
+    fn replay(&self, bytes: &[u8], would: &mut WouldRemember, tally: &mut Tally) {
         let Ok(record) = Record::parse(bytes) else {
             tally.unreadable_count += 1;
             return;
@@ -261,7 +272,14 @@ impl Shared {
         if !is_asked_for && self.candidate.is_none() {
             return;
         }
-        let Record { chain, seq, at, event: Event::Decision(decided), .. } = record else { return };
+        let Record { chain, seq, at, event, .. } = record;
+        let decided = match (event, &self.candidate) {
+            (Event::Decision(decided), _) => decided,
+            (Event::Act(acted), Some(rules)) => {
+                return Report::of(at, &acted).map_or((), |report| would.report(rules, report));
+            }
+            _ => return,
+        };
         let mut unasked = Tally::default();
         let tally = if is_asked_for { tally } else { &mut unasked };
         tally.decision_count += 1;
@@ -272,7 +290,7 @@ impl Shared {
         };
         let own = self.rules.read().unwrap_or_else(PoisonError::into_inner).get(context.digest()).cloned();
         let Some(own) = own else { return tally.note(decided.id, Obstacle::BundleMissing(number)) };
-        let candidate = self.candidate.as_ref().map(|rules| Trial { rules, memories });
+        let candidate = self.candidate.as_ref().map(|rules| Trial { rules, would });
         match replay(&decided, at, &self.states, &context, &own, candidate) {
             Replayed::Same => tally.same_count += 1,
             Replayed::Not(obstacle) => tally.note(decided.id, obstacle),

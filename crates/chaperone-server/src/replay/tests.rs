@@ -1,5 +1,7 @@
 //! Whatever was decided and recorded comes out the same from its records.
 
+mod reported;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
@@ -65,7 +67,7 @@ const ENTITIES: &str = r#"[
     { "uid": { "type": "Document", "id": "0" }, "attrs": {}, "parents": [{ "type": "Folder", "id": "pii" }], "tags": {} },
     { "uid": { "type": "Document", "id": "1" }, "attrs": {}, "parents": [{ "type": "Folder", "id": "open" }], "tags": {} },
     { "uid": { "type": "Team", "id": "blue" }, "attrs": { "frozen": false }, "parents": [] }]"#;
-const MAPPING: &str = "[principal]\npeer = true\n[trail]\nhashed = [\"mail\"]\ndropped = [\"note\"]\n";
+const MAPPING: &str = "[principal]\npeer = true\n[trail]\nhashed = [\"mail\"]\ndropped = [\"note\"]\n[results.export]\nlines = \"Long\"\n";
 const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const PEER: &str = "spiffe://example.org/peer";
 

@@ -3,7 +3,7 @@
 use std::borrow::{Borrow, Cow};
 use std::time::Duration;
 
-use chaperone_policy::{Approval, BundleNumber, EntityRef, Session, Timestamp};
+use chaperone_policy::{Approval, BundleNumber, EntityRef, Reported, Session, Settlement, Timestamp};
 use chaperone_store::RevokeTarget;
 use chaperone_trail::{Acted, AppliedEffect, Event, SessionFacts};
 
@@ -13,6 +13,7 @@ pub use super::redaction::reported;
 use super::{NotRecorded, TrailWriter};
 use crate::admin::AdminError;
 use crate::causes::causes;
+use crate::count_text::count_text;
 
 /// A session began.
 pub const SESSION_OPENED: &str = "session.opened";
@@ -123,6 +124,16 @@ pub fn on_entities<'a>(name: &'static str, by: &'a str, uids: impl Iterator<Item
     Acted { effects: effects.collect(), ..act(name, by) }
 }
 
+/// What a report told, and what came of it: `executed: settled`.
+pub fn report_note(outcome: Reported, settlement: &Settlement) -> String {
+    format!("{outcome}: {}", settlement.as_str())
+}
+
+/// What a report told, from the note of its record.
+pub fn outcome_of(note: &str) -> Option<Reported> {
+    note.split_once(": ").and_then(|(outcome, _)| Reported::parse(outcome))
+}
+
 /// The sessions that were revoked, and how many there were.
 pub fn revoked(target: &RevokeTarget, count: u64) -> AppliedEffect<'static> {
     let target = match target {
@@ -132,7 +143,10 @@ pub fn revoked(target: &RevokeTarget, count: u64) -> AppliedEffect<'static> {
         RevokeTarget::Owner(owner) => format!("owner `{owner}`"),
         RevokeTarget::Task(task) => format!("task `{task}`"),
     };
-    AppliedEffect { effect: "revoke".into(), text: format!("{target}: {count} sessions").into() }
+    AppliedEffect {
+        effect: "revoke".into(),
+        text: format!("{target}: {}", count_text(count, "session", "sessions")).into(),
+    }
 }
 
 impl TrailWriter {

@@ -16,5 +16,6 @@ pub use self::observer::WriterState;
 pub use self::redaction::{RedactionKey, RedactionKeyError};
 pub use self::retention::{Kept, Retention};
 pub use self::shipper::Shipper;
+pub use self::states::read_since;
 pub use self::store_sink::StoreSink;
 pub use self::writer::{NotRecorded, Receipt, TrailWriter, WriterOptions};

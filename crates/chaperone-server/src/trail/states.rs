@@ -36,6 +36,11 @@ pub(super) fn stretch(generation: u64, at: Timestamp) -> u64 {
     generation.wrapping_mul(DAYS) | (day % DAYS)
 }
 
+/// From when on all that a decision at this time read stands before it in its chain: the beginning of its day, in UTC.
+pub fn read_since(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_micros() - at.as_micros().rem_euclid(DAY_US))
+}
+
 impl KnownStates {
     /// Whether this state was written into this stretch.
     fn has(&self, stretch: u64, digest: &[u8; 32]) -> bool {
@@ -123,4 +128,19 @@ fn entities<'a>(answer: &'a Answer, subject: &'a Subject<'_>) -> Vec<&'a EntityR
         }
     }
     entities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_stands_since_the_stretch_began() {
+        for at in [0, 1, DAY_US - 1, DAY_US, 20_000 * DAY_US + 5].map(Timestamp::from_micros) {
+            let since = read_since(at);
+            assert!(since <= at && stretch(1, since) == stretch(1, at), "{at}");
+            let before = Timestamp::from_micros(since.as_micros() - 1);
+            assert!(before.as_micros() < 0 || stretch(1, before) != stretch(1, at), "{at}");
+        }
+    }
 }

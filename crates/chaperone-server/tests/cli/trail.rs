@@ -252,7 +252,7 @@ fn nothing_that_can_be_read_is_not_taken_for_no_difference() {
     };
     let output = replay("not a record\n");
     assert_eq!(code(&output), 2, "{}", stdout(&output));
-    assert!(stdout(&output).contains("1 lines are no records"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 line is no record"), "{}", stdout(&output));
     assert_eq!(code(&replay("")), 0);
 }
 

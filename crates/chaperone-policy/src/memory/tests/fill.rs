@@ -1,11 +1,14 @@
-//! Filling in is a join.
+//! Filling in is a join, and what was reported is settled before it.
 
 use proptest::prelude::*;
 
 use super::{name, times, windows};
-use crate::memory::{Amount, Change, Memory, MemoryLimits};
+use crate::effects::Level;
+use crate::ids::DecisionId;
+use crate::memory::{Amount, Change, Deferred, Memory, MemoryLimits, Reported, Wait};
+use crate::report::{OutcomeReport, ReportedMemories, settle, settle_recorded};
 use crate::timestamp::Timestamp;
-use crate::value::Value;
+use crate::value::{Attributes, Value};
 
 /// What some decisions leave: each counts, remembers a value and labels, in a memory of its own or in both.
 type Decisions = Vec<(Timestamp, i64, bool, bool)>;
@@ -80,6 +83,82 @@ proptest! {
             set.values(name.window(), now).cloned().collect::<Vec<_>>()
         };
         prop_assert_eq!((values(&whole), whole.labels()), (values(&history), history.labels()));
+    }
+}
+
+/// What was reported of some decisions, by their places.
+fn reports() -> impl Strategy<Value = Vec<Option<Reported>>> {
+    let reported = prop::sample::select(vec![None, Some(Reported::Executed), Some(Reported::Failed)]);
+    prop::collection::vec(reported, 40)
+}
+
+/// A wait that outlasts every window.
+fn limits() -> MemoryLimits {
+    MemoryLimits { report_wait: std::time::Duration::from_hours(1_000_000), ..MemoryLimits::default() }
+}
+
+/// The memory after those decisions of which `is_seen` says so. Each reserves an amount, and labels when it was executed or when it failed.
+fn reserved(text: &str, decided: &Decisions, is_seen: impl Fn(bool) -> bool) -> Memory {
+    let (mut memory, counter, limits) = (Memory::default(), name(text), limits());
+    for (place, (at, amount, one, _)) in decided.iter().enumerate() {
+        if !is_seen(*one) {
+            continue;
+        }
+        let amount = Amount::Whole(*amount);
+        memory.apply(&Change::Count(counter.clone(), amount), *at, &limits, 0).expect("there is room");
+        let granule = memory.newest_granule(&counter);
+        let waits = [
+            (Reported::Executed, Deferred::Reserved(counter.clone(), amount, granule)),
+            (Reported::Executed, Deferred::Label("executed".into())),
+            (Reported::Failed, Deferred::Label("failed".into())),
+        ];
+        for (on, what) in waits {
+            let wait = Wait { on, level: Level::Session, what };
+            memory.await_report(decision(place), at.plus(limits.report_wait), None, wait, &limits).expect("room");
+        }
+    }
+    memory
+}
+
+fn decision(place: usize) -> DecisionId {
+    DecisionId::new(uuid::Uuid::from_u128(place as u128))
+}
+
+/// The memory after these reports: as they are settled when they come, or from their records.
+fn settled(memory: Memory, reports: &[Option<Reported>], now: Timestamp, is_recorded: bool) -> Memory {
+    let mut memories = ReportedMemories { session: memory, ..ReportedMemories::default() };
+    for (place, outcome) in reports.iter().enumerate() {
+        let Some(awaited) = memories.session.awaited_by(decision(place)).cloned() else { continue };
+        let Some(outcome) = *outcome else { continue };
+        let report = OutcomeReport { decision: decision(place), outcome, facts: Attributes::new() };
+        memories = if is_recorded {
+            settle_recorded(&awaited, &report, &memories, now, &limits(), 0).expect("there is room").0
+        } else {
+            match settle(&report, &memories, now, &limits(), 0).expect("there is room") {
+                crate::report::Settlement::Settled(_, after) => *after,
+                other => panic!("{other:?}"),
+            }
+        };
+    }
+    memories.session
+}
+
+proptest! {
+    #[test]
+    fn history_with_its_reports_fills_in_what_it_would_have_counted((text, decided) in decisions(), reports in reports()) {
+        let (now, counter) = (decided.iter().map(|(at, ..)| *at).max().expect("some"), name(&text));
+        let would_be = settled(reserved(&text, &decided, |_| true), &reports, now, false);
+        let history = settled(reserved(&text, &decided, |_| true), &reports, now, true);
+        prop_assert_eq!(&history, &would_be, "a report settles the same from its record");
+        // What was counted since, and reported since, is part of that history.
+        let known = settled(reserved(&text, &decided, |one| one), &reports, now, false);
+        let whole = filled(&known, &history, now);
+        prop_assert_eq!(&filled(&whole, &history, now), &whole);
+        let count = |memory: &Memory| memory.count(&counter, now).map_or(0, Amount::to_decimal);
+        prop_assert_eq!((count(&whole), whole.labels()), (count(&would_be), would_be.labels()));
+        // Read before its reports, it counts more: what was filled in is not taken back.
+        let early = filled(&known, &reserved(&text, &decided, |_| true), now);
+        prop_assert!(count(&filled(&early, &history, now)) >= count(&early));
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::cli::output::{self, Cell, GOOD, PLAIN, Table};
 use crate::cli::time::shown_time;
+use crate::count_text::count_text;
 
 /// A bundle in JSON output.
 #[derive(Debug, Serialize)]
@@ -38,12 +39,19 @@ pub fn tell_backfill(filled: Option<&Backfill>) {
     else {
         return;
     };
+    if since.is_none() {
+        output::note(&format!("the server fills in nothing (--bundles-backfill): {names} begins with this activation"));
+        return;
+    }
     let since = shown_time(since.as_ref());
     output::note(&format!(
-        "filled in {names} since {since}: for {memory_count} sessions, trees and principals, from {decision_count} decisions"
+        "filled in {names} since {since}: for {}, from {}",
+        count_text(*memory_count, "session, tree or principal", "sessions, trees and principals"),
+        count_text(*decision_count, "decision", "decisions")
     ));
     if *untold_count > 0 {
-        output::note(&format!("{untold_count} of these decisions tell nothing of it ({untold_code})"));
+        let tell = if *untold_count == 1 { "tells" } else { "tell" };
+        output::note(&format!("{untold_count} of these decisions {tell} nothing of it ({untold_code})"));
     }
     if *full_count > 0 {
         output::note(&format!("in {full_count} of them there was no room for all of it: see --memory-max-…"));

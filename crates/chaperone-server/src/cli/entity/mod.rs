@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::output::{self, Cell, Format, Table};
 use super::parse::{self, show_entity_ref};
 use super::{files, paging};
+use crate::count_text::count_text;
 
 /// The most entities that one call stores or deletes; more would not be all or nothing.
 const ENTITIES_MAX: usize = 1_000;
@@ -176,5 +177,5 @@ fn check_count(count: usize) -> Result<(), Failure> {
 }
 
 fn counted(count: u64) -> String {
-    if count == 1 { "1 entity".to_owned() } else { format!("{count} entities") }
+    count_text(count, "entity", "entities")
 }

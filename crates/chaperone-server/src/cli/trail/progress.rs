@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use crate::cli::output;
+use crate::count_text::count_text;
 
 /// How often it is told.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -22,7 +23,7 @@ impl Progress {
 
     /// Tells it on standard error, where that is a terminal, and not too often.
     pub fn tell(&mut self, record_count: u64) {
-        self.tell_as(|| format!("{record_count} records"));
+        self.tell_as(|| count_text(record_count, "record", "records"));
     }
 
     /// As [`Progress::tell`], in other words.

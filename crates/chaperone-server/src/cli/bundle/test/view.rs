@@ -11,6 +11,7 @@ use crate::bundle_tests::{Case, Tested};
 use crate::cli::findings::Severity;
 use crate::cli::output::{BAD, DIM, GOOD, paint, plain};
 use crate::cli::problems::{self, ProblemJson, from_local};
+use crate::count_text::count_text;
 
 /// Results in JSON output.
 #[derive(Debug, Serialize)]
@@ -86,5 +87,5 @@ pub fn render(tested: &Tested, place: &str) -> String {
 }
 
 fn tests(count: usize) -> String {
-    if count == 1 { "1 test".to_owned() } else { format!("{count} tests") }
+    count_text(count, "test", "tests")
 }

@@ -9,6 +9,7 @@ use chaperone_api::chaperone::v1::trail_service_export_request::What;
 use chaperone_api::chaperone::v1::{
     TrailFilter, TrailFormat, TrailOrder, TrailServiceExportRequest, TrailServiceExportResponse, TrailStretch,
 };
+use chaperone_policy::Timestamp as At;
 use chaperone_trail::{ChainId, Cursor, Segments};
 use prost_types::Timestamp;
 use tonic::Streaming;
@@ -19,6 +20,7 @@ use crate::cli::trail::Entry;
 use crate::cli::trail::filter::says_only_when;
 use crate::cli::trail::stretch::StretchOptions;
 use crate::grpc::convert::timestamp_to_api;
+use crate::trail::read_since;
 
 /// No record is longer, in bytes.
 const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -26,8 +28,6 @@ const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 const BATCH: usize = 512;
 /// About how many bytes they have.
 const BATCH_BYTES: usize = 1 << 20;
-/// A day, in seconds: within a day of a decision stands all that it read.
-const DAY_S: i64 = 24 * 60 * 60;
 
 /// Records, each state before those that name it.
 pub enum Source<'a> {
@@ -99,7 +99,7 @@ impl<'a> Source<'a> {
             chain_id: places.chain.map(|chain| chain.to_string()).unwrap_or_default(),
             from_seq: 0,
             to_seq: places.to_seq.unwrap_or_default(),
-            from: from.filter(|_| !is_placed).map(|from| day_of(earlier(from, backfill))),
+            from: from.filter(|_| !is_placed).map(|from| earlier(from, backfill)),
             before: before.filter(|_| !is_placed),
         };
         let format = TrailFormat::JsonLines.into();
@@ -186,14 +186,10 @@ async fn at(link: &Link, filter: &TrailFilter, order: TrailOrder) -> Result<Opti
     Ok(Some(timestamp_to_api(record.at)))
 }
 
-/// So long before, in whole seconds.
+/// From when on all stands that a decision read which was made so long before.
 fn earlier(time: Timestamp, by: Duration) -> Timestamp {
-    let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+    let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
     // Nothing was recorded before 1970.
-    Timestamp { seconds: time.seconds.saturating_sub(seconds).max(0), nanos: 0 }
-}
-
-/// The beginning of the day.
-const fn day_of(time: Timestamp) -> Timestamp {
-    Timestamp { seconds: time.seconds - time.seconds.rem_euclid(DAY_S), nanos: 0 }
+    let seconds = time.seconds.saturating_sub(by).max(0);
+    timestamp_to_api(read_since(At::from_micros(seconds.saturating_mul(1_000_000))))
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::count_text::count_text;
 use crate::replay::RunProgress;
 
 /// Since when, and in the end how fast.
@@ -37,7 +38,10 @@ impl Speed {
     pub fn so_far(&self, progress: RunProgress) -> String {
         let RunProgress { records, decisions, differences } = progress;
         let rate = per_second(decisions, self.began.elapsed());
-        format!("{records} records, {decisions} decisions ({rate}/s), {differences} differences")
+        let records = count_text(records, "record", "records");
+        let decisions = count_text(decisions, "decision", "decisions");
+        let differences = count_text(differences, "difference", "differences");
+        format!("{records}, {decisions} ({rate}/s), {differences}")
     }
 }
 

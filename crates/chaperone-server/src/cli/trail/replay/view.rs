@@ -132,7 +132,10 @@ pub fn render(tally: &Tally, speed: Speed, limit: usize) -> String {
         text.push_str(&table.render());
     }
     if tally.unreadable_count > 0 {
-        let unreadable = format!("{} lines are no records that this program reads", tally.unreadable_count);
+        let unreadable = match tally.unreadable_count {
+            1 => "1 line is no record that this program reads".to_owned(),
+            count => format!("{count} lines are no records that this program reads"),
+        };
         let _ = writeln!(text, "{}", paint(WARN, &unreadable));
     }
     let (decisions, same, obstacles) = (tally.decision_count, tally.same_count, tally.obstacle_count());

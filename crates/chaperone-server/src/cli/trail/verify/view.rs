@@ -6,6 +6,7 @@ use chaperone_api::chaperone::v1::{TrailChainReport, TrailFault, TrailVerifyRepo
 use serde::Serialize;
 
 use crate::cli::output::{BAD, Cell, DIM, GOOD, Table, WARN, paint, plain};
+use crate::count_text::count_text;
 
 /// A report in JSON output.
 #[derive(Debug, Serialize)]
@@ -83,7 +84,10 @@ pub fn render(report: &TrailVerifyReport) -> String {
         };
         facts.row([Cell::new(DIM, "signed"), Cell::new(style, &signed)]);
         if chain.interruption_count > 0 {
-            facts.fact("interrupted", format!("{} times, without a stop in order", chain.interruption_count));
+            facts.fact(
+                "interrupted",
+                format!("{}, without a stop in order", count_text(chain.interruption_count, "time", "times")),
+            );
         }
         facts.fact("end", if chain.stopped { "stopped in order" } else { "open: it runs, crashed, or was cut off" });
         if let Some(fault) = &chain.fault {
@@ -100,13 +104,12 @@ pub fn render(report: &TrailVerifyReport) -> String {
     let verdict = match (report.valid, chains) {
         (true, 0) => paint(WARN, "there are no records"),
         (true, _) => format!(
-            "{}: of {records} records in {chains} chain{} none was changed, left out or put elsewhere",
+            "{}: of {} in {} none was changed, left out or put elsewhere",
             paint(GOOD, "VALID"),
-            if chains == 1 { "" } else { "s" }
+            count_text(records, "record", "records"),
+            count_text(chains, "chain", "chains")
         ),
-        (false, _) => {
-            format!("{}: {faulty} of {chains} chain{}", paint(BAD, "NOT VALID"), if chains == 1 { "" } else { "s" })
-        }
+        (false, _) => format!("{}: {faulty} of {}", paint(BAD, "NOT VALID"), count_text(chains, "chain", "chains")),
     };
     let _ = writeln!(text, "{verdict}");
     text
