@@ -134,7 +134,7 @@ impl Bench {
     /// Activates the other bundle, or goes back to it, in turn.
     async fn change(&mut self) {
         let number = self.changes.len();
-        let admin = &self.replicas[number % self.replicas.len()].admin;
+        let admin = &self.replicas.iter().cycle().nth(number).expect("there are replicas").admin;
         let began = Instant::now();
         if number.is_multiple_of(2) {
             admin.activate(self.other).await;
@@ -183,12 +183,15 @@ impl Replica {
 fn percentiles(latencies: Vec<Vec<Duration>>) -> Percentiles {
     let mut all: Vec<Duration> = latencies.into_iter().flatten().collect();
     all.sort_unstable();
-    let percentile = |percent: usize| all[(all.len() * percent / 100).min(all.len() - 1)];
+    let percentile = |percent: usize| {
+        let place = (all.len() * percent / 100).min(all.len().saturating_sub(1));
+        all.get(place).copied().unwrap_or_default()
+    };
     Percentiles { p50: percentile(50), p99: percentile(99) }
 }
 
 /// The upper one of the two in the middle of an even number.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
