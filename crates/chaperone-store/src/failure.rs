@@ -12,9 +12,19 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether the database asks for the transaction to be tried again: a serialization failure or a deadlock.
+    /// Whether the transaction is to be tried again because of what others did meanwhile: a serialization failure, a deadlock, or a row on
+    /// its way to a partition that is not its own any more.
     pub(crate) fn is_contention(&self) -> bool {
-        self.sql_state().is_some_and(|state| matches!(state.as_str(), "40001" | "40P01"))
+        self.sql_state().is_some_and(|state| matches!(state.as_str(), "40001" | "40P01")) || self.is_misrouted()
+    }
+
+    /// Whether a row missed its partition, which another transaction attached after the row was sent to the default one. The bounds of a
+    /// partition are the only check that has no name.
+    fn is_misrouted(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Database(error)) => error.is_check_violation() && error.constraint().is_none(),
+            Self::Sql(_) | Self::Store(_) => false,
+        }
     }
 
     /// Whether the connection is gone, so that another one may serve. What was not committed through it never happened.

@@ -243,6 +243,19 @@ fn unprivileged(program: &Path) -> Result<Command, TestPostgresError> {
     Ok(command)
 }
 
+/// Waits until some transaction of the database waits for another's lock.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock_is_awaited(url: &str) -> Result<(), TestPostgresError> {
+    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut connection = PgConnection::connect(url).await?;
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut connection).await? == 0 {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
 fn watch(binaries: &Path, folder: &Path) -> Result<Child, TestPostgresError> {
     // Ignores an interrupt from the terminal: the end of its input comes with it.
     let script = "trap '' INT TERM HUP; cat >/dev/null; \"$1\" -D \"$2/data\" -m immediate -w stop; rm -rf \"$2\"";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chaperone_policy::{Memory, MemoryKey, SessionId, Timestamp};
-use chaperone_store::test_postgres::TestPostgres;
+use chaperone_store::test_postgres::{TestPostgres, lock_is_awaited};
 use chaperone_store::{
     Changed, Committed, Cursor, PostgresOptions, PostgresStore, Store, StoreError, StoredMemory, Transition,
 };
@@ -64,15 +64,6 @@ async fn write_openly(open: &mut PgTransaction<'_>, key: &MemoryKey, version: i6
     .expect("it writes");
 }
 
-/// Waits until some transaction of the database waits for another's lock.
-async fn wait_for_a_lock(url: &str) {
-    let mut connection = PgConnection::connect(url).await.expect("it connects");
-    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut connection).await.expect("it answers") == 0 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// The statement began before the other committed, so that its snapshot is older than what it must compare with.
 #[tokio::test(flavor = "multi_thread")]
 async fn commit_that_waited_for_another_compares_with_what_that_stored() {
@@ -93,7 +84,7 @@ async fn commit_that_waited_for_another_compares_with_what_that_stored() {
         let store = Arc::clone(&store);
         async move { store.commit_memories(&transitions, AT).await }
     });
-    wait_for_a_lock(&url).await;
+    lock_is_awaited(&url).await.expect("it answers");
     open.commit().await.expect("it commits");
     let outcomes = ours.await.expect("it ends").expect("it answers");
     assert_eq!(outcomes, [Committed::Conflict(vec![write(&keys[1], 2, "theirs")]), Committed::Done]);
@@ -107,7 +98,7 @@ async fn commit_that_waited_for_another_compares_with_what_that_stored() {
         let store = Arc::clone(&store);
         async move { store.commit_memories(&again, AT).await }
     });
-    wait_for_a_lock(&url).await;
+    lock_is_awaited(&url).await.expect("it answers");
     open.rollback().await.expect("it rolls back");
     assert_eq!(ours.await.expect("it ends").expect("it answers"), [Committed::Done]);
     assert_eq!(versions(&store, &keys).await, [2, 3, 2]);
@@ -127,7 +118,7 @@ async fn first_commit_that_waited_for_another_finds_what_that_stored() {
             let store = Arc::clone(&store);
             async move { store.commit_memories(&transitions, AT).await }
         });
-        wait_for_a_lock(&url).await;
+        lock_is_awaited(&url).await.expect("it answers");
         let wanted = if commits {
             open.commit().await.expect("it commits");
             Committed::Conflict(vec![write(&keys[1], 1, "theirs")])

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::{Binding, Ended, EndingAct, EntityRef, HandleHash, Scope, Session, SessionId, Task, Timestamp};
-use chaperone_store::test_postgres::TestPostgres;
+use chaperone_store::test_postgres::{TestPostgres, lock_is_awaited};
 use chaperone_store::{
     Changed, Cursor, PostgresOptions, PostgresStore, RevokeTarget, SchemaError, SessionFilter, Store, StoreError,
 };
@@ -155,7 +155,7 @@ async fn change_that_commits_late_is_not_skipped() {
         let (store, behind) = (Arc::clone(&store), behind.clone());
         async move { store.insert_session(&behind, &handle(16)).await }
     });
-    wait_for_a_lock(&url).await;
+    lock_is_awaited(&url).await.expect("it answers");
     let none = store.changes(&first.cursor, 10).await.expect("it answers");
     assert_eq!((none.changed, none.cursor), (vec![], first.cursor), "the cursor stands before what is still to come");
 
@@ -172,15 +172,6 @@ async fn change_that_commits_late_is_not_skipped() {
     waiting.await.expect("it ends").expect("it is stored");
     let rest = store.changes(&none.cursor, 10).await.expect("it answers");
     assert_eq!(rest.changed, [Changed::Session(late.id), Changed::Session(behind.id)]);
-}
-
-/// Waits until some transaction of the database waits for another's lock.
-async fn wait_for_a_lock(url: &str) {
-    let mut connection = PgConnection::connect(url).await.expect("it connects");
-    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut connection).await.expect("it answers") == 0 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +324,7 @@ async fn dropped_call_leaves_nothing_half_done() {
         let insert = store.insert_session(&session, &handle);
         tokio::select! {
             result = insert => panic!("the shard is locked, yet: {result:?}"),
-            () = wait_for_a_lock(&url) => {}
+            awaited = lock_is_awaited(&url) => awaited.expect("it answers"),
         }
     }
     open.rollback().await.expect("it rolls back");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaperone_policy::Timestamp;
-use chaperone_store::test_postgres::TestPostgres;
+use chaperone_store::test_postgres::{TestPostgres, lock_is_awaited};
 use chaperone_store::{
     PostgresOptions, PostgresStore, StoreError, TrailError, TrailMaintained, TrailRetention, TrailStore as _,
 };
@@ -180,6 +180,31 @@ async fn record_that_came_before_its_day_is_moved_there() {
     assert_eq!(store.records(chain(1), 1, 10).await.expect("it answers"), all);
     let found = store.find(&RecordFilter::default(), Order::Oldest, None, 10).await.expect("it answers");
     assert_eq!(found.iter().map(|found| found.record.seq).collect::<Vec<_>>(), [3, 1, 7, 2, 5, 6, 4]);
+}
+
+/// As it happens when a replica writes its first records and another makes the first days: the row is on its way to where it does not belong
+/// any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn batch_that_meets_the_making_of_its_day_is_stored() {
+    let Some(url) = database().await else { return };
+    let store = connect(&url).await;
+    let all = records(chain(1), &[noon(0), noon(0)]);
+    let mut other = PgConnection::connect(&url).await.expect("it connects");
+    let mut making = other.begin().await.expect("it begins");
+    for statement in [
+        "LOCK TABLE trail_records_default IN ACCESS EXCLUSIVE MODE",
+        "CREATE TABLE trail_records_20261122 (LIKE trail_records INCLUDING ALL EXCLUDING INDEXES)",
+        "ALTER TABLE trail_records ATTACH PARTITION trail_records_20261122
+        FOR VALUES FROM ('2026-11-22 00:00:00+00') TO ('2026-11-23 00:00:00+00')",
+    ] {
+        sqlx::query(statement).execute(&mut *making).await.expect("it runs");
+    }
+    let batch = all.clone();
+    let append = tokio::spawn(async move { store.append_trail(chain(1), "a", &batch).await });
+    lock_is_awaited(&url).await.expect("it answers");
+    making.commit().await.expect("it commits");
+    assert_eq!(append.await.expect("it ends").expect("it is stored"), 3);
+    assert_eq!(count(&url, "SELECT COUNT(*) FROM trail_records_20261122").await, 2);
 }
 
 #[tokio::test]
