@@ -307,6 +307,8 @@ impl Check<'_> {
             return Ok(self.answer(judged, Box::default(), &Subjects::Session(cached)));
         }
         for attempt in 0.. {
+            // Before it is decided: what comes between the decision and the look at the store was not seen either.
+            let known = cached.memory_versions();
             let job = Job {
                 id: judged.id,
                 snapshot: Arc::clone(&self.snapshot),
@@ -331,7 +333,7 @@ impl Check<'_> {
                 return Ok(self.answer(judged, challenge, &Subjects::Session(cached)));
             }
             // What a commit compared needs no second look, and what was counted must not be again.
-            if may_be_old && self.is_overtaken(&cached).await? {
+            if may_be_old && self.is_overtaken(&cached, &known).await? {
                 drop(told.heard());
                 continue;
             }

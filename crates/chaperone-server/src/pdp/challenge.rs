@@ -104,8 +104,9 @@ impl Check<'_> {
         }))
     }
 
-    /// Whether others have changed what a challenge was decided on: it may have been approved meanwhile, and then nobody is asked again.
-    pub(super) async fn is_overtaken(&self, cached: &CachedChain) -> Result<bool, NoDecision> {
-        self.in_time(self.pdp.replica.refresh_memories(cached)).await
+    /// Whether others have changed what was known when a challenge was about to be decided: it may have been approved meanwhile, and then
+    /// nobody is asked again.
+    pub(super) async fn is_overtaken(&self, cached: &CachedChain, known: &[u64]) -> Result<bool, NoDecision> {
+        self.in_time(self.pdp.replica.refresh_memories(cached, known)).await
     }
 }

@@ -18,16 +18,16 @@ impl Replica {
         self.load(async move { store.open_approval(&approval).await }).await
     }
 
-    /// Reads what is remembered of a chain from the store. Says whether that is news.
+    /// Reads what is remembered of a chain from the store. Says whether any of it is newer than these versions, in the order of the chain's
+    /// keys; the memories here may be by now, too, as the feed brings them.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn refresh_memories(&self, cached: &CachedChain) -> Result<bool, StoreError> {
+    pub async fn refresh_memories(&self, cached: &CachedChain, known: &[u64]) -> Result<bool, StoreError> {
         let keys: Vec<_> = cached.cells().iter().map(|cell| cell.key().clone()).collect();
         let store = Arc::clone(&self.store);
         let stored = self.load(async move { store.memories(&keys).await }).await?;
-        let known = cached.cells().iter().map(|cell| cell.latest().map_or(0, |latest| latest.version));
-        let is_news = known.zip(&stored).any(|(known, stored)| known < stored.version);
+        let is_news = known.iter().zip(&stored).any(|(known, stored)| *known < stored.version);
         self.memories.publish(stored);
         Ok(is_news)
     }

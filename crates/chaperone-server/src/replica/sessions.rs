@@ -155,6 +155,11 @@ impl CachedChain {
         &self.cells
     }
 
+    /// The versions of what is remembered, as far as is known here by now, in the order of the chain's keys.
+    pub fn memory_versions(&self) -> Vec<u64> {
+        self.cells.iter().map(|cell| cell.latest().map_or(0, |latest| latest.version)).collect()
+    }
+
     /// Notes a use. A use of a session is a use of its ancestors.
     pub fn note_use(&self, now: Timestamp) {
         self.used_at.fetch_max(now.as_micros(), Ordering::Relaxed);
