@@ -1,5 +1,5 @@
 //! What callers notice of bundles that change: `activations FRAME RATE CHANGES ADMIN DATA [ADMIN DATA ...]` sends each replica checks at a steady
-//! rate, for a time in which nothing else happens and then for a time in which bundles are activated and rolled back, twenty times a second
+//! rate, for a time in which nothing else happens and then for a time in which bundles are activated and rolled back, ten times a second
 //! and each time at the next replica; several times in turn, until there were so many changes. Every answer must be an allow, and every replica must come to
 //! decide by the last change. Prints one line of JSON: medians over those times.
 
@@ -25,7 +25,7 @@ const POLICIES: usize = 101;
 /// How long each time takes.
 const PHASE: Duration = Duration::from_secs(3);
 /// How often bundles change, or as soon as the change before is done.
-const CHANGE_EVERY: Duration = Duration::from_millis(50);
+const CHANGE_EVERY: Duration = Duration::from_millis(100);
 /// How often they come in turn, at least.
 const ROUNDS_MIN: usize = 5;
 
