@@ -394,3 +394,19 @@ async fn label_that_is_there_is_not_written_again() {
     let session = world.store.memories(&[MemoryKey::Session(world.root)]).await.expect("memories");
     assert_eq!(session[0].version, 0, "a check without effects writes nothing");
 }
+
+/// Who decided on what was known before must look again, also where the feed was faster than the store.
+#[tokio::test]
+async fn what_the_feed_brought_is_news_to_whoever_decided_without_it() {
+    let mut world = World::new().await;
+    assert_eq!(world.check(1, 0, "read", "other").await, Some(Outcome::Allow));
+    let cached = world.nodes[1].replica.chain(&world.handles[0]).await.expect("it answers").expect("a session");
+    let known = cached.memory_versions();
+    assert_eq!(world.check(0, 0, "export", "one").await, Some(Outcome::Allow));
+    while world.nodes[1].follower.turn().await {}
+    let by_now = cached.memory_versions();
+    assert_ne!(by_now, known, "the feed has brought it");
+    let replica = &world.nodes[1].replica;
+    assert!(replica.refresh_memories(&cached, &known).await.expect("it answers"));
+    assert!(!replica.refresh_memories(&cached, &by_now).await.expect("it answers"));
+}
