@@ -43,6 +43,11 @@ impl MemoryCell {
         self.version.load(Ordering::Acquire)
     }
 
+    /// The version that is known; 0 where nothing is stored, or known.
+    pub fn version(&self) -> u64 {
+        self.mark().saturating_sub(1)
+    }
+
     /// What is known; `None` before anything is.
     pub fn latest(&self) -> Option<Versioned> {
         (self.mark() != 0).then(|| self.read().clone())

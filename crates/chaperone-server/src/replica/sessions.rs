@@ -157,7 +157,7 @@ impl CachedChain {
 
     /// The versions of what is remembered, as far as is known here by now, in the order of the chain's keys.
     pub fn memory_versions(&self) -> Vec<u64> {
-        self.cells.iter().map(|cell| cell.latest().map_or(0, |latest| latest.version)).collect()
+        self.cells.iter().map(|cell| cell.version()).collect()
     }
 
     /// Notes a use. A use of a session is a use of its ancestors.
