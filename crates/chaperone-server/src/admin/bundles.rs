@@ -144,16 +144,13 @@ impl Bundles {
     ) -> Result<(BundleInfo, Option<Backfilled>), AdminError> {
         let mut new = NewActivation { expected, message, ..NewActivation::new(number, &*by.name, self.clock.now()) };
         let checked = self.check_activation(&mut new, consent.allow_expansion, by).await?;
-        let filler = if consent.skip_backfill {
-            None
-        } else {
-            self.fill_in(&checked.info, &checked.bundle, new.expected).await?
-        };
-        let told = match &filler {
-            Some(filler) => Some(filler.told()),
+        let (filler, told) = if consent.skip_backfill {
             // Who asked for that knows it.
-            None if consent.skip_backfill => None,
-            None => Backfill::left_out(&self.replica, &checked.bundle),
+            (None, None)
+        } else {
+            let filler = self.fill_in(&checked.info, &checked.bundle, new.expected).await?;
+            let told = filler.as_ref().map(Filler::told);
+            (filler, told.or_else(|| Backfill::left_out(&self.replica, &checked.bundle)))
         };
         // It is active from when it is, not from when that was asked for.
         new.activated_at = self.clock.now();

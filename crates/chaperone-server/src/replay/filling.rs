@@ -248,8 +248,11 @@ impl Filling {
             Err(why) => return self.note(report.decision, why),
         };
         for ((key, memory), until) in memories.into_iter().zip(left.ends) {
-            let known = self.parts.get(&key).map_or_else(Memory::default, |part| part.memory.clone());
-            if memory != known {
+            let is_known = match self.parts.get(&key) {
+                Some(part) => part.memory == memory,
+                None => memory == Memory::default(),
+            };
+            if !is_known {
                 self.put(key, memory, until, left.at);
             }
         }
