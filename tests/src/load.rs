@@ -141,15 +141,18 @@ pub async fn connect(address: SocketAddr) -> Vec<Caller> {
 /// Prints what came of a load, as one line of JSON.
 pub fn report(mut latencies: Vec<Duration>, elapsed: Duration) {
     latencies.sort_unstable();
-    let percentile = |percent: usize| {
-        let place = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-        latencies.get(place).map(Duration::as_micros)
-    };
+    let micros = |percent| percentile(&latencies, percent).map(|latency| latency.as_micros());
     let line = serde_json::json!({
         "checks": latencies.len(),
         "elapsed_s": elapsed.as_secs_f64(),
-        "p50_us": percentile(50),
-        "p99_us": percentile(99),
+        "p50_us": micros(50),
+        "p99_us": micros(99),
     });
     println!("{line}");
+}
+
+/// Of times that are sorted; `None` where there are none.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(place).copied()
 }

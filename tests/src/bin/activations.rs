@@ -183,10 +183,7 @@ impl Replica {
 fn percentiles(latencies: Vec<Vec<Duration>>) -> Percentiles {
     let mut all: Vec<Duration> = latencies.into_iter().flatten().collect();
     all.sort_unstable();
-    let percentile = |percent: usize| {
-        let place = (all.len() * percent / 100).min(all.len().saturating_sub(1));
-        all.get(place).copied().unwrap_or_default()
-    };
+    let percentile = |percent| load::percentile(&all, percent).unwrap_or_default();
     Percentiles { p50: percentile(50), p99: percentile(99) }
 }
 

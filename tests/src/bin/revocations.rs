@@ -125,8 +125,7 @@ fn summarise(kind: &str, all: &[Took], report: &mut Map<String, Value>) {
     for (part, mut times) in [("", denied), ("answer_", answered)] {
         times.sort_unstable();
         for percent in [50, 99] {
-            let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-            let time = times.get(place).copied().unwrap_or_default();
+            let time = load::percentile(&times, percent).unwrap_or_default();
             report.insert(format!("{kind}_{part}p{percent}_ms"), (time.as_secs_f64() * 1e3).into());
         }
     }

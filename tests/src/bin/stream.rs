@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chaperone_api::chaperone::v1::check_stream_response::Result as Answer;
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, CheckStreamRequest, Outcome, Presenter};
-use chaperone_e2e::{admin, client, frame};
+use chaperone_e2e::{admin, client, frame, load};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -41,19 +41,7 @@ async fn main() {
     for caller in callers.collect::<Vec<_>>() {
         latencies.extend(caller.await.expect("the caller runs"));
     }
-    let elapsed = began.elapsed();
-    latencies.sort_unstable();
-    let percentile = |percent: usize| {
-        let place = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-        latencies.get(place).map_or(0, Duration::as_micros)
-    };
-    println!(
-        r#"{{"checks":{},"elapsed_s":{:.6},"p50_us":{},"p99_us":{}}}"#,
-        latencies.len(),
-        elapsed.as_secs_f64(),
-        percentile(50),
-        percentile(99)
-    );
+    load::report(latencies, began.elapsed());
 }
 
 /// What `frame` asks over the other door: the same action of the same session.
