@@ -14,8 +14,6 @@ const REPLICAS: usize = 3;
 const RATE: &str = "1000";
 /// Activations and rollbacks, at least.
 const CHANGES: &str = "200";
-/// A machine that is busy for a second is no outage of the store.
-const STORE_TIMEOUT: &str = "10s";
 
 /// Measures, and adds the figures.
 ///
@@ -23,13 +21,8 @@ const STORE_TIMEOUT: &str = "10s";
 /// When a server does not start, a change is refused, or a check is not allowed.
 pub fn measure(setting: &Setting, figures: &mut Figures) -> anyhow::Result<()> {
     let postgres = setting.postgres()?;
-    let url = postgres.url();
-    let journals: Vec<String> = (0..REPLICAS).map(|number| setting.journal(&format!("replica-{number}"))).collect();
-    let serve = |journal: &String| {
-        let options = [("--store-url", url.as_str()), ("--store-timeout", STORE_TIMEOUT), ("--trail-dir", journal)];
-        setting.serve(&[&options[..], &[("--trail-ack", "durable")]].concat())
-    };
-    let replicas: Vec<_> = journals.iter().map(serve).collect::<anyhow::Result<_>>()?;
+    let serve = |number| setting.replica(&postgres, &format!("replica-{number}"), &[("--trail-ack", "durable")]);
+    let replicas: Vec<_> = (0..REPLICAS).map(serve).collect::<anyhow::Result<_>>()?;
     let (first, last) = replicas.first().zip(replicas.last()).context("there are replicas")?;
     let frame = setting.prepare(first, last, "activations", &[POLICIES])?;
     let frame = frame.to_str().context("the target directory's path is not UTF-8")?;

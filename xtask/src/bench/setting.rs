@@ -22,6 +22,8 @@ const WITH_SYMBOLS: &str = "profile.release.package.chaperone-server.strip=\"non
 const LOG_FILTER: &str = "warn,sqlx=error";
 /// A machine that is busy for a second is no outage of the store.
 const MAX_STALENESS: &str = "30s";
+/// The same for one call of the store.
+const STORE_TIMEOUT: &str = "10s";
 
 /// The servers beside Chaperone, and what starts it.
 pub struct Setting {
@@ -115,12 +117,17 @@ impl Setting {
         Ok(postgres)
     }
 
-    /// An empty directory for the journal of a server over Postgres.
-    pub fn journal(&self, name: &str) -> String {
+    /// Starts a Chaperone of this name over Postgres, with an empty journal. `options` as in [`Setting::chaperone`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn replica(&self, postgres: &Postgres, name: &str, options: &[(&str, &str)]) -> anyhow::Result<Server> {
         let directory = self.directory.join(format!("trail-{name}"));
         // Of an earlier bench.
         let _ = fs::remove_dir_all(&directory);
-        directory.display().to_string()
+        let (url, journal) = (postgres.url(), directory.display().to_string());
+        let stored = [("--store-url", url.as_str()), ("--store-timeout", STORE_TIMEOUT), ("--trail-dir", &journal)];
+        self.serve(&[&stored, options].concat())
     }
 
     /// Makes a store with so many sessions.

@@ -30,8 +30,6 @@ const HOT_PART: u32 = 4;
 const COUNTER: &str = "reads/1h";
 /// Commits, one after the other, beside a round with one session.
 const COMMITS: &str = "200";
-/// A machine that is busy for a second is no outage of the store.
-const STORE_TIMEOUT: &str = "10s";
 
 /// Revocations, and as many labels.
 const REVOCATIONS: &str = "200";
@@ -74,10 +72,7 @@ struct Counted {
 type Figure = fn(&Counted) -> f64;
 
 fn counting(setting: &Setting, plan: &Plan, postgres: &Postgres, figures: &mut Figures) -> anyhow::Result<()> {
-    let url = postgres.url();
-    let journal = setting.journal("counting");
-    let server =
-        setting.serve(&[("--store-url", &url), ("--store-timeout", STORE_TIMEOUT), ("--trail-dir", &journal)])?;
+    let server = setting.replica(postgres, "counting", &[])?;
     let frame = setting.prepare(&server, &server, "counting", &[POLICIES, "counting", &SESSIONS.to_string()])?;
     let frame = frame.to_str().context("the target directory's path is not UTF-8")?;
     let counting = Counting { setting, postgres, server: &server, frame, sent: Cell::new(0) };
@@ -171,11 +166,7 @@ fn record(kind: &str, rounds: &[Counted], figures: &mut Figures) {
 
 /// Two replicas: one is told, and the other one, under load, is to deny.
 fn revocations(setting: &Setting, postgres: &Postgres, figures: &mut Figures) -> anyhow::Result<()> {
-    let url = postgres.url();
-    let journals = [setting.journal("near"), setting.journal("far")];
-    let options =
-        |journal| [("--store-url", url.as_str()), ("--store-timeout", STORE_TIMEOUT), ("--trail-dir", journal)];
-    let [near, far] = journals.each_ref().map(|journal| setting.serve(&options(journal)));
+    let [near, far] = ["near", "far"].map(|name| setting.replica(postgres, name, &[]));
     let (near, far) = (near?, far?);
     let frame = setting.prepare(&near, &far, "labelling", &[POLICIES, "labelling", "1"])?;
     let mut load = Steady::start(setting, &far, &frame)?;
