@@ -10,18 +10,22 @@
     reason = "a measurement stops at the first failure, and prints figures of four digits"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chaperone_policy::Timestamp;
 use chaperone_store::{PostgresOptions, PostgresStore, TrailRetention, TrailStore as _};
 use chaperone_trail::{ChainId, Event, Record, Sealed, conformance};
 use sqlx::{Connection as _, PgConnection};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// How many records go in one batch.
 const BATCHES: [usize; 4] = [100, 500, 2_000, 5_000];
 /// How many make each figure.
 const RECORDS: u64 = 200_000;
+/// How many replicas load at once.
+const AT_ONCE: [u64; 2] = [2, 4];
 /// 2026-11-22T00:00:00Z.
 const BEGIN_US: i64 = 1_795_305_600_000_000;
 /// A clock tick of /proc, in seconds.
@@ -38,7 +42,7 @@ async fn main() {
     let options =
         PostgresOptions { timeout: Duration::from_secs(20), notifications: false, ..PostgresOptions::new(&url) };
     PostgresStore::migrate(&options).await.expect("it migrates");
-    let store = PostgresStore::connect(&options).await.expect("it connects");
+    let store = Arc::new(PostgresStore::connect(&options).await.expect("it connects"));
     let retention = TrailRetention { days_ahead: 2, days_kept: None };
     store.maintain_trail(&retention, Timestamp::from_micros(BEGIN_US)).await.expect("it answers");
     let mut direct = PgConnection::connect(&url).await.expect("it connects");
@@ -62,19 +66,26 @@ async fn main() {
         }
         began.print(&mut direct, "unnest", batch).await;
     }
-    // Two replicas at once.
-    let [one, two] = [11, 12].map(|number| records_from(11 * RECORDS, number, RECORDS / 2));
-    let began = Figures::now(&mut direct).await;
-    let ship = |number, all: Vec<Sealed>| {
-        let store = &store;
-        async move {
-            for batch in all.chunks(2_000) {
-                store.append_trail(chain(number), "bench", batch).await.expect("it is stored");
-            }
+    for replicas in AT_ONCE {
+        let share = RECORDS / replicas;
+        let chains: Vec<u128> = (0..u128::from(replicas)).map(|chain| u128::from(10 * replicas) + chain).collect();
+        let all = chains.iter().map(|&number| (number, records_from(10 * replicas * RECORDS, number, share)));
+        let all: Vec<(u128, Vec<Sealed>)> = all.collect();
+        let began = Figures::now(&mut direct).await;
+        let mut shipping = JoinSet::new();
+        for (number, all) in all {
+            let store = Arc::clone(&store);
+            shipping.spawn(async move {
+                for batch in all.chunks(2_000) {
+                    store.append_trail(chain(number), "bench", batch).await.expect("it is stored");
+                }
+            });
         }
-    };
-    tokio::join!(ship(11, one), ship(12, two));
-    began.print(&mut direct, "copy x2", 2_000).await;
+        while let Some(shipped) = shipping.join_next().await {
+            shipped.expect("it is shipped");
+        }
+        began.print(&mut direct, &format!("copy x{replicas}"), 2_000).await;
+    }
     sizes(&mut direct).await;
 }
 

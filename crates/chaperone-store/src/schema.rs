@@ -38,6 +38,7 @@ pub(crate) fn postgres() -> Migrator {
             (20_261_123_040_000, "20261123040000_extend_bundle_activations"),
             (20_261_123_100_000, "20261123100000_create_replicas"),
             (20_261_123_210_000, "20261123210000_create_candidates"),
+            (20_261_124_080_000, "20261124080000_index_refusals"),
         ]
     )
 }
