@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chaperone_policy::{
     Authority, Bundle, Decision, EndingAct, EntityStore, Outcome, Presenter, Reason, Request, Scope, Session,
-    SessionChain, Timestamp, decide,
+    SessionChain, Timestamp, Value, decide,
 };
 use common::*;
 use proptest::prelude::*;
@@ -196,6 +196,34 @@ proptest! {
         let chain = chain(sessions);
         if decide_at(&WORLDS[world], &chain, &request, later).outcome == Outcome::Allow {
             prop_assert_eq!(decide_at(&WORLDS[world], &chain, &request, earlier).outcome, Outcome::Allow);
+        }
+    }
+
+    /// However often it was asked before: what is recalled of a search is what would be found now, by these policies and in these groups.
+    #[test]
+    fn groups_count_as_they_are_now(moves in prop::collection::vec((0..2_usize, any::<bool>(), any::<bool>(), 1..5_u8), 1..20)) {
+        static BUNDLES: LazyLock<[Bundle; 2]> = LazyLock::new(|| {
+            ["in Team::\"research\"", ""].map(|team| {
+                bundle(&format!("@id(\"open\") permit (principal {team}, action, resource in Folder::\"open\");"))
+            })
+        });
+        let mut stores = BUNDLES.each_ref().map(entities);
+        for (number, is_member, is_open, times) in moves {
+            let (bundle, store) = (&BUNDLES[number], &mut stores[number]);
+            let (team, folder) = ([("Team", "research")], [("Folder", "open")]);
+            let owner = ("owner", Value::String("ann".into()));
+            let mut changes = store.change();
+            changes.put(bundle, &[
+                entity("Agent", "reporter", &[], if is_member { &team } else { &[] }),
+                entity("Document", "1", &[owner], if is_open { &folder } else { &[] }),
+            ]);
+            *store = changes.finish().expect("valid entities");
+            let wanted = if is_open && (is_member || number == 1) { Outcome::Allow } else { Outcome::Deny };
+            for _ in 0..times {
+                let (chain, presenter) = (chain([root()]), Presenter::default());
+                let decision = decide(bundle, store, &read("1"), Authority::Session(&chain), &presenter, NOW);
+                prop_assert_eq!(decision.outcome, wanted);
+            }
         }
     }
 }

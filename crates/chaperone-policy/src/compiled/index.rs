@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::constraint::{Actions, Constraints, Satisfied, low_bit};
 use super::frame::Subject;
+use super::recent::{IndexId, Search};
 use crate::schema::Action;
 
 /// Up to how many policies are looked at one by one.
@@ -23,8 +24,9 @@ pub(crate) type Candidates = SmallVec<[u32; 32]>;
 ///
 /// INVARIANT (exact): a look-up finds precisely the policies whose scope the request satisfies, so that only their conditions
 /// remain to be evaluated.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
+    id: IndexId,
     principals: Constraints,
     resources: Constraints,
     /// By the number of the action: every constraint on actions that it satisfies.
@@ -72,7 +74,13 @@ impl Index {
         policies: impl IntoIterator<Item = (u32, &'a Policy)>,
         schema_actions: impl IntoIterator<Item = &'a Action>,
     ) -> Self {
-        let mut index = Self::default();
+        let mut index = Self {
+            id: IndexId::next(),
+            principals: Constraints::default(),
+            resources: Constraints::default(),
+            by_action: Vec::new(),
+            rows: Rows::default(),
+        };
         let mut actions = Actions::default();
         let mut placed = Vec::new();
         let policies: Vec<_> = policies.into_iter().collect();
@@ -100,7 +108,13 @@ impl Index {
 
     /// Adds the policies whose scope these three satisfy to `found`, which is empty.
     pub(crate) fn find(&self, action: &Action, principal: Subject<'_>, resource: Subject<'_>, found: &mut Candidates) {
-        let Some(actions) = self.by_action.get(action.shape.number as usize) else { return };
+        let number = action.shape.number;
+        let Some(actions) = self.by_action.get(number as usize) else { return };
+        let asked = Search { index: self.id, action: number, principal, resource };
+        asked.recall_or(found, |found| self.search(actions, principal, resource, found));
+    }
+
+    fn search(&self, actions: &Satisfied, principal: Subject<'_>, resource: Subject<'_>, found: &mut Candidates) {
         let mut resources = Satisfied::default();
         self.resources.satisfied(resource, |constraint| resources.add(constraint));
         self.principals.satisfied(principal, |constraint| {

@@ -11,6 +11,7 @@ mod index;
 mod operator;
 mod pattern;
 mod program;
+mod recent;
 mod record;
 mod set;
 mod symbol;

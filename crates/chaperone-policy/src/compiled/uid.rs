@@ -37,6 +37,12 @@ impl Uid {
         &self.name
     }
 
+    /// Its hash.
+    #[inline]
+    pub(super) fn hash_bits(&self) -> u64 {
+        self.hash
+    }
+
     /// Its type.
     pub(crate) fn kind(&self) -> &SmolStr {
         &self.name.kind
