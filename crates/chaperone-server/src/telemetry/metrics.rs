@@ -5,6 +5,7 @@ mod approvals;
 mod decisions;
 mod durations;
 mod shadow;
+mod sharded;
 mod trail;
 
 use std::sync::Arc;

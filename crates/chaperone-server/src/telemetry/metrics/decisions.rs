@@ -7,6 +7,8 @@ use chaperone_policy::{Outcome, Reason};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
+use super::sharded::Sharded;
+
 /// The doors that have a row; the last stands for any other.
 pub(super) const PROTOCOLS: [&str; 3] = ["ext_authz", "grpc", "other"];
 
@@ -53,17 +55,26 @@ const fn position(reason: Reason) -> usize {
 }
 
 /// One count for each door and reason.
+type Cells = [[AtomicU64; REASONS.len()]; PROTOCOLS.len()];
+
+/// What each thread counted.
 #[derive(Debug, Default)]
-pub(super) struct DecisionCounts([[AtomicU64; REASONS.len()]; PROTOCOLS.len()]);
+pub(super) struct DecisionCounts(Sharded<Cells>);
 
 impl DecisionCounts {
     /// Counts one. The reason determines the outcome: only what is permitted is allowed, and only what needs a step-up is a challenge.
     pub(super) fn add(&self, outcome: Outcome, reason: Reason, protocol: &str) {
         debug_assert_eq!(outcome, outcome_of(reason), "{reason}");
         let row = PROTOCOLS.iter().position(|name| *name == protocol).unwrap_or(PROTOCOLS.len() - 1);
-        if let Some(cell) = self.0.get(row).and_then(|row| row.get(position(reason))) {
+        if let Some(cell) = self.0.own().get(row).and_then(|row| row.get(position(reason))) {
             cell.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// All that was counted at this place.
+    fn sum(&self, row: usize, column: usize) -> u64 {
+        let cells = self.0.iter().filter_map(|cells| cells.get(row)?.get(column));
+        cells.map(|cell| cell.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -75,9 +86,10 @@ pub(super) fn observe(meter: &Meter, counts: &Arc<DecisionCounts>) {
         .u64_observable_counter("chaperone.decisions")
         .with_description("Decisions by outcome, reason and door")
         .with_callback(move |counter| {
-            let cells = counts.0.iter().flatten().zip(attributes.iter().flatten());
-            for (cell, attributes) in cells {
-                counter.observe(cell.load(Ordering::Relaxed), attributes);
+            for (row, attributes) in attributes.iter().enumerate() {
+                for (column, attributes) in attributes.iter().enumerate() {
+                    counter.observe(counts.sum(row, column), attributes);
+                }
             }
         })
         .build();

@@ -9,6 +9,8 @@ use std::time::Duration;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
+use super::sharded::Sharded;
+
 /// The name of the metric, as Prometheus writes it.
 const NAME: &str = "chaperone_check_duration_seconds";
 /// What it tells.
@@ -20,7 +22,11 @@ const ENDS_US: [u32; 14] =
 
 /// How many checks took how long.
 #[derive(Debug, Default)]
-pub(super) struct CheckDurations {
+pub(super) struct CheckDurations(Sharded<Counts>);
+
+/// What a thread counted.
+#[derive(Debug, Default)]
+struct Counts {
     /// Each check is in one: they are added up when they are read.
     buckets: [AtomicU64; ENDS_US.len() + 1],
     sum_ns: AtomicU64,
@@ -39,29 +45,35 @@ impl CheckDurations {
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         // From below: nearly every check is in the first.
         let place = ENDS_US.iter().position(|end| nanos <= u64::from(*end) * 1_000).unwrap_or(ENDS_US.len());
-        if let Some(bucket) = self.buckets.get(place) {
+        let counts = self.0.own();
+        if let Some(bucket) = counts.buckets.get(place) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
-        self.sum_ns.fetch_add(nanos, Ordering::Relaxed);
+        counts.sum_ns.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// As Prometheus has them: each bucket with all that are below it.
     fn histogram(&self) -> Histogram {
+        let in_bucket = |place: usize| -> u64 {
+            let cells = self.0.iter().filter_map(|counts| counts.buckets.get(place));
+            cells.map(|cell| cell.load(Ordering::Relaxed)).sum()
+        };
         let mut count = 0;
         let mut buckets = Vec::with_capacity(ENDS_US.len());
-        for (cell, end_us) in self.buckets.iter().zip(ENDS_US) {
-            count += cell.load(Ordering::Relaxed);
+        for (place, end_us) in ENDS_US.into_iter().enumerate() {
+            count += in_bucket(place);
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(f64::from(end_us) / 1e6);
             bucket.set_cumulative_count(count);
             buckets.push(bucket);
         }
         // Of the same reading as the buckets, so that none of them has more than all.
-        count += self.buckets.last().map_or(0, |beyond| beyond.load(Ordering::Relaxed));
+        count += in_bucket(ENDS_US.len());
+        let sum_ns = self.0.iter().map(|counts| counts.sum_ns.load(Ordering::Relaxed)).sum();
         let mut histogram = Histogram::default();
         histogram.set_bucket(buckets);
         histogram.set_sample_count(count);
-        histogram.set_sample_sum(Duration::from_nanos(self.sum_ns.load(Ordering::Relaxed)).as_secs_f64());
+        histogram.set_sample_sum(Duration::from_nanos(sum_ns).as_secs_f64());
         histogram
     }
 }
