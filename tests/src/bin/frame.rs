@@ -1,4 +1,4 @@
-//! Prepares Chaperone for a bench: `frame ADMIN DATA FILE [POLICIES [NAME SESSIONS]]` pushes the bench bundle, with a hundred policies or so
+//! Prepares Chaperone for a bench: `frame ADMIN DATA FILE [POLICIES [SESSIONS [NAME]]]` pushes the bench bundle, with a hundred policies or so
 //! many, and with those of `tests/fixtures/bench/NAME.cedar`; opens one session or so many; and writes what loads send: `FILE` is a check as
 //! Envoy sends it, framed for gRPC, `FILE.batch` a framed `CheckBatch` of a hundred actions, and `FILE.handle` the first session's handle.
 //! All of it is allowed. `FILE.handles` and `FILE.ids` have the handles and ids of all sessions, one a line.
@@ -29,10 +29,13 @@ async fn main() {
     let (admin_address, data_address, file, bundle, sessions) = match arguments.as_slice() {
         [admin, data, file] => (admin, data, file, Bundle::bench(POLICIES), 1),
         [admin, data, file, policies] => (admin, data, file, Bundle::bench(number(policies)), 1),
-        [admin, data, file, policies, name, sessions] => {
+        [admin, data, file, policies, sessions] => {
+            (admin, data, file, Bundle::bench(number(policies)), number(sessions).max(1))
+        }
+        [admin, data, file, policies, sessions, name] => {
             (admin, data, file, Bundle::bench(number(policies)).with_bench_policies(name), number(sessions).max(1))
         }
-        _ => panic!("usage: frame ADMIN DATA FILE [POLICIES [NAME SESSIONS]]"),
+        _ => panic!("usage: frame ADMIN DATA FILE [POLICIES [SESSIONS [NAME]]]"),
     };
     let address = |text: &String| text.parse::<SocketAddr>().expect("an address such as 127.0.0.1:7401");
     let admin = wait::until("the admin plane answers", async || {

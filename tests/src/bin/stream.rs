@@ -1,5 +1,6 @@
-//! The load of direct callers: `stream DATA_ADDRESS HANDLE STREAMS IN_FLIGHT CHECKS` opens so many streams, keeps so many checks in flight on
-//! each until so many are answered in all, and prints one line of JSON.
+//! The load of direct callers: `stream DATA_ADDRESS HANDLES STREAMS IN_FLIGHT CHECKS` opens so many streams, of callers that each have a session
+//! of those whose handles are in the file `HANDLES`, as `frame` writes them; keeps so many checks in flight on each until so many are answered
+//! in all, and prints one line of JSON.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench program: a panic is the report")]
 
@@ -16,27 +17,27 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: stream DATA_ADDRESS HANDLE STREAMS IN_FLIGHT CHECKS";
+const USAGE: &str = "usage: stream DATA_ADDRESS HANDLES STREAMS IN_FLIGHT CHECKS";
 
 // One thread, so that the server has the other cores to itself.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, handle, streams, in_flight, checks] = arguments.as_slice() else { panic!("{USAGE}") };
+    let [address, handles, streams, in_flight, checks] = arguments.as_slice() else { panic!("{USAGE}") };
     let address: SocketAddr = address.parse().expect(USAGE);
     let [streams, in_flight, checks] = [streams, in_flight, checks].map(|text| text.parse::<usize>().expect(USAGE));
     let (streams, in_flight) = (streams.max(1), in_flight.max(1));
-    let question = question(handle);
+    let handles = std::fs::read_to_string(handles).expect("the handles can be read");
+    let questions: Vec<CheckRequest> = handles.lines().map(question).collect();
     let mut clients = Vec::new();
     for _ in 0..streams {
         // A connection each: streams of one connection share its window and its lock.
         clients.push(DecisionServiceClient::new(client::channel(address).await));
     }
     let began = Instant::now();
-    let callers = clients.into_iter().map(|client| {
-        let question = question.clone();
-        tokio::spawn(call(client, question, in_flight, checks.div_ceil(streams)))
-    });
+    let callers = clients.into_iter().zip(questions.iter().cycle());
+    let callers = callers
+        .map(|(client, question)| tokio::spawn(call(client, question.clone(), in_flight, checks.div_ceil(streams))));
     let mut latencies: Vec<Duration> = Vec::with_capacity(checks);
     for caller in callers.collect::<Vec<_>>() {
         latencies.extend(caller.await.expect("the caller runs"));
@@ -44,7 +45,7 @@ async fn main() {
     load::report(latencies, began.elapsed());
 }
 
-/// What `frame` asks over the other door: the same action of the same session.
+/// What `frame` asks over the other door: the same action, of a session of the same kind.
 fn question(handle: &str) -> CheckRequest {
     let action = ActionRequest {
         action: "read".to_owned(),

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::figures::{Round, record, rounded};
 use super::load::{CHECK, CHECK_BATCH, Requests, Run};
-use super::setting::{Prepared, Setting};
+use super::setting::{CALLERS, Prepared, Setting};
 use super::{Figures, Plan};
 use crate::bench::figures::median;
 
@@ -17,7 +17,7 @@ pub const POLICIES: u32 = 100;
 /// Checks in one `CheckBatch`, as the program `frame` writes it.
 const BATCH_CHECKS: u32 = 100;
 /// Streams of `CheckStream`, and checks under way on each.
-const STREAM_CROWD: (u32, u32) = (8, 256);
+const STREAM_CROWD: (u32, u32) = (CALLERS, 256);
 /// Direct checks cost less: so many times more of them give as exact a figure.
 const DIRECT_TIMES: u32 = 5;
 /// How long a round at a steady rate takes, in seconds.
@@ -92,11 +92,11 @@ impl Loads<'_> {
     }
 
     fn stream(&self, checks: u32) -> anyhow::Result<Run> {
-        let handle = self.chaperone.handle()?;
+        let handles = self.chaperone.beside("handles").display().to_string();
         let (streams, in_flight) = STREAM_CROWD;
         let numbers = [streams, in_flight, checks].map(|number| number.to_string());
         let [streams, in_flight, count] = numbers.each_ref().map(String::as_str);
-        let arguments = [handle.trim(), streams, in_flight, count];
+        let arguments = [&*handles, streams, in_flight, count];
         self.setting.load.program(&self.chaperone.server, "stream", &arguments, checks)
     }
 }

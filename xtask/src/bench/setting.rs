@@ -20,6 +20,8 @@ const SAMPLE_RATIO: &str = "0.01";
 const WITH_SYMBOLS: &str = "profile.release.package.chaperone-server.strip=\"none\"";
 /// What is wrong, but not that many sessions wait for the one connection of the embedded store while they are loaded at once.
 const LOG_FILTER: &str = "warn,sqlx=error";
+/// Callers that ask directly, each with a session of its own.
+pub const CALLERS: u32 = 8;
 /// A machine that is busy for a second is no outage of the store.
 const MAX_STALENESS: &str = "30s";
 /// The same for one call of the store.
@@ -79,7 +81,9 @@ impl Setting {
     /// When it does not start, or does not come to allow the check.
     pub fn chaperone(&self, policies: u32, options: &[(&str, &str)]) -> anyhow::Result<Prepared> {
         let server = self.serve(options)?;
-        let frame = self.prepare(&server, &server, &format!("check-{policies}"), &[&policies.to_string()])?;
+        let arguments = [policies, CALLERS].map(|number| number.to_string());
+        let arguments = arguments.each_ref().map(String::as_str);
+        let frame = self.prepare(&server, &server, &format!("check-{policies}"), &arguments)?;
         Ok(Prepared { server, frame })
     }
 
@@ -172,14 +176,6 @@ impl Prepared {
     /// The file beside the frame with this ending.
     pub fn beside(&self, ending: &str) -> PathBuf {
         PathBuf::from(format!("{}.{ending}", self.frame.display()))
-    }
-
-    /// The handle of the session that the check presents.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn handle(&self) -> anyhow::Result<String> {
-        fs::read_to_string(self.beside("handle")).context("the handle of the frame's session")
     }
 }
 

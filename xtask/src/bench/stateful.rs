@@ -73,7 +73,7 @@ type Figure = fn(&Counted) -> f64;
 
 fn counting(setting: &Setting, plan: &Plan, postgres: &Postgres, figures: &mut Figures) -> anyhow::Result<()> {
     let server = setting.replica(postgres, "counting", &[])?;
-    let frame = setting.prepare(&server, &server, "counting", &[POLICIES, "counting", &SESSIONS.to_string()])?;
+    let frame = setting.prepare(&server, &server, "counting", &[POLICIES, &SESSIONS.to_string(), "counting"])?;
     let frame = frame.to_str().context("the target directory's path is not UTF-8")?;
     let counting = Counting { setting, postgres, server: &server, frame, sent: Cell::new(0) };
     let stored_before = counting.stored()?;
@@ -168,7 +168,7 @@ fn record(kind: &str, rounds: &[Counted], figures: &mut Figures) {
 fn revocations(setting: &Setting, postgres: &Postgres, figures: &mut Figures) -> anyhow::Result<()> {
     let [near, far] = ["near", "far"].map(|name| setting.replica(postgres, name, &[]));
     let (near, far) = (near?, far?);
-    let frame = setting.prepare(&near, &far, "labelling", &[POLICIES, "labelling", "1"])?;
+    let frame = setting.prepare(&near, &far, "labelling", &[POLICIES, "1", "labelling"])?;
     let mut load = Steady::start(setting, &far, &frame)?;
     let (allowed, began) = (far.allowed()?.unwrap_or_default(), Instant::now());
     let addresses = [admin_plane(&near)?, near.address, far.address].map(|address| address.to_string());
