@@ -176,7 +176,6 @@ fn summary(decision: &Decision) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use chaperone_policy::recorded::MarkCell;
     use chaperone_policy::{Attributes, Bundle, BundleNumber, BundleSource, Outcome, Reason};
 
     use super::*;
@@ -192,7 +191,7 @@ mod tests {
         let files: BTreeMap<_, _> = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
         let bundle = Bundle::compile(&BundleSource { files }).expect("valid");
         let entities = bundle.own_entities().clone();
-        let (number, mark) = (BundleNumber::new(1), MarkCell::default());
+        let (number, mark) = (BundleNumber::new(1), Arc::default());
         Arc::new(Snapshot { number, digest: "".into(), bundle: Arc::new(bundle), entities, mark })
     }
 

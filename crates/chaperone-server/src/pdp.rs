@@ -34,7 +34,7 @@ use crate::clock::{Clock, Moment, decision_id};
 use crate::no_decision::NoDecision;
 use crate::presenter::Evidence;
 use crate::recorder::Recorder;
-use crate::replica::{Age, Policies, Replica, Snapshot, Trial};
+use crate::replica::{self, Age, Policies, Replica, Snapshot, Trial};
 use crate::telemetry::ParentContext;
 use crate::trail::NotRecorded;
 
@@ -143,7 +143,7 @@ impl Pdp {
         parent: Option<ParentContext>,
     ) -> Result<Check<'_>, NoDecision> {
         let policies = match &**self.replica.policies() {
-            Policies::Active(snapshot) => Ok(Arc::clone(snapshot)),
+            Policies::Active(snapshot) => Ok(replica::of_this_thread(snapshot)),
             Policies::None => Err(NoDecision::NoBundle),
             Policies::Unusable(_) => Err(NoDecision::BundleUnusable),
         };

@@ -21,7 +21,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chaperone_policy::recorded::MarkCell;
 use chaperone_policy::{Bundle, BundleNumber, BundleSource, Coverage, Problem};
 
 use self::suite::Suite;
@@ -118,7 +117,7 @@ pub fn run(source: &BundleSource, bundle: Arc<Bundle>, options: &Options<'_>) ->
     let entities = bundle.own_entities().clone();
     let number = BundleNumber::new(1);
     let digest = source.digest().into();
-    let snapshot = Arc::new(Snapshot { number, digest, bundle, entities, mark: MarkCell::default() });
+    let snapshot = Arc::new(Snapshot { number, digest, bundle, entities, mark: Arc::default() });
     let mut tested = Tested::default();
     let mut steps = 0;
     for (file, text) in source.tests() {

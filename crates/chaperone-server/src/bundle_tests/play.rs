@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chaperone_policy::mapping::Mutations;
-use chaperone_policy::recorded::MarkCell;
 use chaperone_policy::{
     Bundle, Coverage, Decision, DecisionId, Effect, EntityRef, Memory, MemoryLimits, SessionChain, Timestamp,
 };
@@ -164,7 +163,7 @@ pub fn with_entities(node: Option<&Node>, snapshot: &Arc<Snapshot>) -> Read<Arc<
         let texts: Vec<_> = errors.iter().take(10).map(ToString::to_string).collect();
         node.fault(texts.join("; "))
     })?;
-    let (digest, bundle, mark) = (Arc::clone(&snapshot.digest), Arc::clone(bundle), MarkCell::default());
+    let (digest, bundle, mark) = (Arc::clone(&snapshot.digest), Arc::clone(bundle), Arc::default());
     Ok(Arc::new(Snapshot { number: snapshot.number, digest, bundle, entities, mark }))
 }
 

@@ -121,7 +121,10 @@ impl Pdp {
         }
         let outcome = withheld.outcome.take().unwrap_or(Err(NoDecision::Internal));
         if let Ok(decided) = &outcome {
-            self.recorder.released(decided.ids().count(), withheld.began.instant.elapsed());
+            let Withheld { began, ended, .. } = *withheld;
+            // What waited for nothing is released when it was decided: looking at the clock costs as much as counting.
+            let released = if withheld.is_free() { ended.instant } else { self.now().instant };
+            self.recorder.released(decided.ids().count(), released.saturating_duration_since(began.instant));
         }
         Poll::Ready(outcome)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chaperone_policy::recorded::{EntityState, MarkCell};
+use chaperone_policy::recorded::EntityState;
 use chaperone_policy::{Bundle, BundleNumber};
 
 use super::obstacle::Obstacle;
@@ -16,7 +16,7 @@ impl Rules {
     /// Of a bundle. `digest` is SHA-256 of its files, in hexadecimal.
     pub fn new(number: BundleNumber, digest: &str, bundle: impl Into<Arc<Bundle>>) -> Self {
         let bundle = bundle.into();
-        let (entities, mark) = (bundle.own_entities().clone(), MarkCell::default());
+        let (entities, mark) = (bundle.own_entities().clone(), Arc::default());
         Self(Arc::new(Snapshot { number, digest: digest.into(), bundle, entities, mark }))
     }
 
@@ -41,7 +41,7 @@ impl Rules {
         let Snapshot { number, digest, bundle, .. } = &*self.0;
         let entities = bundle.entities_as_read(states.iter().map(Arc::as_ref));
         let entities = entities.map_err(|error| Obstacle::Unfit(error.to_string()))?;
-        let (digest, bundle, mark) = (Arc::clone(digest), Arc::clone(bundle), MarkCell::default());
+        let (digest, bundle, mark) = (Arc::clone(digest), Arc::clone(bundle), Arc::default());
         Ok(Arc::new(Snapshot { number: *number, digest, bundle, entities, mark }))
     }
 }

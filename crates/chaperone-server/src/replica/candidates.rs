@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chaperone_policy::recorded::MarkCell;
 use chaperone_policy::{BundleNumber, EntityRef, EntityStore, SessionChain, SessionId};
 use chaperone_store::{Candidate, CandidateRole, Store, StoreError};
 
@@ -133,7 +132,7 @@ impl Trial {
             digest: digest.into(),
             bundle,
             entities,
-            mark: MarkCell::default(),
+            mark: Arc::default(),
         })
     }
 
@@ -151,7 +150,7 @@ impl Trial {
             digest: Arc::clone(digest),
             bundle: Arc::clone(bundle),
             entities,
-            mark: MarkCell::default(),
+            mark: Arc::default(),
         })?;
         if policies.is_err() {
             return Ok(Self::told(self.candidate.clone(), policies));

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaperone_policy::recorded::MarkCell;
 use chaperone_policy::{Bundle, BundleNumber, EntityRef, EntityStore, MemoryKey};
 use chaperone_store::{Changed, Changes, Cursor, StoreError, StoredBundle};
 use tokio_util::sync::CancellationToken;
@@ -306,7 +305,7 @@ impl Follower {
     ) -> Result<Policies, StoreError> {
         match entities {
             Ok(entities) => {
-                let mark = MarkCell::default();
+                let mark = Arc::default();
                 Ok(Policies::Active(Arc::new(Snapshot { number, digest, bundle, entities, mark })))
             }
             Err(EntityLoadError::Store(error)) => Err(error),

@@ -11,6 +11,7 @@ mod presence;
 mod recalled;
 mod reports;
 mod sessions;
+mod thread_snapshot;
 mod upkeep;
 
 use std::sync::Arc;
@@ -35,12 +36,13 @@ pub use presence::{GONE_AFTER, Presence};
 pub use recalled::{RecalledChain, SessionMarks};
 pub use reports::changed;
 pub use sessions::{CachedChain, LoadedChain, SessionCache};
+pub use thread_snapshot::of_this_thread;
 
 /// How many session changes a slow watcher may fall behind.
 const WATCH_BACKLOG: usize = 4096;
 
-/// The policies and entities of one moment. A check takes one and keeps it to its end.
-#[derive(Debug)]
+/// The policies and entities of one moment. A check takes one and keeps it to its end. Clones share all of it.
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The bundle's number.
     pub number: BundleNumber,
@@ -51,7 +53,7 @@ pub struct Snapshot {
     /// Its entities, with the stored ones before them.
     pub entities: EntityStore,
     /// Of what the trail says of the bundle.
-    pub mark: MarkCell,
+    pub mark: Arc<MarkCell>,
 }
 
 /// What there is to decide with.
