@@ -178,13 +178,13 @@ impl Check<'_> {
     ///
     /// # Errors
     /// When no decision can be made, or none can be recorded: the caller's action must not go ahead.
-    pub async fn decide(&self, question: Question<'_, '_>) -> Result<Answer, NoDecision> {
+    pub async fn decide(&self, question: Question<'_, '_>) -> Result<Box<Answer>, NoDecision> {
         let withheld = self.decide_withheld(question).await;
         self.pdp.release(withheld).await
     }
 
     /// Decides and records. What it comes to is for [`Pdp::release`].
-    pub async fn decide_withheld(&self, mut question: Question<'_, '_>) -> Withheld<Answer> {
+    pub async fn decide_withheld(&self, mut question: Question<'_, '_>) -> Withheld<Box<Answer>> {
         match self.decide_from_memory(&mut question) {
             Some(withheld) => withheld,
             None => self.decide_with_store(question).await,
@@ -193,7 +193,7 @@ impl Check<'_> {
 
     /// Decides and records, at once. `None` when the store must be asked first, or the trail has no room just now: nothing has been
     /// decided or recorded then.
-    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Withheld<Answer>> {
+    pub fn decide_from_memory(&self, question: &mut Question<'_, '_>) -> Option<Withheld<Box<Answer>>> {
         let Question { claim, evidence, asked, consistency } = question;
         let outcome = match self.admit() {
             Ok(()) => match self.resolve(*claim, *evidence, *consistency) {
@@ -218,7 +218,7 @@ impl Check<'_> {
     }
 
     /// Decides and records, where memory was asked already.
-    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Withheld<Answer> {
+    pub async fn decide_with_store(&self, question: Question<'_, '_>) -> Withheld<Box<Answer>> {
         let Question { claim, evidence, mut asked, consistency } = question;
         let outcome = async {
             let subjects = self.load_subjects(claim, evidence, consistency).await?;
@@ -301,7 +301,7 @@ impl Check<'_> {
         subjects: Subjects,
         evidence: Evidence<'_>,
         requests: &[Request],
-    ) -> Result<Answer, NoDecision> {
+    ) -> Result<Box<Answer>, NoDecision> {
         let Subjects::Session(mut cached) = subjects else { return Ok(self.answer(judged, Box::default(), &subjects)) };
         if !judged.judgement.must_be_committed() {
             return Ok(self.answer(judged, Box::default(), &Subjects::Session(cached)));
@@ -346,7 +346,7 @@ impl Check<'_> {
         Err(NoDecision::Internal)
     }
 
-    fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Answer {
+    fn answer(&self, judged: Judged, challenge: Box<[Challenged]>, subjects: &Subjects) -> Box<Answer> {
         let Judged { id, judgement: Judgement { decision, read, .. }, at } = judged;
         let (principal, session, delegation, ancestors) = match subjects {
             Subjects::Nobody(_) => (None, None, None, Box::default()),
@@ -362,7 +362,8 @@ impl Check<'_> {
             }
         };
         let bundle = self.snapshot.number;
-        Answer { id, decision, challenge, principal, session, delegation, ancestors, bundle, at, read }
+        // Large, and handed on several times before it is told.
+        Box::new(Answer { id, decision, challenge, principal, session, delegation, ancestors, bundle, at, read })
     }
 }
 

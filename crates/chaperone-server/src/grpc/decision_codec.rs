@@ -14,11 +14,11 @@ use crate::pdp::{Answer, Challenged};
 #[derive(Debug)]
 pub enum Reply {
     /// A `CheckResponse`.
-    Check(Answer),
+    Check(Box<Answer>),
     /// A `CheckBatchResponse`.
-    Batch(Vec<Answer>),
+    Batch(Vec<Box<Answer>>),
     /// A `CheckStreamResponse`: the question's id, and what came of it.
-    Stream(u64, Result<Answer, api::CheckFailure>),
+    Stream(u64, Result<Box<Answer>, api::CheckFailure>),
     /// A `ReportResponse`. There are few of them beside checks, and nothing is gained by writing them by hand.
     Report(api::ReportResponse),
 }
@@ -325,7 +325,7 @@ mod tests {
             let mut ones = Vec::new();
             for answer in answers {
                 let decision = decision(&answer);
-                let reply = Reply::Stream(request_id, Ok(answer));
+                let reply = Reply::Stream(request_id, Ok(Box::new(answer)));
                 let result = Some(api::check_stream_response::Result::Decision(decision.clone()));
                 let expected = api::CheckStreamResponse { request_id, result }.encode_to_vec();
                 prop_assert_eq!(written(&mut encoder, &reply), expected);

@@ -49,7 +49,7 @@ enum StreamAnswer {
 }
 
 /// A decision, with the question's id.
-type HeldAnswer = (u64, Withheld<Answer>);
+type HeldAnswer = (u64, Withheld<Box<Answer>>);
 
 type WaitingAnswer = Pin<Box<dyn Future<Output = Result<HeldAnswer, Reply>> + Send>>;
 
@@ -297,7 +297,7 @@ async fn decide_later(
     }
 }
 
-fn reply(id: u64, released: Result<Answer, NoDecision>) -> Reply {
+fn reply(id: u64, released: Result<Box<Answer>, NoDecision>) -> Reply {
     Reply::Stream(id, released.map_err(|error| failure(&error.into())))
 }
 

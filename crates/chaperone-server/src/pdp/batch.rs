@@ -22,7 +22,7 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
-    ) -> Result<Vec<Answer>, NoDecision> {
+    ) -> Result<Vec<Box<Answer>>, NoDecision> {
         let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
         let withheld = self.withhold(outcome.map_err(|failure| (failure, None)), self.pdp.now());
         self.pdp.release(withheld).await
@@ -34,7 +34,7 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
-    ) -> Result<(Vec<Answer>, Receipt), NoDecision> {
+    ) -> Result<(Vec<Box<Answer>>, Receipt), NoDecision> {
         self.admit()?;
         let subjects = self.load_subjects(claim, evidence, consistency).await?;
         let mut answers = Vec::with_capacity(requests.len());

@@ -33,13 +33,13 @@ pub trait Answers {
     fn ids(&self) -> impl Iterator<Item = DecisionId>;
 }
 
-impl Answers for Answer {
+impl Answers for Box<Answer> {
     fn ids(&self) -> impl Iterator<Item = DecisionId> {
         std::iter::once(self.id)
     }
 }
 
-impl Answers for Vec<Answer> {
+impl Answers for Vec<Box<Answer>> {
     fn ids(&self) -> impl Iterator<Item = DecisionId> {
         self.iter().map(|answer| answer.id)
     }
@@ -59,10 +59,10 @@ impl<T> Answers for Made<T> {
     }
 }
 
-impl Withheld<Answer> {
+impl Withheld<Box<Answer>> {
     /// With what is sent in the answer's place, so that nothing else is kept while the record becomes safe. What `make` returns is all
     /// that may come of the answer.
-    pub fn map<T>(self, make: impl FnOnce(Answer) -> T) -> Withheld<Made<T>> {
+    pub fn map<T>(self, make: impl FnOnce(Box<Answer>) -> T) -> Withheld<Made<T>> {
         let Self { outcome, receipt, protocol, parent, began, ended, deadline } = self;
         let outcome = outcome.map(|outcome| outcome.map(|answer| Made { id: answer.id, inner: make(answer) }));
         Withheld { outcome, receipt, protocol, parent, began, ended, deadline }

@@ -76,7 +76,12 @@ impl World {
         Self { pdp, hand, metrics, _thread: thread }
     }
 
-    async fn check(&self, action: &str, rows: Option<i64>, timeout: Option<Duration>) -> Result<Answer, NoDecision> {
+    async fn check(
+        &self,
+        action: &str,
+        rows: Option<i64>,
+        timeout: Option<Duration>,
+    ) -> Result<Box<Answer>, NoDecision> {
         let check = self.pdp.begin(Protocol::Grpc, timeout, None).expect("policies");
         let request = request(&check, action, rows);
         let question = Question {
@@ -88,7 +93,7 @@ impl World {
         check.decide(question).await
     }
 
-    async fn check_each(&self, actions: &[&str]) -> Result<Vec<Answer>, NoDecision> {
+    async fn check_each(&self, actions: &[&str]) -> Result<Vec<Box<Answer>>, NoDecision> {
         let check = self.pdp.begin(Protocol::Grpc, None, None).expect("policies");
         let requests: Vec<_> = actions.iter().map(|action| request(&check, action, None)).collect();
         let claim = Claim::Session(SessionHandle::from_random(HANDLE).hash());
@@ -229,7 +234,7 @@ async fn full_queue_is_waited_for_and_then_denies() {
     let fourth = world.check("export", None, None);
     world.hand.disk(Disk::Works);
     let (first, second, fourth) = tokio::join!(first, second, fourth);
-    assert!([first, second, fourth].iter().all(|answer| answer.as_ref().is_ok_and(Answer::is_allowed)));
+    assert!([first, second, fourth].iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.is_allowed())));
 }
 
 #[tokio::test]

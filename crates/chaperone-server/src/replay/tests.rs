@@ -180,7 +180,7 @@ impl World {
         while self.follower.turn().await {}
     }
 
-    async fn check(&self, who: Option<usize>, asked: &[(&str, usize, Attributes)]) -> Option<Answer> {
+    async fn check(&self, who: Option<usize>, asked: &[(&str, usize, Attributes)]) -> Option<Box<Answer>> {
         let check = self.pdp.begin(Protocol::Grpc, None, None).expect("policies");
         let requests: Vec<_> = asked
             .iter()

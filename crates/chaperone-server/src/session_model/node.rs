@@ -96,7 +96,7 @@ pub(super) async fn check(
     handle: HandleHash,
     ask: Ask,
     consistency: Consistency,
-) -> Result<Answer, NoDecision> {
+) -> Result<Box<Answer>, NoDecision> {
     let check = pdp.begin(Protocol::Grpc, None, None)?;
     let (action, document) = match ask {
         Ask::Read => ("read", "one"),

@@ -45,7 +45,7 @@ const READ_ONLY: &str = "@id(\"read\") permit (principal, action == Action::\"re
 /// Something that was begun, and may take several steps.
 enum Call {
     Open { parent: Option<usize>, is_narrow: bool, task: JoinHandle<Result<(SessionView, SessionHandle), AdminError>> },
-    Check { begun: Begun, task: JoinHandle<Result<Answer, NoDecision>> },
+    Check { begun: Begun, task: JoinHandle<Result<Box<Answer>, NoDecision>> },
     Signal { session: usize, notice: Notice, event: u8, task: JoinHandle<Result<Signalled, AdminError>> },
     End { session: usize, task: JoinHandle<Result<(), AdminError>> },
     Follow { replica: usize, generation: usize, task: JoinHandle<Follower> },
