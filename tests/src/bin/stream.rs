@@ -7,16 +7,47 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chaperone_api::chaperone::v1::check_stream_response::Result as Answer;
-use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
-use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, CheckStreamRequest, Outcome, Presenter};
+use bytes::Bytes;
+use chaperone_api::chaperone::v1::{ActionRequest, CheckRequest, Outcome, Presenter};
 use chaperone_e2e::{admin, client, frame, load};
+use http::uri::PathAndQuery;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::client::Grpc;
+use tonic::transport::Channel;
+use tonic::{IntoStreamingRequest as _, codec};
+use tonic_prost::ProstCodec;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A `CheckStreamRequest` of which the question is encoded already: a client that costs more than the server has it wait.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Asked {
+    #[prost(uint64, tag = "1")]
+    request_id: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    check: Bytes,
+}
+
+/// What is read of a `CheckStreamResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Told {
+    #[prost(uint64, tag = "1")]
+    request_id: u64,
+    #[prost(message, optional, tag = "2")]
+    decision: Option<Decided>,
+}
+
+/// What is read of a `Decision`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Decided {
+    #[prost(enumeration = "Outcome", tag = "1")]
+    outcome: i32,
+}
+
+const PATH: &str = "/chaperone.v1.DecisionService/CheckStream";
 const USAGE: &str = "usage: stream DATA_ADDRESS HANDLES STREAMS IN_FLIGHT CHECKS";
 
 // One thread, so that the server has the other cores to itself.
@@ -28,11 +59,11 @@ async fn main() {
     let [streams, in_flight, checks] = [streams, in_flight, checks].map(|text| text.parse::<usize>().expect(USAGE));
     let (streams, in_flight) = (streams.max(1), in_flight.max(1));
     let handles = std::fs::read_to_string(handles).expect("the handles can be read");
-    let questions: Vec<CheckRequest> = handles.lines().map(question).collect();
+    let questions: Vec<Bytes> = handles.lines().map(|handle| question(handle).encode_to_vec().into()).collect();
     let mut clients = Vec::new();
     for _ in 0..streams {
         // A connection each: streams of one connection share its window and its lock.
-        clients.push(DecisionServiceClient::new(client::channel(address).await));
+        clients.push(Grpc::new(client::channel(address).await));
     }
     let began = Instant::now();
     let callers = clients.into_iter().zip(questions.iter().cycle());
@@ -62,26 +93,23 @@ fn question(handle: &str) -> CheckRequest {
 }
 
 /// Asks `checks` times, and returns how long each answer took.
-async fn call(
-    mut client: DecisionServiceClient<tonic::transport::Channel>,
-    question: CheckRequest,
-    in_flight: usize,
-    checks: usize,
-) -> Vec<Duration> {
+async fn call(mut client: Grpc<Channel>, question: Bytes, in_flight: usize, checks: usize) -> Vec<Duration> {
     let (send, questions) = mpsc::unbounded_channel();
     let ask = |number: usize| {
         let request_id = u64::try_from(number).expect("a number fits");
-        send.send(CheckStreamRequest { request_id, check: Some(question.clone()) }).expect("the stream is open");
+        send.send(Asked { request_id, check: question.clone() }).expect("the stream is open");
         Instant::now()
     };
     let mut asked_at: Vec<Instant> = (0..in_flight.min(checks)).map(&ask).collect();
-    let answers = client.check_stream(UnboundedReceiverStream::new(questions)).await;
-    let mut answers = answers.expect("a stream").into_inner();
+    client.ready().await.expect("the server answers");
+    let questions = UnboundedReceiverStream::new(questions).into_streaming_request();
+    let answers = client.streaming(questions, PathAndQuery::from_static(PATH), ProstCodec::default()).await;
+    let mut answers: codec::Streaming<Told> = answers.expect("a stream").into_inner();
     let mut latencies = Vec::with_capacity(checks);
     while latencies.len() < checks {
         let answer = answers.message().await.expect("an answer").expect("the stream goes on");
-        let Some(Answer::Decision(decision)) = answer.result else { panic!("no decision: {answer:?}") };
-        assert_eq!(decision.outcome(), Outcome::Allow, "{decision:?}");
+        let decision = answer.decision.expect("a decision");
+        assert_eq!(decision.outcome(), Outcome::Allow);
         let number = usize::try_from(answer.request_id).expect("a number fits");
         latencies.push(asked_at.get(number).expect("it was asked").elapsed());
         if asked_at.len() < checks {
