@@ -16,7 +16,7 @@ pub enum Reply {
     /// A `CheckResponse`.
     Check(Box<Answer>),
     /// A `CheckBatchResponse`.
-    Batch(Vec<Box<Answer>>),
+    Batch(Vec<Answer>),
     /// A `CheckStreamResponse`: the question's id, and what came of it.
     Stream(u64, Result<Box<Answer>, api::CheckFailure>),
     /// A `ReportResponse`. There are few of them beside checks, and nothing is gained by writing them by hand.
@@ -334,7 +334,7 @@ mod tests {
                 let expected = api::CheckResponse { decision: Some(decision) }.encode_to_vec();
                 prop_assert_eq!(written(&mut encoder, &reply), expected);
                 let Reply::Check(answer) = reply else { return Ok(()) };
-                ones.push(answer);
+                ones.push(*answer);
             }
             prop_assert_eq!(written(&mut encoder, &Reply::Batch(ones)), batch.encode_to_vec());
         }

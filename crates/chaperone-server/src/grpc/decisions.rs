@@ -193,7 +193,7 @@ impl Decisions {
         Answers::new(pdp, shutdown, call, request.into_inner())
     }
 
-    async fn check_each(&self, call: &Call, question: BatchQuestion<'_>) -> Result<Vec<Box<Answer>>, Status> {
+    async fn check_each(&self, call: &Call, question: BatchQuestion<'_>) -> Result<Vec<Answer>, Status> {
         let count = question.actions.len();
         if count == 0 || count > BATCH_MAX {
             let message = format!("must have 1 to {BATCH_MAX} elements, not {count}");

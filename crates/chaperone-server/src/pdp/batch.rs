@@ -22,7 +22,7 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
-    ) -> Result<Vec<Box<Answer>>, NoDecision> {
+    ) -> Result<Vec<Answer>, NoDecision> {
         let outcome = self.try_decide_each(claim, evidence, consistency, requests).await;
         let withheld = self.withhold(outcome.map_err(|failure| (failure, None)), self.pdp.now());
         self.pdp.release(withheld).await
@@ -34,7 +34,7 @@ impl Check<'_> {
         evidence: Evidence<'_>,
         consistency: Consistency,
         requests: &[Request],
-    ) -> Result<(Vec<Box<Answer>>, Receipt), NoDecision> {
+    ) -> Result<(Vec<Answer>, Receipt), NoDecision> {
         self.admit()?;
         let subjects = self.load_subjects(claim, evidence, consistency).await?;
         let mut answers = Vec::with_capacity(requests.len());
@@ -64,7 +64,7 @@ impl Check<'_> {
             for decided in join_all(decided).await {
                 match decided {
                     Ok((answer, receipt)) => {
-                        answers.push(answer);
+                        answers.push(*answer);
                         recorded = recorded.and(receipt);
                     }
                     // What the others leave behind is stored all the same, and must be seen.

@@ -39,7 +39,7 @@ impl Answers for Box<Answer> {
     }
 }
 
-impl Answers for Vec<Box<Answer>> {
+impl Answers for Vec<Answer> {
     fn ids(&self) -> impl Iterator<Item = DecisionId> {
         self.iter().map(|answer| answer.id)
     }

@@ -93,7 +93,7 @@ impl World {
         check.decide(question).await
     }
 
-    async fn check_each(&self, actions: &[&str]) -> Result<Vec<Box<Answer>>, NoDecision> {
+    async fn check_each(&self, actions: &[&str]) -> Result<Vec<Answer>, NoDecision> {
         let check = self.pdp.begin(Protocol::Grpc, None, None).expect("policies");
         let requests: Vec<_> = actions.iter().map(|action| request(&check, action, None)).collect();
         let claim = Claim::Session(SessionHandle::from_random(HANDLE).hash());
