@@ -349,3 +349,19 @@ fn zone_of_a_direct_caller_is_that_of_the_presenters_address() {
     let request = without.request("delete", document(), said).expect("an attribute as any other");
     assert_eq!(decide_in(&without, &chain, &request).reason, Reason::Permitted);
 }
+
+/// However often the same was asked of others: of so many that what they found is kept at the same places.
+#[test]
+fn each_bundle_answers_by_its_own_scopes() {
+    let of = |number| if number % 2 == 0 { ("read", Reason::Permitted) } else { ("export", Reason::NoPermit) };
+    // Of neither of which anything is known, so that only the bundles differ.
+    let (agent, request) = (EntityRef::new("Agent", "unknown"), read("unknown"));
+    for (action, reason) in (0..40).map(of) {
+        let bundle = bundle(&format!("@id(\"a\") permit (principal, action == Action::\"{action}\", resource);"));
+        for _ in 0..3 {
+            let (authority, presenter) = (Authority::Principal(&agent), Presenter::default());
+            let decision = decide(&bundle, bundle.own_entities(), &request, authority, &presenter, OPENED);
+            assert_eq!(decision.reason, reason);
+        }
+    }
+}
