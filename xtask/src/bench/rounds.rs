@@ -22,7 +22,7 @@ const STREAM_CROWD: (u32, u32) = (CALLERS, 256);
 const DIRECT_TIMES: u32 = 5;
 /// How long a round at a steady rate takes, in seconds. A machine that is shared stands still for some milliseconds a few times a second, which
 /// is all that the 99th percentile of a longer time tells.
-pub const PACED_S: f64 = 0.5;
+const PACED_S: f64 = 0.5;
 /// A percentile of a short time varies: so many times more rounds.
 pub const PACED_TIMES: usize = 8;
 
@@ -138,9 +138,7 @@ fn half_load(loads: &Loads<'_>, plan: &Plan, figures: &mut Figures) -> anyhow::R
         figures.insert(format!("{name}_full_load_requests_per_s"), rounded(rate));
     }
     let rate = (rate / 2.0).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a rate that was measured")]
-    let checks = (rate * PACED_S) as u32;
-    let rounds = loads.paced(&rate.to_string(), checks, plan.rounds * PACED_TIMES)?;
+    let rounds = loads.paced(&rate.to_string(), paced_checks(rate), plan.rounds * PACED_TIMES)?;
     record(&rounds, "half_load_", figures);
     spread(
         "envoy_check_half_load_p99_over_floor",
@@ -151,6 +149,12 @@ fn half_load(loads: &Loads<'_>, plan: &Plan, figures: &mut Figures) -> anyhow::R
     spread("envoy_check_half_load_p99", &rounds, |round| round.chaperone.p99_us, figures);
     spread("floor_half_load_p99", &rounds, |round| round.floor.p99_us, figures);
     Ok(())
+}
+
+/// How many checks a round at this rate has.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a rate that was measured")]
+pub fn paced_checks(rate: f64) -> u32 {
+    (rate * PACED_S) as u32
 }
 
 /// The median over rounds, and how far they lie apart: a busy machine shows in these.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::figures::{median, rounded};
 use super::load::{CHECK, Requests, Run};
-use super::rounds::{CROWD, PACED_S, PACED_TIMES, POLICIES};
+use super::rounds::{CROWD, PACED_TIMES, POLICIES, paced_checks};
 use super::setting::{Prepared, Setting};
 use super::{Figures, Plan, replay};
 
@@ -77,7 +77,7 @@ fn compare(setting: &Setting, servers: &[&Prepared], plan: &Plan) -> anyhow::Res
     let rate = half_of_full(setting, servers, plan)?;
     for _ in 0..plan.rounds * PACED_TIMES {
         for (server, runs) in servers.iter().zip(&mut runs) {
-            runs.paced.push(paced(setting, server, &rate.to_string(), checks_at(rate))?);
+            runs.paced.push(paced(setting, server, &rate.to_string(), paced_checks(rate))?);
         }
     }
     eprintln!("trail: half load, {} rounds at {rate} checks a second", plan.rounds * PACED_TIMES);
@@ -105,11 +105,6 @@ fn half_of_full(setting: &Setting, servers: &[&Prepared], plan: &Plan) -> anyhow
         slowest = slowest.min(rate);
     }
     Ok((slowest / 2.0).round())
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a rate that was measured")]
-fn checks_at(rate: f64) -> u32 {
-    (rate * PACED_S) as u32
 }
 
 /// As many records of decisions as there were decisions: what is fast because it forgets is not measured.
