@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame::Subject;
 use super::index::Candidates;
-use super::uid::{Uid, UidSet};
+use super::uid::{MIX, Uid, UidSet};
 use crate::entities::EntityRecord;
 
 /// How many a thread has.
 const PLACES: usize = 64;
-/// Odd, with its bits spread evenly.
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 thread_local! {
     static RECENT: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };

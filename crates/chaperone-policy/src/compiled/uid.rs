@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use crate::value::EntityRef;
 
 /// Odd, with its bits spread evenly.
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Up to how many members of a set are searched from first to last.
 const LINEAR_MAX: usize = 8;
 
