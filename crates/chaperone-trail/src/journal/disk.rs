@@ -8,6 +8,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use super::blocks::BlockFile;
+
 /// What file systems read and write at once, in bytes: their blocks are as long as this, or a part of it.
 pub(crate) const BLOCK_BYTES: usize = 4096;
 
@@ -20,6 +22,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that is there, to write from `offset` on. What is behind that in it is zeros, or is cut off before anything is written.
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file that is there and has zeros in it, to write from its beginning, past the system's memory of files where that can be.
+    fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -62,6 +66,15 @@ impl Disk for SystemDisk {
         let file = OpenOptions::new().write(true).open(path)?;
         let length = file.metadata()?.len();
         Ok(Box::new(SystemFile { file, offset, length }))
+    }
+
+    fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+            // Not every file system can.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.open(path, 0),
+            opened => Ok(Box::new(BlockFile::new(opened?))),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

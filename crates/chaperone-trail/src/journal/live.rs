@@ -38,7 +38,7 @@ impl Live {
         let draft = path.with_extension("new");
         let make = || {
             let (mut file, draft) = match room {
-                Some(room) => (disk.open(room, 0)?, room),
+                Some(room) => (disk.open_uncached(room)?, room),
                 None => (disk.create(&draft)?, &*draft),
             };
             file.write(&header.encode())?;

@@ -1,5 +1,6 @@
 //! The journal: a chain in segments in a directory, written by one thread.
 
+mod blocks;
 mod cursor;
 mod disk;
 mod frame;

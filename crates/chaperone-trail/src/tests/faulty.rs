@@ -105,6 +105,11 @@ impl Disk for FaultyDisk {
         self.file(SystemDisk.open(path, offset), path, offset)
     }
 
+    fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.step()?;
+        self.file(SystemDisk.open_uncached(path), path, 0)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step()?;
         SystemDisk.rename(from, to)?;
