@@ -26,6 +26,7 @@ mod private_file;
 mod queue;
 mod record;
 mod relay;
+mod scheduling;
 mod sink;
 mod source;
 mod space;

@@ -16,6 +16,7 @@ use crate::key::SigningKey;
 use crate::observer::{Commit, Observer};
 use crate::options::{Clock, Identity};
 use crate::queue::{Batch, Wake};
+use crate::scheduling;
 use crate::ticket::Ticket;
 use crate::trail::Shared;
 
@@ -85,6 +86,7 @@ impl Writer {
     pub fn run(mut self) -> bool {
         // Whatever ends this thread: nobody waits for it in vain.
         let _end = End(Arc::clone(&self.shared));
+        scheduling::let_others_finish();
         let mut batch = Batch::default();
         loop {
             let due = self.signing.since.checked_add(self.signing.interval).filter(|_| self.signing.records > 0);

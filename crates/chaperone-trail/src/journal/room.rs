@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use super::disk::{BLOCK_BYTES, Disk};
+use crate::scheduling;
 use crate::space::Space;
 
 /// The ending of the name of such a file.
@@ -87,6 +88,7 @@ impl RoomMaker {
         let (disk, bytes) = (Arc::clone(&self.disk), self.bytes());
         let (target, told) = (path.clone(), Arc::clone(&state));
         let maker = Builder::new().name("trail-room".to_owned()).spawn(move || {
+            scheduling::let_others_finish();
             match fill(&*disk, &target, bytes, &told) {
                 Ok(()) => told.is_ready.store(true, Ordering::Release),
                 // Nothing stands in it. What cannot be removed now is removed when the journal is opened.
