@@ -149,7 +149,13 @@ fn value(out: &mut Vec<u8>, before: &[u8], value: &Value) -> Written {
     match value {
         Value::String(string) => text(out, br#"{"string":"#, string)?,
         Value::Long(number) => plain(out, br#"{"long":"#, number)?,
-        other => return plain(out, b"", other),
+        Value::Bool(is_true) => plain(out, br#"{"bool":"#, is_true)?,
+        Value::Entity(uid) => entity(out, br#"{"entity":"#, uid)?,
+        Value::Ip(range) => text(out, br#"{"ip":"#, range)?,
+        Value::Decimal(number) => text(out, br#"{"decimal":"#, number)?,
+        Value::Datetime(moment) => text(out, br#"{"datetime":"#, moment)?,
+        Value::Duration(length) => text(out, br#"{"duration":"#, length)?,
+        Value::Set(_) | Value::Record(_) => return plain(out, b"", value),
     }
     out.push(b'}');
     Ok(())
@@ -183,13 +189,50 @@ fn digest(out: &mut Vec<u8>, before: &[u8], digest: Digest) {
 }
 
 fn text(out: &mut Vec<u8>, before: &[u8], text: &str) -> Written {
-    // Without a branch for each byte: several are looked at at once.
-    let needs_escape = text.bytes().fold(false, |found, byte| found | matches!(byte, 0..0x20 | b'"' | b'\\'));
-    if needs_escape {
+    if needs_escape(text.as_bytes()) {
         return plain(out, before, text);
     }
     quoted(out, before, text.as_bytes());
     Ok(())
+}
+
+/// Whether JSON has another form for one of these bytes (RFC 8259 section 7): control characters, the quotation mark, the backslash. Eight are
+/// looked at at once.
+fn needs_escape(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    if words.iter().any(|word| has_escape(u64::from_ne_bytes(*word))) {
+        return true;
+    }
+    // Those that are left, with some of them twice rather than copied: what was just written in parts cannot be read at once for a while.
+    let last = match (text.last_chunk(), text.first_chunk(), text.last_chunk(), text) {
+        (Some(last), ..) => u64::from_ne_bytes(*last),
+        (_, Some(first), Some(last), _) => halves(u32::from_ne_bytes(*first), u32::from_ne_bytes(*last)),
+        (.., [first, middle @ .., last]) => {
+            let middle = middle.first().unwrap_or(last);
+            halves(u32::from_ne_bytes([*first, *middle, *last, *last]), u32::from_ne_bytes([*last; 4]))
+        }
+        (.., [byte]) => u64::from_ne_bytes([*byte; 8]),
+        (.., []) => return false,
+    };
+    !rest.is_empty() && has_escape(last)
+}
+
+fn halves(one: u32, other: u32) -> u64 {
+    u64::from(one) << 32 | u64::from(other)
+}
+
+/// Whether one of the bytes of a word is escaped.
+const fn has_escape(word: u64) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    /// The high bit of each byte that is less than `limit`, and at times of those behind one that is.
+    const fn below(word: u64, limit: u64) -> u64 {
+        word.wrapping_sub(EACH * limit) & !word & HIGH
+    }
+    const fn is(word: u64, byte: u8) -> u64 {
+        below(word ^ (EACH * byte as u64), 1)
+    }
+    below(word, 0x20) | is(word, b'"') | is(word, b'\\') != 0
 }
 
 fn quoted(out: &mut Vec<u8>, before: &[u8], text: &[u8]) {
@@ -203,4 +246,27 @@ fn quoted(out: &mut Vec<u8>, before: &[u8], text: &[u8]) {
 fn plain(out: &mut Vec<u8>, before: &[u8], value: &(impl Serialize + ?Sized)) -> Written {
     out.extend_from_slice(before);
     serde_json::to_writer(out, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_is_seen_at_any_place_and_nothing_else_is_taken_for_one() {
+        for length in 1..=20 {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'x'; length];
+                    text[place] = byte;
+                    assert_eq!(
+                        needs_escape(&text),
+                        matches!(byte, 0..0x20 | b'"' | b'\\'),
+                        "{byte} at {place} of {length}"
+                    );
+                }
+            }
+        }
+        assert!(!needs_escape(b""));
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::format_smolstr;
 
 use crate::compiled::extension::parse_decimal;
 use crate::value::Value;
@@ -73,7 +74,7 @@ impl From<Amount> for Value {
     fn from(amount: Amount) -> Self {
         match amount {
             Amount::Whole(whole) => Self::Long(whole),
-            Amount::Decimal(_) => Self::Decimal(amount.to_string().into()),
+            Amount::Decimal(_) => Self::Decimal(format_smolstr!("{amount}")),
         }
     }
 }
@@ -84,9 +85,13 @@ impl fmt::Display for Amount {
         match self {
             Self::Whole(whole) => whole.fmt(f),
             Self::Decimal(units) => {
-                let sign = if *units < 0 { "-" } else { "" };
                 let (magnitude, one) = (units.unsigned_abs(), UNITS_PER_ONE.unsigned_abs());
-                write!(f, "{sign}{}.{:04}", magnitude / one, magnitude % one)
+                f.write_str(if *units < 0 { "-" } else { "" })?;
+                f.write_str(itoa::Buffer::new().format(magnitude / one))?;
+                // A one before the digits, for the zeros that they begin with.
+                let digits = one + magnitude % one;
+                f.write_str(".")?;
+                f.write_str(itoa::Buffer::new().format(digits).get(1..).unwrap_or_default())
             }
         }
     }

@@ -105,21 +105,20 @@ pub(super) fn asked<'a>(
         dropped: Vec::new(),
         hashed: Vec::new(),
     };
-    for (name, value) in bundle.attributes(request) {
-        match bundle.mapping().recorded(&request.action, name) {
-            Recorded::Kept => asked.attributes.push((name.into(), value)),
-            Recorded::Hashed => {
-                let hash = key.hash(&value);
-                redacted.push((value, hash.clone()));
-                asked.attributes.push((name.into(), Value::String(hash.into())));
-                asked.hashed.push(name.into());
-            }
-            Recorded::Dropped => {
-                redacted.push((value, DROPPED.to_owned()));
-                asked.dropped.push(name.into());
-            }
+    // Not a loop: a value would be moved once more for each of the iterators that it comes through.
+    bundle.attributes(request).for_each(|(name, value)| match bundle.mapping().recorded(&request.action, name) {
+        Recorded::Kept => asked.attributes.push((name.into(), value)),
+        Recorded::Hashed => {
+            let hash = key.hash(&value);
+            redacted.push((value, hash.clone()));
+            asked.attributes.push((name.into(), Value::String(hash.into())));
+            asked.hashed.push(name.into());
         }
-    }
+        Recorded::Dropped => {
+            redacted.push((value, DROPPED.to_owned()));
+            asked.dropped.push(name.into());
+        }
+    });
     asked
 }
 

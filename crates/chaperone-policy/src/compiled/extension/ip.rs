@@ -85,7 +85,13 @@ impl fmt::Display for IpRange {
     /// As a text that reads the same.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            IpAddr::V4(address) => write!(f, "{address}")?,
+            // In nearly every record.
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    f.write_str(if place == 0 { "" } else { "." })?;
+                    f.write_str(itoa::Buffer::new().format(octet))?;
+                }
+            }
             // Written out, because the short form of some addresses is one that is refused.
             IpAddr::V6(address) => {
                 for (place, group) in address.segments().into_iter().enumerate() {
@@ -93,7 +99,8 @@ impl fmt::Display for IpRange {
                 }
             }
         }
-        write!(f, "/{}", self.prefix)
+        f.write_str("/")?;
+        f.write_str(itoa::Buffer::new().format(self.prefix))
     }
 }
 
