@@ -1,15 +1,22 @@
 //! Wakes tasks where they run.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::{Handle, Id};
+use tokio::time::{Instant, Sleep};
+
+use crate::ticket::Ticket;
 
 /// Tasks of one runtime, which one task of that runtime wakes.
 ///
 /// To wake a task from another thread is to queue it where all threads look and to ring for its runtime, each by itself; and a runtime takes
 /// such tasks one at a time, after all that they bring about. From within its runtime a task is just put behind the others, so
 /// that the answers of a whole batch leave together.
+///
+/// It has one timer for all of them: to set one for each that waits a millisecond costs more than to wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Relay {
     runtime: Id,
@@ -18,12 +25,26 @@ pub(crate) struct Relay {
 
 #[derive(Debug, Default)]
 struct Shared {
+    waiting: Waiting,
     /// Who is to be woken.
     ready: Vec<Waker>,
     /// The task that wakes them.
     task: Option<Waker>,
+    /// No later than the first of those who wait wants to be woken.
+    alarm: Option<Instant>,
     /// Whether there is no such task any more, or need be none.
     has_ended: bool,
+}
+
+/// Who waits, in the order of their tickets.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(VecDeque<Waiter>);
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: Ticket,
+    waker: Waker,
+    until: Option<Instant>,
 }
 
 impl Relay {
@@ -31,7 +52,8 @@ impl Relay {
     pub fn start(handle: &Handle) -> Self {
         let relay = Self { runtime: handle.id(), shared: Arc::default() };
         let end = End(relay.clone());
-        handle.spawn(std::future::poll_fn(move |cx| end.0.poll(cx)));
+        let mut timer = None;
+        handle.spawn(std::future::poll_fn(move |cx| end.0.poll(cx, &mut timer)));
         relay
     }
 
@@ -40,24 +62,38 @@ impl Relay {
         self.runtime == handle.id()
     }
 
-    /// Whether its runtime has ended.
-    pub fn has_ended(&self) -> bool {
-        self.shared().has_ended
+    /// Whether its runtime has ended, and nobody waits any more.
+    pub fn is_done(&self) -> bool {
+        let shared = self.shared();
+        shared.has_ended && shared.waiting.0.is_empty()
     }
 
-    /// Wakes them, from within their runtime if there still is one.
-    pub fn wake(&self, wakers: Vec<Waker>) {
-        if wakers.is_empty() {
+    /// Wakes the task when `ticket` is settled, or it is `until`.
+    pub fn register(&self, ticket: Ticket, waker: &Waker, until: Option<Instant>) {
+        let mut shared = self.shared();
+        shared.waiting.register(ticket, waker, until);
+        if let Some(until) = until
+            && shared.alarm.is_none_or(|alarm| until < alarm)
+        {
+            shared.alarm = Some(until);
+            let task = shared.task.take();
+            drop(shared);
+            task.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Wakes those whose tickets are settled, from within their runtime if there still is one.
+    pub fn settle(&self, through: Ticket) {
+        let mut shared = self.shared();
+        let Shared { waiting, ready, .. } = &mut *shared;
+        ready.extend(waiting.settled(through));
+        if ready.is_empty() {
             return;
         }
-        let mut shared = self.shared();
-        shared.ready.extend(wakers);
         let task = shared.task.take();
         let left = if shared.has_ended { std::mem::take(&mut shared.ready) } else { Vec::new() };
         drop(shared);
-        if let Some(task) = task {
-            task.wake();
-        }
+        task.into_iter().for_each(Waker::wake);
         wake_all(left);
     }
 
@@ -68,25 +104,64 @@ impl Relay {
         let (left, task) = (std::mem::take(&mut shared.ready), shared.task.take());
         drop(shared);
         wake_all(left);
-        if let Some(task) = task {
-            task.wake();
-        }
+        task.into_iter().for_each(Waker::wake);
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut shared = self.shared();
-        if shared.has_ended {
-            return Poll::Ready(());
+    fn poll(&self, cx: &mut Context<'_>, timer: &mut Option<Pin<Box<Sleep>>>) -> Poll<()> {
+        loop {
+            let mut shared = self.shared();
+            if shared.has_ended {
+                return Poll::Ready(());
+            }
+            let ready = std::mem::take(&mut shared.ready);
+            shared.task = Some(cx.waker().clone());
+            let alarm = shared.alarm;
+            drop(shared);
+            wake_all(ready);
+            let Some(alarm) = alarm else { return Poll::Pending };
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(alarm)));
+            if timer.deadline() != alarm {
+                timer.as_mut().reset(alarm);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.shared().sound();
         }
-        let ready = std::mem::take(&mut shared.ready);
-        shared.task = Some(cx.waker().clone());
-        drop(shared);
-        wake_all(ready);
-        Poll::Pending
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// It is time for the first of those who wait, unless that one was woken long ago: then for another, later.
+    fn sound(&mut self) {
+        let Self { waiting: Waiting(waiting), ready, alarm, .. } = self;
+        let now = Instant::now();
+        let is_over = |waiter: &Waiter| waiter.until.is_some_and(|until| until <= now);
+        ready.extend(waiting.iter().filter(|waiter| is_over(waiter)).map(|waiter| waiter.waker.clone()));
+        waiting.retain(|waiter| !is_over(waiter));
+        *alarm = waiting.iter().filter_map(|waiter| waiter.until).min();
+    }
+}
+
+impl Waiting {
+    /// Puts somebody there who waits, if it is not there.
+    pub fn register(&mut self, ticket: Ticket, waker: &Waker, until: Option<Instant>) {
+        // Nearly always at the end: who waits has just appended.
+        let end = self.0.partition_point(|other| other.ticket <= ticket);
+        let begin = self.0.partition_point(|other| other.ticket < ticket);
+        if !self.0.range(begin..end).any(|known| known.waker.will_wake(waker)) {
+            self.0.insert(end, Waiter { ticket, waker: waker.clone(), until });
+        }
+    }
+
+    /// Takes out those whose tickets are settled.
+    pub fn settled(&mut self, through: Ticket) -> impl Iterator<Item = Waker> {
+        let ready = self.0.partition_point(|waiter| waiter.ticket <= through);
+        self.0.drain(..ready).map(|waiter| waiter.waker)
     }
 }
 
@@ -100,7 +175,7 @@ impl Drop for End {
 }
 
 /// Wakes each task once that waits for many tickets of a batch.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut last: Option<Waker> = None;
     for waker in wakers {
         if !last.as_ref().is_some_and(|last| last.will_wake(&waker)) {

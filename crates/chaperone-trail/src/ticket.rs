@@ -6,17 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::error::AppendError;
-use crate::relay::{Relay, wake_all};
+use crate::relay::{Relay, Waiting, wake_all};
 
 /// Stands for a record that was appended. Later records have greater tickets; a ticket means nothing after the process.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(pub(crate) u64);
-
-/// In the order of their tickets.
-#[derive(Debug, Default)]
-struct Wakers(VecDeque<(Ticket, Waker)>);
 
 /// Failed ranges that are remembered. A range is one outage, and a ticket is waited for only briefly.
 const FAILURES_MAX: usize = 256;
@@ -28,15 +25,15 @@ pub(crate) struct Settlement {
     settled: AtomicU64,
     /// No ticket after this one has failed.
     last_failed: AtomicU64,
-    waiting: Mutex<Waiting>,
+    book: Mutex<Book>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Book {
     /// Those without a runtime are woken by whoever settles.
-    alone: Wakers,
+    alone: Waiting,
     /// Those of each runtime that has any.
-    groups: Vec<(Relay, Wakers)>,
+    relays: Vec<Relay>,
     /// First and last tickets that failed, in their order.
     failures: VecDeque<(u64, u64)>,
     /// Ranges up to here were forgotten: whoever asks about such a ticket is told that it failed.
@@ -44,13 +41,18 @@ struct Waiting {
 }
 
 impl Settlement {
-    /// Whether `ticket` is settled, and how; the task is woken when it is.
-    pub(crate) fn poll(&self, cx: &Context<'_>, ticket: Ticket) -> Poll<Result<(), AppendError>> {
+    /// Whether `ticket` is settled, and how; the task is woken when it is, or when it is `until`, if its runtime has timers.
+    pub(crate) fn poll(
+        &self,
+        cx: &Context<'_>,
+        ticket: Ticket,
+        until: Option<Instant>,
+    ) -> Poll<Result<(), AppendError>> {
         if ticket.0 > self.settled.load(Ordering::Acquire) {
-            let mut waiting = self.waiting();
+            let mut book = self.book();
             // It is stored under the lock: who finds it unsettled here is in the list before the next look through it.
             if ticket.0 > self.settled.load(Ordering::Acquire) {
-                waiting.register(ticket, cx.waker());
+                book.register(ticket, cx.waker(), until);
                 return Poll::Pending;
             }
         }
@@ -59,24 +61,23 @@ impl Settlement {
 
     /// Settles every ticket up to `through`.
     pub(crate) fn settle(&self, through: Ticket, durable: bool) {
-        let mut waiting = self.waiting();
+        let mut book = self.book();
         let settled = self.settled.load(Ordering::Acquire);
         if through.0 <= settled {
             return;
         }
         if !durable {
-            waiting.fail(settled + 1, through.0);
+            book.fail(settled + 1, through.0);
             self.last_failed.store(through.0, Ordering::Release);
         }
         self.settled.store(through.0, Ordering::Release);
-        let alone = waiting.alone.settled(through);
-        let groups: Vec<_> =
-            waiting.groups.iter_mut().map(|(relay, wakers)| (relay.clone(), wakers.settled(through))).collect();
-        waiting.groups.retain(|(relay, wakers)| !relay.has_ended() || !wakers.0.is_empty());
-        drop(waiting);
+        let alone: Vec<_> = book.alone.settled(through).collect();
+        book.relays.retain(|relay| !relay.is_done());
+        let relays = book.relays.clone();
+        drop(book);
         wake_all(alone);
-        for (relay, wakers) in groups {
-            relay.wake(wakers);
+        for relay in relays {
+            relay.settle(through);
         }
     }
 
@@ -84,33 +85,26 @@ impl Settlement {
         if ticket.0 > self.last_failed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let waiting = self.waiting();
-        let failed = ticket.0 <= waiting.forgotten
-            || waiting.failures.iter().any(|(first, last)| (*first..=*last).contains(&ticket.0));
+        let book = self.book();
+        let failed = ticket.0 <= book.forgotten
+            || book.failures.iter().any(|(first, last)| (*first..=*last).contains(&ticket.0));
         if failed { Err(AppendError::NotDurable) } else { Ok(()) }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn register(&mut self, ticket: Ticket, waker: &Waker) {
-        match Handle::try_current() {
-            Ok(runtime) => self.group(&runtime).register(ticket, waker),
-            Err(_) => self.alone.register(ticket, waker),
+impl Book {
+    fn register(&mut self, ticket: Ticket, waker: &Waker, until: Option<Instant>) {
+        let Ok(runtime) = Handle::try_current() else { return self.alone.register(ticket, waker, None) };
+        if let Some(relay) = self.relays.iter().find(|relay| relay.is_of(&runtime)) {
+            return relay.register(ticket, waker, until);
         }
-    }
-
-    /// Those of a runtime, of which there are a few.
-    fn group(&mut self, runtime: &Handle) -> &mut Wakers {
-        let place = self.groups.iter().position(|(relay, _)| relay.is_of(runtime));
-        let place = place.unwrap_or_else(|| {
-            self.groups.push((Relay::start(runtime), Wakers::default()));
-            self.groups.len() - 1
-        });
-        self.groups.get_mut(place).map_or(&mut self.alone, |(_, wakers)| wakers)
+        let relay = Relay::start(&runtime);
+        relay.register(ticket, waker, until);
+        self.relays.push(relay);
     }
 
     fn fail(&mut self, first: u64, last: u64) {
@@ -126,26 +120,9 @@ impl Waiting {
     }
 }
 
-impl Wakers {
-    fn register(&mut self, ticket: Ticket, waker: &Waker) {
-        // Nearly always at the end: who waits has just appended.
-        let end = self.0.partition_point(|(other, _)| *other <= ticket);
-        let begin = self.0.partition_point(|(other, _)| *other < ticket);
-        if !self.0.range(begin..end).any(|(_, known)| known.will_wake(waker)) {
-            self.0.insert(end, (ticket, waker.clone()));
-        }
-    }
-
-    /// Takes out those whose tickets are settled.
-    fn settled(&mut self, through: Ticket) -> Vec<Waker> {
-        let ready = self.0.partition_point(|(ticket, _)| *ticket <= through);
-        self.0.drain(..ready).map(|(_, waker)| waker).collect()
-    }
-}
-
 impl Drop for Settlement {
     fn drop(&mut self) {
-        for (relay, _) in &self.waiting().groups {
+        for relay in &self.book().relays {
             relay.end();
         }
     }

@@ -181,12 +181,18 @@ impl Trail {
         })
     }
 
-    /// Whether the record of `ticket`, and so every one before it, is durable; the task is woken when that is known.
+    /// Whether the record of `ticket`, and so every one before it, is durable; the task is woken when that is known, or when it is `until`,
+    /// which its runtime must have timers for.
     ///
     /// # Errors
     /// [`AppendError::NotDurable`]: nothing may be answered that depends on it.
-    pub fn poll_durable(&self, cx: &Context<'_>, ticket: Ticket) -> Poll<Result<(), AppendError>> {
-        self.shared.settlement.poll(cx, ticket)
+    pub fn poll_durable(
+        &self,
+        cx: &Context<'_>,
+        ticket: Ticket,
+        until: Option<tokio::time::Instant>,
+    ) -> Poll<Result<(), AppendError>> {
+        self.shared.settlement.poll(cx, ticket, until)
     }
 
     /// Waits until the record of `ticket` is durable.
@@ -194,7 +200,7 @@ impl Trail {
     /// # Errors
     /// As [`poll_durable`](Self::poll_durable).
     pub async fn durable(&self, ticket: Ticket) -> Result<(), AppendError> {
-        std::future::poll_fn(|cx| self.poll_durable(cx, ticket)).await
+        std::future::poll_fn(|cx| self.poll_durable(cx, ticket, None)).await
     }
 
     /// The chain that is written.

@@ -12,7 +12,6 @@ use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::task::coop;
-use tokio::time::Sleep;
 use tonic::Status;
 
 use super::decision_codec::{Reply, ReplyEncoder};
@@ -68,8 +67,6 @@ pub struct Answers {
     waiting: FuturesUnordered<WaitingAnswer>,
     /// Decisions whose records are on the way, nearly in the order in which they will be safe.
     held: VecDeque<HeldAnswer>,
-    /// When the first of them must be answered, or earlier.
-    expiry: Option<Pin<Box<Sleep>>>,
     /// What ends the stream after those.
     ending: Option<Status>,
     /// Answers that have not left yet, each framed as gRPC does.
@@ -106,7 +103,6 @@ impl Answers {
             closing,
             waiting: FuturesUnordered::new(),
             held: VecDeque::new(),
-            expiry: None,
             ending: None,
             written: Writer::default(),
             encoder: ReplyEncoder::default(),
@@ -232,21 +228,7 @@ impl Answers {
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Reply> {
         let Some((id, withheld)) = self.held.front_mut() else { return Poll::Pending };
         let id = *id;
-        let released = match self.pdp.poll_release(cx, withheld) {
-            Poll::Ready(released) => released,
-            Poll::Pending => {
-                let deadline = withheld.deadline();
-                let expiry = self.expiry.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-                // One timer for all: it goes off for a check that was answered long ago, and is then set for the first that was not.
-                loop {
-                    ready!(expiry.as_mut().poll(cx));
-                    if expiry.deadline() >= deadline {
-                        break Err(self.pdp.withdraw(withheld, NoDecision::Deadline));
-                    }
-                    expiry.as_mut().reset(deadline);
-                }
-            }
-        };
+        let released = ready!(self.pdp.poll_release(cx, withheld));
         self.held.pop_front();
         Poll::Ready(reply(id, released))
     }

@@ -1,8 +1,9 @@
 //! What a check came to, kept from its caller until its record is safe.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use chaperone_policy::DecisionId;
+use tokio::time::Instant;
 
 use super::{Answer, Check, Pdp, Protocol};
 use crate::clock::Moment;
@@ -24,7 +25,9 @@ pub struct Withheld<T> {
     parent: Option<ParentContext>,
     began: Moment,
     ended: Moment,
-    deadline: tokio::time::Instant,
+    deadline: Instant,
+    /// Whether it was asked for in vain.
+    has_waited: bool,
 }
 
 /// Answers, by however many, or what was made of them.
@@ -63,9 +66,9 @@ impl Withheld<Box<Answer>> {
     /// With what is sent in the answer's place, so that nothing else is kept while the record becomes safe. What `make` returns is all
     /// that may come of the answer.
     pub fn map<T>(self, make: impl FnOnce(Box<Answer>) -> T) -> Withheld<Made<T>> {
-        let Self { outcome, receipt, protocol, parent, began, ended, deadline } = self;
+        let Self { outcome, receipt, protocol, parent, began, ended, deadline, has_waited } = self;
         let outcome = outcome.map(|outcome| outcome.map(|answer| Made { id: answer.id, inner: make(answer) }));
-        Withheld { outcome, receipt, protocol, parent, began, ended, deadline }
+        Withheld { outcome, receipt, protocol, parent, began, ended, deadline, has_waited }
     }
 }
 
@@ -77,7 +80,8 @@ impl<T> Withheld<T> {
             Err(failure) => (Err(failure), Receipt::default()),
         };
         let Check { protocol, parent, began, .. } = *check;
-        Self { outcome: Some(outcome), receipt, protocol, parent, began, ended, deadline: check.deadline() }
+        let deadline = check.deadline();
+        Self { outcome: Some(outcome), receipt, protocol, parent, began, ended, deadline, has_waited: false }
     }
 
     /// When it was decided: what follows at once begins then.
@@ -89,11 +93,6 @@ impl<T> Withheld<T> {
     pub const fn is_free(&self) -> bool {
         self.receipt.is_for_nothing()
     }
-
-    /// When its caller must have been answered.
-    pub fn deadline(&self) -> tokio::time::Instant {
-        self.deadline
-    }
 }
 
 impl Pdp {
@@ -102,22 +101,22 @@ impl Pdp {
     /// # Errors
     /// As the check; and when its record is not safe in time, or will never be.
     pub async fn release<T: Answers>(&self, mut withheld: Withheld<T>) -> Result<T, NoDecision> {
-        let deadline = withheld.deadline;
-        let released = std::future::poll_fn(|cx| self.poll_release(cx, &mut withheld));
-        match tokio::time::timeout_at(deadline, released).await {
-            Ok(released) => released,
-            Err(_) => Err(self.withdraw(&mut withheld, NoDecision::Deadline)),
-        }
+        std::future::poll_fn(|cx| self.poll_release(cx, &mut withheld)).await
     }
 
-    /// As [`Pdp::release`], without looking at the deadline. Not to be called again after it was ready.
+    /// As [`Pdp::release`]. Not to be called again after it was ready.
     pub fn poll_release<T: Answers>(
         &self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         withheld: &mut Withheld<T>,
     ) -> Poll<Result<T, NoDecision>> {
-        if let Err(failure) = ready!(self.recorder.trail().poll_safe(cx, &withheld.receipt)) {
-            return Poll::Ready(Err(self.withdraw(withheld, failure.into())));
+        match self.recorder.trail().poll_safe(cx, &withheld.receipt, Some(withheld.deadline)) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.withdraw(withheld, failure.into()))),
+            // It is asked for the first time when it was just decided. If it was too late then, it is woken at once.
+            Poll::Pending if !std::mem::replace(&mut withheld.has_waited, true) => return Poll::Pending,
+            Poll::Pending if Instant::now() < withheld.deadline => return Poll::Pending,
+            Poll::Pending => return Poll::Ready(Err(self.withdraw(withheld, NoDecision::Deadline))),
         }
         let outcome = withheld.outcome.take().unwrap_or(Err(NoDecision::Internal));
         if let Ok(decided) = &outcome {
@@ -130,7 +129,7 @@ impl Pdp {
     }
 
     /// Answers without the decision that was made: it may be on record, but nobody can say so now.
-    pub fn withdraw<T: Answers>(&self, withheld: &mut Withheld<T>, failure: NoDecision) -> NoDecision {
+    fn withdraw<T: Answers>(&self, withheld: &mut Withheld<T>, failure: NoDecision) -> NoDecision {
         let failure = match withheld.outcome.take() {
             Some(Ok(decided)) => {
                 let Withheld { protocol, ref parent, began, .. } = *withheld;

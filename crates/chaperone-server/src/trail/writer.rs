@@ -8,6 +8,7 @@ use std::time::Duration;
 use chaperone_policy::recorded::BundleState;
 use chaperone_policy::{DecisionId, MemoryLimits, Timestamp};
 use chaperone_trail::{AppendError, Event, EventKind, State, Ticket, Trail};
+use tokio::time::Instant;
 
 use super::decided;
 use super::observer::WriterState;
@@ -194,10 +195,15 @@ impl TrailWriter {
         tokio::time::sleep(ROOM_PAUSE).await;
     }
 
-    /// Whether the record is safe; the task is woken when that is known.
-    pub fn poll_safe(&self, cx: &mut Context<'_>, receipt: &Receipt) -> Poll<Result<(), NotRecorded>> {
+    /// Whether the record is safe; the task is woken when that is known, or when it is `until`.
+    pub fn poll_safe(
+        &self,
+        cx: &Context<'_>,
+        receipt: &Receipt,
+        until: Option<Instant>,
+    ) -> Poll<Result<(), NotRecorded>> {
         match (&self.0, &receipt.0) {
-            (Some(chain), Some(ticket)) => chain.trail.poll_durable(cx, *ticket).map_err(NotRecorded::from),
+            (Some(chain), Some(ticket)) => chain.trail.poll_durable(cx, *ticket, until).map_err(NotRecorded::from),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -212,7 +218,7 @@ impl TrailWriter {
     }
 
     async fn safe(&self, receipt: Receipt) -> Result<(), NotRecorded> {
-        std::future::poll_fn(|cx| self.poll_safe(cx, &receipt)).await
+        std::future::poll_fn(|cx| self.poll_safe(cx, &receipt, None)).await
     }
 }
 

@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{JoinHandle, JoinSet, yield_now};
+use tokio::time::{Instant, timeout};
 
 use crate::ticket::{Settlement, Ticket};
 
@@ -40,7 +42,7 @@ fn settle(settlement: &Arc<Settlement>, through: u64) -> ThreadId {
 }
 
 fn wait(settlement: &Settlement, waker: &Waker, ticket: u64) {
-    assert!(settlement.poll(&Context::from_waker(waker), Ticket(ticket)).is_pending());
+    assert!(settlement.poll(&Context::from_waker(waker), Ticket(ticket), None).is_pending());
 }
 
 #[test]
@@ -86,6 +88,42 @@ fn who_waits_without_a_runtime_or_after_it_is_woken_all_the_same() {
     woken.try_recv().unwrap();
 }
 
+/// Waits in a task of its own, which nothing else wakes: whether its ticket was settled before its time was over.
+fn waits(settlement: &Arc<Settlement>, ticket: u64, until: Instant) -> JoinHandle<bool> {
+    let (settlement, mut has_waited) = (Arc::clone(settlement), false);
+    tokio::spawn(std::future::poll_fn(move |cx| match settlement.poll(cx, Ticket(ticket), Some(until)) {
+        Poll::Ready(settled) => Poll::Ready(settled.is_ok()),
+        Poll::Pending if std::mem::replace(&mut has_waited, true) && until <= Instant::now() => Poll::Ready(false),
+        Poll::Pending => Poll::Pending,
+    }))
+}
+
+async fn is_settled(waiting: JoinHandle<bool>) -> bool {
+    timeout(Duration::from_secs(10), waiting).await.expect("it is woken").unwrap()
+}
+
+#[test]
+fn who_waits_is_woken_when_its_time_is_over() {
+    let settlement = Arc::new(Settlement::default());
+    Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let after = |milliseconds| Instant::now() + Duration::from_millis(milliseconds);
+        let patient = waits(&settlement, 1, after(3_600_000));
+        yield_now().await;
+        // Nearer than what the timer is set to.
+        assert!(!is_settled(waits(&settlement, 2, after(5))).await);
+        // And after it went off.
+        assert!(!is_settled(waits(&settlement, 3, after(5))).await);
+        // It goes off for one that does not wait any more, and then for the next.
+        let (settled, next) = (waits(&settlement, 1, after(5)), waits(&settlement, 4, after(10)));
+        yield_now().await;
+        settle(&settlement, 1);
+        assert!(is_settled(settled).await && is_settled(patient).await);
+        assert!(!is_settled(next).await);
+        // Its time was over before it waited.
+        assert!(!is_settled(waits(&settlement, 4, Instant::now())).await);
+    });
+}
+
 /// Else each answer would leave in a packet of its own.
 #[test]
 fn tasks_of_a_batch_run_before_what_they_bring_about() {
@@ -104,7 +142,7 @@ fn tasks_of_a_batch_run_before_what_they_bring_about() {
         for ticket in 1..=TASKS {
             let (settlement, written) = (Arc::clone(&settlement), Arc::clone(&written));
             tasks.spawn(async move {
-                std::future::poll_fn(|cx| settlement.poll(cx, Ticket(ticket))).await.unwrap();
+                std::future::poll_fn(|cx| settlement.poll(cx, Ticket(ticket), None)).await.unwrap();
                 written.notify_one();
             });
         }
