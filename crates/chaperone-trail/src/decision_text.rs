@@ -1,7 +1,8 @@
 //! A decision's record as JSON, written in one pass.
 //!
 //! Every check that is answered waits for this, so it does not take serde's way, which asks for each member how it is written. What comes of
-//! it is the same, byte for byte: a property holds the two together.
+//! it is the same, byte for byte: a property holds the two together. What stands before a value comes with its length, so that it is copied in
+//! place, without a call.
 
 use chaperone_policy::{EntityRef, Value};
 use serde::Serialize;
@@ -136,7 +137,7 @@ fn state(out: &mut Vec<u8>, state: &StateRef<'_>) -> Written {
     Ok(())
 }
 
-fn entity(out: &mut Vec<u8>, before: &[u8], EntityRef { kind, id }: &EntityRef) -> Written {
+fn entity<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], EntityRef { kind, id }: &EntityRef) -> Written {
     out.extend_from_slice(before);
     text(out, br#"{"type":"#, kind)?;
     text(out, br#","id":"#, id)?;
@@ -144,7 +145,7 @@ fn entity(out: &mut Vec<u8>, before: &[u8], EntityRef { kind, id }: &EntityRef) 
     Ok(())
 }
 
-fn value(out: &mut Vec<u8>, before: &[u8], value: &Value) -> Written {
+fn value<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], value: &Value) -> Written {
     out.extend_from_slice(before);
     match value {
         Value::String(string) => text(out, br#"{"string":"#, string)?,
@@ -162,9 +163,9 @@ fn value(out: &mut Vec<u8>, before: &[u8], value: &Value) -> Written {
 }
 
 /// A member that is an array, unless it is empty.
-fn list<T>(
+fn list<T, const N: usize>(
     out: &mut Vec<u8>,
-    before: &[u8],
+    before: &[u8; N],
     items: &[T],
     mut write: impl FnMut(&mut Vec<u8>, &T) -> Written,
 ) -> Written {
@@ -180,15 +181,15 @@ fn list<T>(
     Ok(())
 }
 
-fn uuid(out: &mut Vec<u8>, before: &[u8], id: Uuid) {
+fn uuid<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], id: Uuid) {
     quoted(out, before, id.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]).as_bytes());
 }
 
-fn digest(out: &mut Vec<u8>, before: &[u8], digest: Digest) {
+fn digest<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], digest: Digest) {
     quoted(out, before, &digest.to_hex());
 }
 
-fn text(out: &mut Vec<u8>, before: &[u8], text: &str) -> Written {
+fn text<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], text: &str) -> Written {
     if needs_escape(text.as_bytes()) {
         return plain(out, before, text);
     }
@@ -235,7 +236,7 @@ const fn has_escape(word: u64) -> bool {
     below(word, 0x20) | is(word, b'"') | is(word, b'\\') != 0
 }
 
-fn quoted(out: &mut Vec<u8>, before: &[u8], text: &[u8]) {
+fn quoted<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], text: &[u8]) {
     out.extend_from_slice(before);
     out.push(b'"');
     out.extend_from_slice(text);
@@ -243,7 +244,7 @@ fn quoted(out: &mut Vec<u8>, before: &[u8], text: &[u8]) {
 }
 
 /// As serde has it.
-fn plain(out: &mut Vec<u8>, before: &[u8], value: &(impl Serialize + ?Sized)) -> Written {
+fn plain<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], value: &(impl Serialize + ?Sized)) -> Written {
     out.extend_from_slice(before);
     serde_json::to_writer(out, value)
 }

@@ -148,12 +148,22 @@ impl Shared {
 }
 
 impl Waiting {
-    /// Puts somebody there who waits, if it is not there.
+    /// Puts somebody there who waits.
+    ///
+    /// Whoever is woken asks for all that it waits for, and so comes here again for what is not settled then: as long as it is woken for a
+    /// ticket before this one, and no later than it wants to be, that is enough.
     pub fn register(&mut self, ticket: Ticket, waker: &Waker, until: Option<Instant>) {
+        let wakes_in_time = |known: &Waiter| {
+            let is_in_time = until.is_none_or(|until| known.until.is_some_and(|earlier| earlier <= until));
+            known.ticket <= ticket && is_in_time && known.waker.will_wake(waker)
+        };
+        if self.0.back().is_some_and(wakes_in_time) {
+            return;
+        }
         // Nearly always at the end: who waits has just appended.
         let end = self.0.partition_point(|other| other.ticket <= ticket);
         let begin = self.0.partition_point(|other| other.ticket < ticket);
-        if !self.0.range(begin..end).any(|known| known.waker.will_wake(waker)) {
+        if !self.0.range(begin..end).any(wakes_in_time) {
             self.0.insert(end, Waiter { ticket, waker: waker.clone(), until });
         }
     }

@@ -18,9 +18,7 @@ const ENDING: &str = "room";
 /// Room is made for who writes this much: others would keep it for nothing.
 const BUSY_BYTES: u64 = 1 << 20;
 /// How much is written at once. The writer's own syncs wait behind it.
-const STEP_BYTES: usize = 256 << 10;
-/// How much is made durable at once.
-const SYNC_BYTES: u64 = 1 << 20;
+const STEP_BYTES: usize = 512 << 10;
 /// So many times the room must be left on the disk: what is made ahead must never be what fills it.
 const AVAILABLE_FACTOR: u64 = 4;
 
@@ -155,9 +153,6 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, state: &State) -> io::Result<(
         let step = usize::try_from(bytes - made).map_or(STEP_BYTES, |left| left.min(STEP_BYTES));
         file.write(ZEROS.0.get(..step).unwrap_or_default())?;
         made += step as u64;
-        if made.is_multiple_of(SYNC_BYTES) || made == bytes {
-            file.sync()?;
-        }
     }
-    Ok(())
+    file.sync()
 }
