@@ -36,7 +36,11 @@ pub struct DataPlane {
 
 impl DataPlane {
     /// Answers a call of `peer`.
-    pub async fn call<B>(&self, request: Request<B>, peer: &PeerInfo) -> Response<DataBody>
+    pub fn call<'a, B>(
+        &'a self,
+        request: Request<B>,
+        peer: &'a PeerInfo,
+    ) -> impl Future<Output = Response<DataBody>> + Send + use<'a, B>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<tonic::codegen::StdError>,
@@ -54,10 +58,11 @@ impl DataPlane {
                 };
                 message.map_err(|_| NoDecision::Deadline)?.map_err(|_| NoDecision::Unreadable)
             };
-            unary::answer(self.checks.check(timeout, parent, message).await).map(DataBody::Check)
+            let answer = self.checks.check(timeout, parent, message);
+            answer.map(|answer| unary::answer(answer).map(DataBody::Check)).left_future()
         } else {
             // Boxed, so that it does not make the state of a check larger.
-            Box::pin(self.call_routes(request, peer)).await.map(DataBody::Tonic)
+            Box::pin(self.call_routes(request, peer)).map(|answer| answer.map(DataBody::Tonic)).right_future()
         }
     }
 

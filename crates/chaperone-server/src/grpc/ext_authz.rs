@@ -46,16 +46,17 @@ impl ExtAuthz {
     }
 
     /// Answers a check, whose message is still to arrive, with a `CheckResponse` as gRPC frames it.
-    pub(super) async fn check(
+    pub(super) fn check(
         &self,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
-        message: impl Future<Output = Result<Bytes, NoDecision>>,
-    ) -> Bytes {
+        message: impl Future<Output = Result<Bytes, NoDecision>> + Send,
+    ) -> impl Future<Output = Bytes> + Send {
+        // Many checks wait for their records at once. All that they keep meanwhile is what they send: what it took to get there is mostly done
+        // at the first poll, and makes room for the next check's.
+        let held = Box::pin(self.hold(timeout, parent, message));
         let answer = async {
-            // Many checks wait for their records at once. All that they keep meanwhile is what they send.
-            let held = self.hold(timeout, parent, &message.await?).await?;
-            Ok(match held {
+            Ok(match held.await? {
                 Held::Undecided(answer) => answer,
                 Held::Decided { answer, traffic, on_failure } => match self.pdp.release(answer).await {
                     Ok(Made { inner, .. }) => inner,
@@ -63,22 +64,25 @@ impl ExtAuthz {
                 },
             })
         };
-        let failure = match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(failure)) => failure,
-            Err(_) => NoDecision::Internal,
-        };
-        self.pdp.refuse(failure, Protocol::ExtAuthz);
-        no_decision(failure, Traffic::Http, OnFailure::Deny)
+        AssertUnwindSafe(answer).catch_unwind().map(|answer| {
+            let failure = match answer {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(failure)) => failure,
+                Err(_) => NoDecision::Internal,
+            };
+            self.pdp.refuse(failure, Protocol::ExtAuthz);
+            no_decision(failure, Traffic::Http, OnFailure::Deny)
+        })
     }
 
     async fn hold(
         &self,
         timeout: Option<Duration>,
         parent: Option<ParentContext>,
-        message: &[u8],
+        message: impl Future<Output = Result<Bytes, NoDecision>>,
     ) -> Result<Held, NoDecision> {
-        let mut attributes = Attributes::read(message).ok().flatten().ok_or(NoDecision::Unreadable)?;
+        let message = message.await?;
+        let mut attributes = Attributes::read(&message).ok().flatten().ok_or(NoDecision::Unreadable)?;
         let http = attributes.http.take();
         let connection = attributes.connection();
         let evidence = attributes.evidence();

@@ -100,8 +100,8 @@ impl Pdp {
     ///
     /// # Errors
     /// As the check; and when its record is not safe in time, or will never be.
-    pub async fn release<T: Answers>(&self, mut withheld: Withheld<T>) -> Result<T, NoDecision> {
-        std::future::poll_fn(|cx| self.poll_release(cx, &mut withheld)).await
+    pub fn release<T: Answers>(&self, mut withheld: Withheld<T>) -> impl Future<Output = Result<T, NoDecision>> {
+        std::future::poll_fn(move |cx| self.poll_release(cx, &mut withheld))
     }
 
     /// As [`Pdp::release`]. Not to be called again after it was ready.
