@@ -33,11 +33,14 @@ mod tests {
     #[test]
     fn thread_finishes_behind_others_and_is_as_nice_as_before() {
         std::thread::spawn(|| {
-            let before = rustix::process::getpriority_process(None);
+            let niceness = rustix::process::getpriority_process(None);
             let_others_finish();
-            let batch = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
-            assert_eq!(thread_schedule_policy(), Ok(batch));
-            assert_eq!(rustix::process::getpriority_process(None), before);
+            // Whoever runs this at another niceness has said how it is scheduled.
+            if niceness == Ok(USUAL.0) {
+                let batch = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
+                assert_eq!(thread_schedule_policy(), Ok(batch));
+            }
+            assert_eq!(rustix::process::getpriority_process(None), niceness);
         })
         .join()
         .expect("it holds");

@@ -26,8 +26,6 @@ pub struct Withheld<T> {
     began: Moment,
     ended: Moment,
     deadline: Instant,
-    /// Whether it was asked for in vain.
-    has_waited: bool,
 }
 
 /// Answers, by however many, or what was made of them.
@@ -66,9 +64,9 @@ impl Withheld<Box<Answer>> {
     /// With what is sent in the answer's place, so that nothing else is kept while the record becomes safe. What `make` returns is all
     /// that may come of the answer.
     pub fn map<T>(self, make: impl FnOnce(Box<Answer>) -> T) -> Withheld<Made<T>> {
-        let Self { outcome, receipt, protocol, parent, began, ended, deadline, has_waited } = self;
+        let Self { outcome, receipt, protocol, parent, began, ended, deadline } = self;
         let outcome = outcome.map(|outcome| outcome.map(|answer| Made { id: answer.id, inner: make(answer) }));
-        Withheld { outcome, receipt, protocol, parent, began, ended, deadline, has_waited }
+        Withheld { outcome, receipt, protocol, parent, began, ended, deadline }
     }
 }
 
@@ -80,8 +78,7 @@ impl<T> Withheld<T> {
             Err(failure) => (Err(failure), Receipt::default()),
         };
         let Check { protocol, parent, began, .. } = *check;
-        let deadline = check.deadline();
-        Self { outcome: Some(outcome), receipt, protocol, parent, began, ended, deadline, has_waited: false }
+        Self { outcome: Some(outcome), receipt, protocol, parent, began, ended, deadline: check.deadline() }
     }
 
     /// When it was decided: what follows at once begins then.
@@ -113,8 +110,6 @@ impl Pdp {
         match self.recorder.trail().poll_safe(cx, &withheld.receipt, Some(withheld.deadline)) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.withdraw(withheld, failure.into()))),
-            // It is asked for the first time when it was just decided. If it was too late then, it is woken at once.
-            Poll::Pending if !std::mem::replace(&mut withheld.has_waited, true) => return Poll::Pending,
             Poll::Pending if Instant::now() < withheld.deadline => return Poll::Pending,
             Poll::Pending => return Poll::Ready(Err(self.withdraw(withheld, NoDecision::Deadline))),
         }

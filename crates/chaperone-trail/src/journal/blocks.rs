@@ -1,6 +1,6 @@
 //! A file that is written past the system's memory of files.
 //!
-//! What a journal has written is not read soon, if ever: to keep a copy of it takes memory, and the time to find it page by page.
+//! What a journal has written is read once at most, by whoever ships it: to keep a copy of it takes memory, and the time to find it page by page.
 
 use std::fs::File;
 use std::io;
@@ -36,9 +36,13 @@ impl BlockFile {
 impl DiskFile for BlockFile {
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let begin = self.offset - self.blocks.filled as u64;
+            let kept = self.blocks.filled;
             let taken = self.blocks.take(bytes);
-            write_all(&self.file, self.blocks.whole(), begin)?;
+            let written = write_all(&self.file, self.blocks.whole(), self.offset - kept as u64);
+            if written.is_err() {
+                self.blocks.filled = kept;
+            }
+            written?;
             self.blocks.keep_last();
             self.offset += taken as u64;
             bytes = bytes.get(taken..).unwrap_or_default();
@@ -113,6 +117,14 @@ mod tests {
     fn memory_begins_at_a_block() {
         let blocks = Blocks::new();
         assert_eq!(blocks.memory[blocks.begin..].as_ptr().addr() % BLOCK_BYTES, 0);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_not_kept() {
+        let full = File::options().write(true).open("/dev/full").expect("it is there");
+        let mut file = BlockFile::new(full);
+        assert_eq!(file.write(b"bytes").map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull));
+        assert_eq!((file.offset, file.blocks.filled), (0, 0));
     }
 
     proptest! {

@@ -19,6 +19,8 @@ const ENDING: &str = "room";
 const BUSY_BYTES: u64 = 1 << 20;
 /// How much is written at once. The writer's own syncs wait behind it.
 const STEP_BYTES: usize = 512 << 10;
+/// How much is made durable at once: little enough that nobody waits long behind it where it is kept in memory until then.
+const SYNC_BYTES: u64 = 8 << 20;
 /// So many times the room must be left on the disk: what is made ahead must never be what fills it.
 const AVAILABLE_FACTOR: u64 = 4;
 
@@ -140,7 +142,7 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, state: &State) -> io::Result<(
         return Err(io::ErrorKind::StorageFull.into());
     }
     let mut file = disk.create_uncached(path)?;
-    let mut made = 0;
+    let (mut made, mut durable) = (0, 0);
     while made < bytes {
         if state.is_given_up.load(Ordering::Acquire) {
             return Err(io::ErrorKind::Interrupted.into());
@@ -150,9 +152,15 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, state: &State) -> io::Result<(
             std::thread::park();
             continue;
         }
-        let step = usize::try_from(bytes - made).map_or(STEP_BYTES, |left| left.min(STEP_BYTES));
+        // A block by itself first: where the disk takes no less than more of them, this is no place for records.
+        let step_max = if made == 0 { BLOCK_BYTES } else { STEP_BYTES };
+        let step = usize::try_from(bytes - made).map_or(step_max, |left| left.min(step_max));
         file.write(ZEROS.0.get(..step).unwrap_or_default())?;
         made += step as u64;
+        if made - durable >= SYNC_BYTES || made == bytes {
+            file.sync()?;
+            durable = made;
+        }
     }
-    file.sync()
+    Ok(())
 }
