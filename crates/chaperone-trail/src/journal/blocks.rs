@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use super::disk::{BLOCK_BYTES, DiskFile};
 
@@ -38,7 +39,7 @@ impl DiskFile for BlockFile {
         while !bytes.is_empty() {
             let kept = self.blocks.filled;
             let taken = self.blocks.take(bytes);
-            let written = write_all(&self.file, self.blocks.whole(), self.offset - kept as u64);
+            let written = self.file.write_all_at(self.blocks.whole(), self.offset - kept as u64);
             if written.is_err() {
                 self.blocks.filled = kept;
             }
@@ -90,20 +91,6 @@ impl Blocks {
         self.filled %= BLOCK_BYTES;
         self.memory.copy_within(end - self.filled..end, self.begin);
     }
-}
-
-fn write_all(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = match rustix::io::pwrite(file, bytes, offset) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => written,
-            Err(rustix::io::Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        offset += written as u64;
-        bytes = bytes.get(written..).unwrap_or_default();
-    }
-    Ok(())
 }
 
 #[cfg(test)]

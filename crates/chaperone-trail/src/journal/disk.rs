@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -20,7 +20,7 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// As [`create`](Self::create), past the system's memory of files where that can be: what is written is not going to be read soon. Each
     /// write is of whole blocks, from memory that begins at one.
     fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file that is there, to write from `offset` on. What is behind that in it is zeros, or is cut off before anything is written.
+    /// Opens a file that is there, to write from `offset` on. What is behind that in it is cut off before anything is written.
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that is there and has zeros in it, to write from its beginning, past the system's memory of files where that can be.
     fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -54,27 +54,16 @@ impl Disk for SystemDisk {
     }
 
     fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = match SystemFile::create(path, OFlags::DIRECT) {
-            // Not every file system can.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => SystemFile::create(path, OFlags::empty())?,
-            created => created?,
-        };
-        Ok(Box::new(file))
+        Ok(Box::new(uncached(|flags| SystemFile::create(path, flags))?))
     }
 
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().write(true).open(path)?;
-        let length = file.metadata()?.len();
-        Ok(Box::new(SystemFile { file, offset, length }))
+        let file = opening(OFlags::empty()).open(path)?;
+        Ok(Box::new(SystemFile { file, offset }))
     }
 
     fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let flags = OFlags::DIRECT.bits().cast_signed();
-        match OpenOptions::new().write(true).custom_flags(flags).open(path) {
-            // Not every file system can.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.open(path, 0),
-            opened => Ok(Box::new(BlockFile::new(opened?))),
-        }
+        Ok(Box::new(BlockFile::new(uncached(|flags| opening(flags).open(path))?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -95,12 +84,25 @@ impl Disk for SystemDisk {
     }
 }
 
+/// Opens past the system's memory of files. Not every file system can.
+fn uncached<T>(open: impl Fn(OFlags) -> io::Result<T>) -> io::Result<T> {
+    match open(OFlags::DIRECT) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => open(OFlags::empty()),
+        opened => opened,
+    }
+}
+
+/// To write, with these flags.
+fn opening(flags: OFlags) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(flags.bits().cast_signed());
+    options
+}
+
 /// A file, and where it is written next.
 struct SystemFile {
     file: File,
     offset: u64,
-    /// How long it was when it was opened or cut off. What is not written up to there is zeros.
-    length: u64,
 }
 
 impl SystemFile {
@@ -109,33 +111,15 @@ impl SystemFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let flags = flags.bits().cast_signed();
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path)?;
-        Ok(Self { file, offset: 0, length: 0 })
-    }
-
-    /// Zeros up to the end of the last block that is written: the system would else read the rest of that block before it writes there.
-    fn padding(&self, bytes: usize) -> &'static [u8] {
-        static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
-        let end = self.offset.saturating_add(bytes as u64);
-        let padded = end.next_multiple_of(BLOCK_BYTES as u64).min(self.length);
-        usize::try_from(padded.saturating_sub(end)).ok().and_then(|rest| ZEROS.get(..rest)).unwrap_or_default()
+        let file = opening(flags).create_new(true).mode(0o600).open(path)?;
+        Ok(Self { file, offset: 0 })
     }
 }
 
 impl DiskFile for SystemFile {
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let slices = [IoSlice::new(bytes), IoSlice::new(self.padding(bytes.len()))];
-            let written = match rustix::io::pwritev(&self.file, &slices, self.offset) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => written.min(bytes.len()),
-                Err(rustix::io::Errno::INTR) => 0,
-                Err(error) => return Err(error.into()),
-            };
-            self.offset += written as u64;
-            bytes = bytes.get(written..).unwrap_or_default();
-        }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.offset)?;
+        self.offset += bytes.len() as u64;
         Ok(())
     }
 
@@ -144,8 +128,6 @@ impl DiskFile for SystemFile {
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)?;
-        self.length = length;
-        Ok(())
+        self.file.set_len(length)
     }
 }
