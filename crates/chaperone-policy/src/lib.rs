@@ -46,6 +46,7 @@ mod schema;
 mod scope;
 mod session;
 mod shape;
+mod short_text;
 mod source;
 mod step_up;
 mod timestamp;

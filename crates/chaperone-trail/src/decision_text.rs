@@ -4,7 +4,9 @@
 //! it is the same, byte for byte: a property holds the two together. What stands before a value comes with its length, so that it is copied in
 //! place, without a call.
 
-use chaperone_policy::{EntityRef, Value};
+use std::borrow::Cow;
+
+use chaperone_policy::{BundleNumber, DecisionId, EntityRef, Timestamp, Value};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -13,188 +15,308 @@ use crate::event::{
     AppliedEffect, Asked, Decided, Delegation, Policy, Presented, SessionFacts, StateRef, StepUpAsked, Trace,
 };
 
-type Written = Result<(), serde_json::Error>;
+/// The text of a decision's record while it is written: a call for each member, in the order in which [`Decided`] has them.
+///
+/// Whoever decides writes what it has, and puts nothing together before. A member that is absent in JSON is not called for.
+#[derive(Debug)]
+pub struct DecisionText<'b> {
+    out: &'b mut Vec<u8>,
+    /// The member that is an array and has no end yet.
+    list: Option<List>,
+    failure: Option<serde_json::Error>,
+}
+
+/// An action that was asked for, while it is written.
+#[derive(Debug)]
+pub struct AskedText<'t, 'b> {
+    text: &'t mut DecisionText<'b>,
+    has_attributes: bool,
+}
+
+/// The members of a decision that are arrays. One without items is absent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum List {
+    Actions,
+    Policies,
+    Effects,
+    StepUps,
+    States,
+}
 
 /// Appends `,"kind":"decision",…}`: what stands behind `at` in the record.
-pub(crate) fn append(out: &mut Vec<u8>, decided: &Decided<'_>) -> Written {
-    let Decided { id, protocol, outcome, code, reason, session, principal, presenter, .. } = decided;
-    uuid(out, br#","kind":"decision","id":"#, id.as_uuid());
-    text(out, br#","protocol":"#, protocol)?;
-    text(out, br#","outcome":"#, outcome)?;
-    text(out, br#","code":"#, code)?;
-    text(out, br#","reason":"#, reason)?;
-    if let Some(facts) = session {
-        session_facts(out, facts)?;
-    }
-    if let Some(principal) = principal {
-        entity(out, br#","principal":"#, principal)?;
-    }
-    presented(out, presenter)?;
-    list(out, br#","actions":"#, &decided.actions, asked)?;
-    list(out, br#","policies":"#, &decided.policies, policy)?;
-    list(out, br#","effects":"#, &decided.effects, effect)?;
-    list(out, br#","step_ups":"#, &decided.step_ups, step_up)?;
-    plain(out, br#","bundle":"#, &decided.bundle)?;
-    list(out, br#","states":"#, &decided.states, state)?;
-    if decided.stale {
-        out.extend_from_slice(br#","stale":true"#);
-    }
-    plain(out, br#","began_at":"#, &decided.began_at)?;
-    plain(out, br#","elapsed_us":"#, &decided.elapsed_us)?;
-    if let Some(Trace { trace_id, span_id }) = &decided.trace {
-        text(out, br#","trace":{"trace_id":"#, trace_id)?;
-        text(out, br#","span_id":"#, span_id)?;
-        out.push(b'}');
-    }
-    out.push(b'}');
-    Ok(())
+pub(crate) fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut DecisionText<'_>)) -> Result<(), serde_json::Error> {
+    let mut text = DecisionText { out, list: None, failure: None };
+    write(&mut text);
+    text.failure.map_or(Ok(()), Err)
 }
 
-fn session_facts(out: &mut Vec<u8>, facts: &SessionFacts<'_>) -> Written {
-    let SessionFacts { id, tree, owner, task, ancestors } = facts;
-    uuid(out, br#","session":{"id":"#, id.as_uuid());
-    uuid(out, br#","tree":"#, tree.as_uuid());
-    text(out, br#","owner":"#, owner)?;
-    if !task.is_empty() {
-        text(out, br#","task":"#, task)?;
+impl Decided<'_> {
+    /// Writes all of it.
+    pub(crate) fn write(&self, text: &mut DecisionText<'_>) {
+        text.decision(self.id, &self.protocol, &self.outcome, &self.code, &self.reason);
+        if let Some(facts) = &self.session {
+            text.session(facts);
+        }
+        if let Some(principal) = &self.principal {
+            text.principal(principal);
+        }
+        text.presenter(&self.presenter);
+        for Asked { action, resource, attributes, dropped, hashed } in &self.actions {
+            let mut asked = text.asked(action, resource);
+            for (name, value) in attributes {
+                asked.attribute(name, value);
+            }
+            asked.end(dropped, hashed);
+        }
+        for policy in &self.policies {
+            text.policy(policy);
+        }
+        for effect in &self.effects {
+            text.effect(effect);
+        }
+        for step_up in &self.step_ups {
+            text.step_up(step_up);
+        }
+        text.bundle(self.bundle);
+        for state in &self.states {
+            text.state(state);
+        }
+        text.end(self.stale, self.began_at, self.elapsed_us, self.trace.as_ref());
     }
-    list(out, br#","ancestors":"#, ancestors, |out, Delegation { id, principal }| {
-        uuid(out, br#"{"id":"#, id.as_uuid());
-        entity(out, br#","principal":"#, principal)?;
-        out.push(b'}');
-        Ok(())
-    })?;
-    out.push(b'}');
-    Ok(())
 }
 
-fn presented(out: &mut Vec<u8>, presenter: &Presented<'_>) -> Written {
-    if presenter.is_empty() {
-        return Ok(());
+impl<'b> DecisionText<'b> {
+    /// Its first members.
+    pub fn decision(&mut self, id: DecisionId, protocol: &str, outcome: &str, code: &str, reason: &str) {
+        self.uuid(br#","kind":"decision","id":"#, id.as_uuid());
+        self.text(br#","protocol":"#, protocol);
+        self.text(br#","outcome":"#, outcome);
+        self.text(br#","code":"#, code);
+        self.text(br#","reason":"#, reason);
     }
-    let Presented { spiffe_id, certificate_sha256, address } = presenter;
-    out.extend_from_slice(br#","presenter":{"#);
-    let begin = out.len();
-    if let Some(id) = spiffe_id {
-        text(out, br#","spiffe_id":"#, id)?;
+
+    /// `session`.
+    pub fn session(&mut self, SessionFacts { id, tree, owner, task, ancestors }: &SessionFacts<'_>) {
+        self.uuid(br#","session":{"id":"#, id.as_uuid());
+        self.uuid(br#","tree":"#, tree.as_uuid());
+        self.text(br#","owner":"#, owner);
+        if !task.is_empty() {
+            self.text(br#","task":"#, task);
+        }
+        self.array(br#","ancestors":"#, ancestors, |text, Delegation { id, principal }| {
+            text.uuid(br#"{"id":"#, id.as_uuid());
+            text.entity(br#","principal":"#, principal);
+            text.out.push(b'}');
+        });
+        self.out.push(b'}');
     }
-    if let Some(sha256) = certificate_sha256 {
-        digest(out, br#","certificate_sha256":"#, *sha256);
+
+    /// `principal`.
+    pub fn principal(&mut self, principal: &EntityRef) {
+        self.entity(br#","principal":"#, principal);
     }
-    if let Some(address) = address {
-        plain(out, br#","address":"#, address)?;
+
+    /// `presenter`, unless there is nothing in it.
+    pub fn presenter(&mut self, presenter: &Presented<'_>) {
+        if presenter.is_empty() {
+            return;
+        }
+        let Presented { spiffe_id, certificate_sha256, address } = presenter;
+        self.out.extend_from_slice(br#","presenter":{"#);
+        let begin = self.out.len();
+        if let Some(id) = spiffe_id {
+            self.text(br#","spiffe_id":"#, id);
+        }
+        if let Some(sha256) = certificate_sha256 {
+            self.digest(br#","certificate_sha256":"#, *sha256);
+        }
+        if let Some(address) = address {
+            self.plain(br#","address":"#, address);
+        }
+        // The first member has no comma before it.
+        self.out.remove(begin);
+        self.out.push(b'}');
     }
-    // The first member has no comma before it.
-    out.remove(begin);
-    out.push(b'}');
-    Ok(())
-}
 
-fn asked(out: &mut Vec<u8>, asked: &Asked<'_>) -> Written {
-    entity(out, br#"{"action":"#, &asked.action)?;
-    entity(out, br#","resource":"#, &asked.resource)?;
-    list(out, br#","attributes":"#, &asked.attributes, |out, (name, attribute)| {
-        text(out, b"[", name)?;
-        value(out, b",", attribute)?;
-        out.push(b']');
-        Ok(())
-    })?;
-    list(out, br#","dropped":"#, &asked.dropped, |out, name| text(out, b"", name))?;
-    list(out, br#","hashed":"#, &asked.hashed, |out, name| text(out, b"", name))?;
-    out.push(b'}');
-    Ok(())
-}
-
-fn policy(out: &mut Vec<u8>, Policy { id, failure }: &Policy<'_>) -> Written {
-    text(out, br#"{"id":"#, id)?;
-    if let Some(failure) = failure {
-        text(out, br#","failure":"#, failure)?;
+    /// One of `actions`, without its attributes.
+    pub fn asked(&mut self, action: &EntityRef, resource: &EntityRef) -> AskedText<'_, 'b> {
+        self.item(List::Actions);
+        self.entity(br#"{"action":"#, action);
+        self.entity(br#","resource":"#, resource);
+        AskedText { text: self, has_attributes: false }
     }
-    out.push(b'}');
-    Ok(())
-}
 
-fn effect(out: &mut Vec<u8>, effect: &AppliedEffect<'_>) -> Written {
-    text(out, br#"{"effect":"#, &effect.effect)?;
-    text(out, br#","text":"#, &effect.text)?;
-    out.push(b'}');
-    Ok(())
-}
-
-fn step_up(out: &mut Vec<u8>, StepUpAsked { name, approval }: &StepUpAsked<'_>) -> Written {
-    text(out, br#"{"name":"#, name)?;
-    uuid(out, br#","approval":"#, approval.as_uuid());
-    out.push(b'}');
-    Ok(())
-}
-
-fn state(out: &mut Vec<u8>, state: &StateRef<'_>) -> Written {
-    text(out, br#"{"of":"#, &state.of)?;
-    if let Some(sha256) = state.digest {
-        digest(out, br#","digest":"#, sha256);
+    /// One of `policies`.
+    pub fn policy(&mut self, Policy { id, failure }: &Policy<'_>) {
+        self.item(List::Policies);
+        self.text(br#"{"id":"#, id);
+        if let Some(failure) = failure {
+            self.text(br#","failure":"#, failure);
+        }
+        self.out.push(b'}');
     }
-    out.push(b'}');
-    Ok(())
-}
 
-fn entity<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], EntityRef { kind, id }: &EntityRef) -> Written {
-    out.extend_from_slice(before);
-    text(out, br#"{"type":"#, kind)?;
-    text(out, br#","id":"#, id)?;
-    out.push(b'}');
-    Ok(())
-}
-
-fn value<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], value: &Value) -> Written {
-    out.extend_from_slice(before);
-    match value {
-        Value::String(string) => text(out, br#"{"string":"#, string)?,
-        Value::Long(number) => plain(out, br#"{"long":"#, number)?,
-        Value::Bool(is_true) => plain(out, br#"{"bool":"#, is_true)?,
-        Value::Entity(uid) => entity(out, br#"{"entity":"#, uid)?,
-        Value::Ip(range) => text(out, br#"{"ip":"#, range)?,
-        Value::Decimal(number) => text(out, br#"{"decimal":"#, number)?,
-        Value::Datetime(moment) => text(out, br#"{"datetime":"#, moment)?,
-        Value::Duration(length) => text(out, br#"{"duration":"#, length)?,
-        Value::Set(_) | Value::Record(_) => return plain(out, b"", value),
+    /// One of `effects`.
+    pub fn effect(&mut self, AppliedEffect { effect, text }: &AppliedEffect<'_>) {
+        self.item(List::Effects);
+        self.text(br#"{"effect":"#, effect);
+        self.text(br#","text":"#, text);
+        self.out.push(b'}');
     }
-    out.push(b'}');
-    Ok(())
-}
 
-/// A member that is an array, unless it is empty.
-fn list<T, const N: usize>(
-    out: &mut Vec<u8>,
-    before: &[u8; N],
-    items: &[T],
-    mut write: impl FnMut(&mut Vec<u8>, &T) -> Written,
-) -> Written {
-    let Some((first, rest)) = items.split_first() else { return Ok(()) };
-    out.extend_from_slice(before);
-    out.push(b'[');
-    write(out, first)?;
-    for item in rest {
-        out.push(b',');
-        write(out, item)?;
+    /// One of `step_ups`.
+    pub fn step_up(&mut self, StepUpAsked { name, approval }: &StepUpAsked<'_>) {
+        self.item(List::StepUps);
+        self.text(br#"{"name":"#, name);
+        self.uuid(br#","approval":"#, approval.as_uuid());
+        self.out.push(b'}');
     }
-    out.push(b']');
-    Ok(())
-}
 
-fn uuid<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], id: Uuid) {
-    quoted(out, before, id.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]).as_bytes());
-}
-
-fn digest<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], digest: Digest) {
-    quoted(out, before, &digest.to_hex());
-}
-
-fn text<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], text: &str) -> Written {
-    if needs_escape(text.as_bytes()) {
-        return plain(out, before, text);
+    /// `bundle`.
+    pub fn bundle(&mut self, number: BundleNumber) {
+        self.end_list();
+        self.plain(br#","bundle":"#, &number);
     }
-    quoted(out, before, text.as_bytes());
-    Ok(())
+
+    /// One of `states`.
+    pub fn state(&mut self, StateRef { of, digest }: &StateRef<'_>) {
+        self.item(List::States);
+        self.text(br#"{"of":"#, of);
+        if let Some(sha256) = digest {
+            self.digest(br#","digest":"#, *sha256);
+        }
+        self.out.push(b'}');
+    }
+
+    /// Its last members.
+    pub fn end(&mut self, stale: bool, began_at: Timestamp, elapsed_us: u64, trace: Option<&Trace<'_>>) {
+        self.end_list();
+        if stale {
+            self.out.extend_from_slice(br#","stale":true"#);
+        }
+        self.plain(br#","began_at":"#, &began_at);
+        self.plain(br#","elapsed_us":"#, &elapsed_us);
+        if let Some(Trace { trace_id, span_id }) = trace {
+            self.text(br#","trace":{"trace_id":"#, trace_id);
+            self.text(br#","span_id":"#, span_id);
+            self.out.push(b'}');
+        }
+        self.out.push(b'}');
+    }
+
+    /// Begins an item of a member that is an array.
+    fn item(&mut self, list: List) {
+        if self.list == Some(list) {
+            self.out.push(b',');
+            return;
+        }
+        self.end_list();
+        self.out.extend_from_slice(match list {
+            List::Actions => br#","actions":["#,
+            List::Policies => br#","policies":["#,
+            List::Effects => br#","effects":["#,
+            List::StepUps => br#","step_ups":["#,
+            List::States => br#","states":["#,
+        });
+        self.list = Some(list);
+    }
+
+    fn end_list(&mut self) {
+        if self.list.take().is_some() {
+            self.out.push(b']');
+        }
+    }
+
+    /// A member that is an array, unless it is empty.
+    fn array<T, const N: usize>(&mut self, before: &[u8; N], items: &[T], mut write: impl FnMut(&mut Self, &T)) {
+        let Some((first, rest)) = items.split_first() else { return };
+        self.out.extend_from_slice(before);
+        self.out.push(b'[');
+        write(self, first);
+        for item in rest {
+            self.out.push(b',');
+            write(self, item);
+        }
+        self.out.push(b']');
+    }
+
+    fn value<const N: usize>(&mut self, before: &[u8; N], value: &Value) {
+        self.out.extend_from_slice(before);
+        match value {
+            Value::String(string) => self.text(br#"{"string":"#, string),
+            Value::Long(number) => self.plain(br#"{"long":"#, number),
+            Value::Bool(is_true) => self.plain(br#"{"bool":"#, is_true),
+            Value::Entity(uid) => self.entity(br#"{"entity":"#, uid),
+            Value::Ip(range) => self.text(br#"{"ip":"#, range),
+            Value::Decimal(number) => self.text(br#"{"decimal":"#, number),
+            Value::Datetime(moment) => self.text(br#"{"datetime":"#, moment),
+            Value::Duration(length) => self.text(br#"{"duration":"#, length),
+            Value::Set(_) | Value::Record(_) => return self.plain(b"", value),
+        }
+        self.out.push(b'}');
+    }
+
+    fn entity<const N: usize>(&mut self, before: &[u8; N], EntityRef { kind, id }: &EntityRef) {
+        self.out.extend_from_slice(before);
+        self.text(br#"{"type":"#, kind);
+        self.text(br#","id":"#, id);
+        self.out.push(b'}');
+    }
+
+    fn uuid<const N: usize>(&mut self, before: &[u8; N], id: Uuid) {
+        self.quoted(before, id.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]).as_bytes());
+    }
+
+    fn digest<const N: usize>(&mut self, before: &[u8; N], digest: Digest) {
+        self.quoted(before, &digest.to_hex());
+    }
+
+    fn text<const N: usize>(&mut self, before: &[u8; N], text: &str) {
+        if needs_escape(text.as_bytes()) {
+            return self.plain(before, text);
+        }
+        self.quoted(before, text.as_bytes());
+    }
+
+    fn quoted<const N: usize>(&mut self, before: &[u8; N], text: &[u8]) {
+        self.out.extend_from_slice(before);
+        self.out.push(b'"');
+        self.out.extend_from_slice(text);
+        self.out.push(b'"');
+    }
+
+    /// As serde has it.
+    fn plain<const N: usize>(&mut self, before: &[u8; N], value: &(impl Serialize + ?Sized)) {
+        self.out.extend_from_slice(before);
+        if let Err(error) = serde_json::to_writer(&mut *self.out, value) {
+            self.failure = Some(error);
+        }
+    }
+}
+
+impl AskedText<'_, '_> {
+    /// One of its attributes.
+    pub fn attribute(&mut self, name: &str, value: &Value) {
+        if self.has_attributes {
+            self.text.text(b",[", name);
+        } else {
+            self.text.text(br#","attributes":[["#, name);
+            self.has_attributes = true;
+        }
+        self.text.value(b",", value);
+        self.text.out.push(b']');
+    }
+
+    /// Ends it, with the names of those attributes that are not kept, and of those whose hashes stand in their place.
+    pub fn end(self, dropped: &[Cow<'_, str>], hashed: &[Cow<'_, str>]) {
+        let Self { text, has_attributes } = self;
+        if has_attributes {
+            text.out.push(b']');
+        }
+        text.array(br#","dropped":"#, dropped, |text, name| text.text(b"", name));
+        text.array(br#","hashed":"#, hashed, |text, name| text.text(b"", name));
+        text.out.push(b'}');
+    }
 }
 
 /// Whether JSON has another form for one of these bytes (RFC 8259 section 7): control characters, the quotation mark, the backslash. Eight are
@@ -234,19 +356,6 @@ const fn has_escape(word: u64) -> bool {
         below(word ^ (EACH * byte as u64), 1)
     }
     below(word, 0x20) | is(word, b'"') | is(word, b'\\') != 0
-}
-
-fn quoted<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], text: &[u8]) {
-    out.extend_from_slice(before);
-    out.push(b'"');
-    out.extend_from_slice(text);
-    out.push(b'"');
-}
-
-/// As serde has it.
-fn plain<const N: usize>(out: &mut Vec<u8>, before: &[u8; N], value: &(impl Serialize + ?Sized)) -> Written {
-    out.extend_from_slice(before);
-    serde_json::to_writer(out, value)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use chaperone_policy::Timestamp;
 
 use crate::body;
 use crate::chain::Chainer;
+use crate::decision_text::DecisionText;
 use crate::error::{AppendError, TrailError};
 use crate::event::Event;
 use crate::journal::{Disk, Journal, Segments, SystemDisk};
@@ -169,10 +170,32 @@ impl Trail {
         self.append_in(at, event, Some(generation))
     }
 
+    /// As [`append_after`](Self::append_after), of a decision that `write` writes, which appends nothing itself.
+    ///
+    /// # Errors
+    /// As [`append_after`](Self::append_after).
+    pub fn append_decision(
+        &self,
+        at: Timestamp,
+        generation: u64,
+        write: impl FnOnce(&mut DecisionText<'_>),
+    ) -> Result<Ticket, AppendError> {
+        self.append_body(at, Some(generation), |body| body::encode_decision(body, at, write))
+    }
+
     fn append_in(&self, at: Timestamp, event: &Event<'_>, generation: Option<u64>) -> Result<Ticket, AppendError> {
+        self.append_body(at, generation, |body| body::encode(body, at, event))
+    }
+
+    fn append_body(
+        &self,
+        at: Timestamp,
+        generation: Option<u64>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<Ticket, AppendError> {
         BODY.with_borrow_mut(|buffer| {
             buffer.clear();
-            body::encode(buffer, at, event).map_err(|_| AppendError::Unencodable)?;
+            encode(buffer).map_err(|_| AppendError::Unencodable)?;
             let ticket = self.shared.queue.push(at, buffer, generation);
             if buffer.capacity() > BODY_BYTES_KEPT {
                 *buffer = Vec::new();

@@ -178,7 +178,7 @@ fn plain(datum: &Datum) -> Option<Value> {
         Datum::Long(number) => Value::Long(*number),
         Datum::String(text) => Value::String(text.clone()),
         Datum::Entity(uid) => Value::Entity(uid.name().clone()),
-        Datum::Ip(range) => Value::Ip(smol_str::format_smolstr!("{range}")),
+        Datum::Ip(range) => Value::Ip(range.to_smolstr()),
         Datum::Bool(_)
         | Datum::Set(_)
         | Datum::Record(_)

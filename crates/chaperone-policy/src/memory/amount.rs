@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use smol_str::format_smolstr;
 
 use crate::compiled::extension::parse_decimal;
+use crate::short_text::ShortText;
 use crate::value::Value;
 
 /// How many of a decimal's units one is.
@@ -74,7 +74,7 @@ impl From<Amount> for Value {
     fn from(amount: Amount) -> Self {
         match amount {
             Amount::Whole(whole) => Self::Long(whole),
-            Amount::Decimal(_) => Self::Decimal(format_smolstr!("{amount}")),
+            Amount::Decimal(units) => Self::Decimal(decimal_text(units).into()),
         }
     }
 }
@@ -84,15 +84,20 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(whole) => whole.fmt(f),
-            Self::Decimal(units) => {
-                let (magnitude, one) = (units.unsigned_abs(), UNITS_PER_ONE.unsigned_abs());
-                f.write_str(if *units < 0 { "-" } else { "" })?;
-                f.write_str(itoa::Buffer::new().format(magnitude / one))?;
-                // A one before the digits, for the zeros that they begin with.
-                let digits = one + magnitude % one;
-                f.write_str(".")?;
-                f.write_str(itoa::Buffer::new().format(digits).get(1..).unwrap_or_default())
-            }
+            Self::Decimal(units) => f.write_str(decimal_text(*units).as_str()),
         }
     }
+}
+
+/// As `decimal` takes it, such as `12.5000`.
+fn decimal_text(units: i64) -> ShortText {
+    let (magnitude, one) = (units.unsigned_abs(), UNITS_PER_ONE.unsigned_abs());
+    let mut text = ShortText::new();
+    text.push(if units < 0 { "-" } else { "" });
+    text.push(itoa::Buffer::new().format(magnitude / one));
+    text.push(".");
+    // A one before the digits, for the zeros that they begin with.
+    let digits = one + magnitude % one;
+    text.push(itoa::Buffer::new().format(digits).get(1..).unwrap_or_default());
+    text
 }

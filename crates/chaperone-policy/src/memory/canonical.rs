@@ -22,9 +22,7 @@ pub(crate) fn canonical(value: &Value) -> Value {
         Value::Record(fields) => {
             Value::Record(fields.iter().map(|(name, value)| (name.clone(), canonical(value))).collect())
         }
-        Value::Ip(text) => {
-            IpRange::parse(text).map_or_else(|| value.clone(), |range| Value::Ip(range.to_string().into()))
-        }
+        Value::Ip(text) => IpRange::parse(text).map_or_else(|| value.clone(), |range| Value::Ip(range.to_smolstr())),
         Value::Decimal(text) => Amount::parse_decimal(text).map_or_else(|| value.clone(), Value::from),
         Value::Datetime(text) => {
             parse_datetime(text).and_then(datetime_text).map_or_else(|| value.clone(), Value::Datetime)

@@ -29,7 +29,7 @@ pub(crate) fn value(datum: &Datum, symbols: &Symbols) -> Result<Value, ConvertEr
             Value::set(members.collect::<Result<Vec<_>, _>>()?, None)
         }
         Datum::Record(fields) => Value::record_arc(Arc::new(record(fields, symbols)?), None),
-        Datum::Ip(range) => convert::value(&Plain::Ip(format_smolstr!("{range}")))?,
+        Datum::Ip(range) => convert::value(&Plain::Ip(range.to_smolstr()))?,
         Datum::Decimal(value) => convert::value(&Plain::Decimal(decimal(*value)))?,
         Datum::Datetime(since_epoch) => datetime(*since_epoch)?,
         Datum::Duration(value) => duration(*value)?,

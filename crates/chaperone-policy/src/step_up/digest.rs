@@ -113,7 +113,7 @@ pub(crate) fn value(datum: &Datum, symbols: &Symbols) -> Value {
         Datum::Record(record) => {
             Value::Record(record.iter().map(|(name, field)| (symbols.name(name), value(field, symbols))).collect())
         }
-        Datum::Ip(range) => Value::Ip(format_smolstr!("{range}")),
+        Datum::Ip(range) => Value::Ip(range.to_smolstr()),
         Datum::Decimal(units) => Value::from(Amount::Decimal(*units)),
         // What is too far away for a text is still told apart.
         Datum::Datetime(milliseconds) => {

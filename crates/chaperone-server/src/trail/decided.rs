@@ -4,58 +4,52 @@ use std::borrow::{Borrow, Cow};
 
 use chaperone_policy::{Change, Effect, Presenter, Session};
 use chaperone_trail::{
-    AppliedEffect, Decided, Delegation, Digest, Event, Policy, Presented, SessionFacts, StateRef, StepUpAsked, Trace,
+    AppliedEffect, DecisionText, Delegation, Digest, Policy, Presented, SessionFacts, StepUpAsked, Trace,
 };
 
 use super::redaction::{self, RedactionKey};
+use super::states::ReadStates;
 use crate::effect_text::{effect_kind, effect_text};
-use crate::pdp::Answer;
+use crate::pdp::{Answer, Challenged};
 use crate::recorder::Subject;
 use crate::telemetry::ParentContext;
 
-/// What is recorded of a decision. It borrows nearly everything: most of it is written to the journal's buffer and nowhere else.
-pub(super) fn decided<'a>(
-    answer: &'a Answer,
-    subject: &'a Subject<'_>,
-    states: Vec<StateRef<'a>>,
+/// Writes what is recorded of a decision, from where it stands.
+pub(super) fn write(
+    text: &mut DecisionText<'_>,
+    answer: &Answer,
+    subject: &Subject<'_>,
+    states: &ReadStates,
     key: &RedactionKey,
-) -> Event<'a> {
+) {
     let decision = &answer.decision;
+    let (outcome, code) = (decision.outcome.as_str(), decision.reason.code());
+    text.decision(answer.id, subject.protocol.as_str(), outcome, code, decision.sentence());
+    if let Some(session) = &answer.session {
+        text.session(&facts(session, &answer.ancestors));
+    }
+    if let Some(principal) = &answer.principal {
+        text.principal(principal);
+    }
+    text.presenter(&presented(&subject.presenter));
     let mut redacted = Vec::new();
-    let requests = subject.requests.iter();
-    let actions =
-        requests.map(|request| redaction::asked(request, &subject.snapshot.bundle, key, &mut redacted)).collect();
-    Event::Decision(Box::new(Decided {
-        id: answer.id,
-        protocol: subject.protocol.as_str().into(),
-        outcome: decision.outcome.as_str().into(),
-        code: decision.reason.code().into(),
-        reason: decision.sentence().into(),
-        session: answer.session.as_deref().map(|session| facts(session, &answer.ancestors)),
-        principal: answer.principal.as_ref().map(Cow::Borrowed),
-        presenter: presented(&subject.presenter),
-        actions,
-        policies: decision
-            .policies
-            .iter()
-            .map(|policy| Policy {
-                id: policy.id.as_str().into(),
-                failure: policy.failure.map(|failure| failure.as_str().into()),
-            })
-            .collect(),
-        effects: decision.effects.iter().map(|effect| redaction::effect(effect, &redacted)).collect(),
-        step_ups: answer
-            .challenge
-            .iter()
-            .map(|challenged| StepUpAsked { name: challenged.step_up.as_str().into(), approval: challenged.approval })
-            .collect(),
-        bundle: answer.bundle,
-        states,
-        stale: subject.is_stale,
-        began_at: subject.began_at,
-        elapsed_us: u64::try_from(subject.elapsed.as_micros()).unwrap_or(u64::MAX),
-        trace: subject.parent.map(trace),
-    }))
+    for request in subject.requests {
+        redaction::asked(text, request, &subject.snapshot.bundle, key, &mut redacted);
+    }
+    for policy in &decision.policies {
+        let failure = policy.failure.map(|failure| failure.as_str().into());
+        text.policy(&Policy { id: policy.id.as_str().into(), failure });
+    }
+    for effect in &decision.effects {
+        text.effect(&redaction::effect(effect, &redacted));
+    }
+    for Challenged { step_up, approval, .. } in &answer.challenge {
+        text.step_up(&StepUpAsked { name: step_up.as_str().into(), approval: *approval });
+    }
+    text.bundle(answer.bundle);
+    states.write(text);
+    let elapsed_us = u64::try_from(subject.elapsed.as_micros()).unwrap_or(u64::MAX);
+    text.end(subject.is_stale, subject.began_at, elapsed_us, subject.parent.map(trace).as_ref());
 }
 
 /// A session, with those that it was delegated from: its parent first, the root last.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chaperone_policy::mapping::Recorded;
 use chaperone_policy::{Bundle, Change, Deferred, Effect, Request, Value, Wait};
-use chaperone_trail::{AppliedEffect, Asked, create_private_file};
+use chaperone_trail::{AppliedEffect, DecisionText, create_private_file};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -91,35 +91,31 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What a request asked for, as it is recorded. What is not recorded as it is goes into `redacted`, with what stands for it.
-pub(super) fn asked<'a>(
-    request: &'a Request,
-    bundle: &'a Bundle,
+/// Writes what a request asked for, as it is recorded. What is not recorded as it is goes into `redacted`, with what stands for it.
+pub(super) fn asked(
+    text: &mut DecisionText<'_>,
+    request: &Request,
+    bundle: &Bundle,
     key: &RedactionKey,
     redacted: &mut Vec<(Value, String)>,
-) -> Asked<'a> {
-    let mut asked = Asked {
-        action: std::borrow::Cow::Borrowed(&request.action),
-        resource: std::borrow::Cow::Borrowed(&request.resource),
-        attributes: Vec::new(),
-        dropped: Vec::new(),
-        hashed: Vec::new(),
-    };
+) {
+    let mut asked = text.asked(&request.action, &request.resource);
+    let (mut dropped, mut hashed) = (Vec::new(), Vec::new());
     // Not a loop: a value would be moved once more for each of the iterators that it comes through.
     bundle.attributes(request).for_each(|(name, value)| match bundle.mapping().recorded(&request.action, name) {
-        Recorded::Kept => asked.attributes.push((name.into(), value)),
+        Recorded::Kept => asked.attribute(name, &value),
         Recorded::Hashed => {
             let hash = key.hash(&value);
             redacted.push((value, hash.clone()));
-            asked.attributes.push((name.into(), Value::String(hash.into())));
-            asked.hashed.push(name.into());
+            asked.attribute(name, &Value::String(hash.into()));
+            hashed.push(name.into());
         }
         Recorded::Dropped => {
             redacted.push((value, DROPPED.to_owned()));
-            asked.dropped.push(name.into());
+            dropped.push(name.into());
         }
     });
-    asked
+    asked.end(&dropped, &hashed);
 }
 
 /// An effect as it is recorded: what it remembers may be an attribute that is not recorded as it is, or a part of one.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chaperone_policy::recorded::{StateMark, StateText};
 use chaperone_policy::{EntityRef, SessionId, Timestamp};
-use chaperone_trail::{Digest, State, StateRef};
+use chaperone_trail::{DecisionText, Digest, State, StateRef};
 use uuid::fmt::Hyphenated;
 
 use crate::pdp::Answer;
@@ -15,6 +15,8 @@ use crate::recorder::Subject;
 
 /// How many states are known to be written, beside what the marks say. When there are more, some are written again.
 const KNOWN_MAX: usize = 65_536;
+/// What the name of a chain's state begins with; behind it stands its session's id.
+const CHAIN: &str = "chain:";
 /// A day, in microseconds.
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// More days than anybody counts.
@@ -28,6 +30,32 @@ pub(super) struct KnownStates(Mutex<Known>);
 struct Known {
     stretch: u64,
     digests: HashSet<[u8; 32]>,
+}
+
+/// The states that a decision read.
+#[derive(Debug, Default)]
+pub(super) struct ReadStates {
+    /// Of its session's chain.
+    chain: Option<(SessionId, Digest)>,
+    /// Of entities, by what records call them.
+    entities: Vec<(String, Digest)>,
+}
+
+impl ReadStates {
+    pub(super) fn write(&self, text: &mut DecisionText<'_>) {
+        let mut put = |of: &str, digest: &Digest| text.state(&StateRef { of: of.into(), digest: Some(*digest) });
+        if let Some((session, digest)) = &self.chain {
+            // Nearly every record has it: written without the way through formatting.
+            let mut name = [0; CHAIN.len() + Hyphenated::LENGTH];
+            let (kind, id) = name.split_at_mut(CHAIN.len());
+            kind.copy_from_slice(CHAIN.as_bytes());
+            session.as_uuid().hyphenated().encode_lower(id);
+            put(std::str::from_utf8(&name).unwrap_or_default(), digest);
+        }
+        for (entity, digest) in &self.entities {
+            put(entity, digest);
+        }
+    }
 }
 
 /// The stretch of the trail within which a state that was written stays written: a day of one time without failures.
@@ -68,7 +96,7 @@ impl KnownStates {
         stretch: u64,
         bundle_text: impl Fn() -> String,
         mut write: impl FnMut(State<'_>) -> Result<(), E>,
-    ) -> Result<Vec<StateRef<'static>>, E> {
+    ) -> Result<ReadStates, E> {
         let mut put = |of: String, state: StateText| {
             if self.has(stretch, &state.digest) {
                 return Ok(());
@@ -86,10 +114,10 @@ impl KnownStates {
             put(format!("bundle:{}", snapshot.number), StateText::new(bundle_text()))?;
             mark.note_written(stretch);
         }
-        let mut states = Vec::new();
+        let mut states = ReadStates::default();
         if let (Some(chain), Some(session)) = (&answer.read.chain, &answer.session) {
             let digest = chain.put_states(snapshot, stretch, &mut put)?;
-            states.push(reference(chain_name(session.id), &digest));
+            states.chain = Some((session.id, Digest::from_bytes(digest)));
         }
         if !snapshot.entities.is_own_of(&snapshot.bundle) {
             for uid in entities(answer, subject) {
@@ -99,21 +127,11 @@ impl KnownStates {
                     put(of.clone(), StateText::new(entity.text()))?;
                     mark.note_written(stretch);
                 }
-                states.push(reference(of, mark.digest()));
+                states.entities.push((of, Digest::from_bytes(*mark.digest())));
             }
         }
         Ok(states)
     }
-}
-
-/// `chain:` and the session's id. Nearly every record has it: written without the way through formatting.
-fn chain_name(session: SessionId) -> String {
-    let mut digits = [0; Hyphenated::LENGTH];
-    ["chain:", session.as_uuid().hyphenated().encode_lower(&mut digits)].concat()
-}
-
-fn reference(of: String, digest: &[u8; 32]) -> StateRef<'static> {
-    StateRef { of: of.into(), digest: Some(Digest::from_bytes(*digest)) }
 }
 
 /// The entities that a decision looked at, each once.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chaperone_policy::recorded::BundleState;
 use chaperone_policy::{DecisionId, MemoryLimits, Timestamp};
-use chaperone_trail::{AppendError, Event, EventKind, State, Ticket, Trail};
+use chaperone_trail::{AppendError, DecisionText, Event, EventKind, State, Ticket, Trail};
 use tokio::time::Instant;
 
 use super::decided;
@@ -135,8 +135,9 @@ impl TrailWriter {
         let stretch = states::stretch(generation, answer.at);
         let bundle = || BundleState::new(&subject.snapshot.digest, &chain.options.limits).text();
         let states = chain.states.put(answer, subject, stretch, bundle, write)?;
-        let event = decided::decided(answer, subject, states, &chain.options.redaction_key);
-        chain.append_after(answer.at, &event, generation)
+        let key = &chain.options.redaction_key;
+        let write = |text: &mut DecisionText<'_>| decided::write(text, answer, subject, &states, key);
+        chain.appended(EventKind::Decision, chain.trail.append_decision(answer.at, generation, write))
     }
 
     /// Appends that there was no decision. Nobody waits for that, and where there is no record of it, that is counted.

@@ -1,9 +1,11 @@
 //! Addresses and ranges of addresses.
 
-use std::fmt;
 use std::net::IpAddr;
 
+use smol_str::{SmolStr, format_smolstr};
+
 use super::digits;
+use crate::short_text::ShortText;
 
 /// How long a text may be, in bytes: eight groups of four digits, and a prefix of three.
 const TEXT_BYTES_MAX: usize = 43;
@@ -81,26 +83,26 @@ impl IpRange {
     }
 }
 
-impl fmt::Display for IpRange {
-    /// As a text that reads the same.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl IpRange {
+    /// A text that reads the same.
+    pub(crate) fn to_smolstr(self) -> SmolStr {
         match self.address {
-            // In nearly every record.
             IpAddr::V4(address) => {
+                let mut text = ShortText::new();
                 for (place, octet) in address.octets().into_iter().enumerate() {
-                    f.write_str(if place == 0 { "" } else { "." })?;
-                    f.write_str(itoa::Buffer::new().format(octet))?;
+                    text.push(if place == 0 { "" } else { "." });
+                    text.push(itoa::Buffer::new().format(octet));
                 }
+                text.push("/");
+                text.push(itoa::Buffer::new().format(self.prefix));
+                text.into()
             }
             // Written out, because the short form of some addresses is one that is refused.
             IpAddr::V6(address) => {
-                for (place, group) in address.segments().into_iter().enumerate() {
-                    write!(f, "{}{group:x}", if place == 0 { "" } else { ":" })?;
-                }
+                let groups = address.segments().map(|group| format!("{group:x}"));
+                format_smolstr!("{}/{}", groups.join(":"), self.prefix)
             }
         }
-        f.write_str("/")?;
-        f.write_str(itoa::Buffer::new().format(self.prefix))
     }
 }
 
