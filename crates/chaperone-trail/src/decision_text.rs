@@ -26,6 +26,25 @@ pub struct DecisionText<'b> {
     failure: Option<serde_json::Error>,
 }
 
+/// The members `session` and `principal` as text: the same in every record of a session's decisions.
+#[derive(Debug)]
+pub struct SessionText(Box<[u8]>);
+
+impl SessionText {
+    /// Of this session, and of who acts in it.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON, which none of their types brings about.
+    pub fn new(facts: &SessionFacts<'_>, principal: &EntityRef) -> Result<Self, serde_json::Error> {
+        let mut out = Vec::new();
+        let mut text = DecisionText::new(&mut out);
+        text.session(facts);
+        text.principal(principal);
+        text.finish()?;
+        Ok(Self(out.into()))
+    }
+}
+
 /// An action that was asked for, while it is written.
 #[derive(Debug)]
 pub struct AskedText<'t, 'b> {
@@ -45,9 +64,9 @@ enum List {
 
 /// Appends `,"kind":"decision",…}`: what stands behind `at` in the record.
 pub(crate) fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut DecisionText<'_>)) -> Result<(), serde_json::Error> {
-    let mut text = DecisionText { out, list: None, failure: None };
+    let mut text = DecisionText::new(out);
     write(&mut text);
-    text.failure.map_or(Ok(()), Err)
+    text.finish()
 }
 
 impl Decided<'_> {
@@ -86,6 +105,14 @@ impl Decided<'_> {
 }
 
 impl<'b> DecisionText<'b> {
+    const fn new(out: &'b mut Vec<u8>) -> Self {
+        Self { out, list: None, failure: None }
+    }
+
+    fn finish(self) -> Result<(), serde_json::Error> {
+        self.failure.map_or(Ok(()), Err)
+    }
+
     /// Its first members.
     pub fn decision(&mut self, id: DecisionId, protocol: &str, outcome: &str, code: &str, reason: &str) {
         self.uuid(br#","kind":"decision","id":"#, id.as_uuid());
@@ -114,6 +141,11 @@ impl<'b> DecisionText<'b> {
     /// `principal`.
     pub fn principal(&mut self, principal: &EntityRef) {
         self.entity(br#","principal":"#, principal);
+    }
+
+    /// `session` and `principal`, as they were written before.
+    pub fn session_text(&mut self, SessionText(text): &SessionText) {
+        self.out.extend_from_slice(text);
     }
 
     /// `presenter`, unless there is nothing in it.

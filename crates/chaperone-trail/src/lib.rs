@@ -40,7 +40,7 @@ mod tests;
 
 pub use self::body::encode as encode_body;
 pub use self::chain::{Chainer, Head};
-pub use self::decision_text::{AskedText, DecisionText};
+pub use self::decision_text::{AskedText, DecisionText, SessionText};
 pub use self::digest::{Digest, ParseDigestError};
 pub use self::error::{AppendError, TrailError};
 pub use self::event::{

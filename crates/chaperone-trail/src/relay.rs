@@ -68,9 +68,18 @@ impl Relay {
         shared.has_ended && shared.waiting.0.is_empty()
     }
 
-    /// Wakes the task when `ticket` is settled, or it is `until`.
-    pub fn register(&self, ticket: Ticket, waker: &Waker, until: Option<Instant>) {
+    /// Wakes the task when `ticket` is settled, or it is `until`. Tells whether it will: whether `is_open` holds with the list locked.
+    pub fn register(
+        &self,
+        ticket: Ticket,
+        waker: &Waker,
+        until: Option<Instant>,
+        is_open: impl FnOnce() -> bool,
+    ) -> bool {
         let mut shared = self.shared();
+        if !is_open() {
+            return false;
+        }
         shared.waiting.register(ticket, waker, until);
         if let Some(until) = until
             && shared.alarm.is_none_or(|alarm| until < alarm)
@@ -80,6 +89,7 @@ impl Relay {
             drop(shared);
             task.into_iter().for_each(Waker::wake);
         }
+        true
     }
 
     /// Wakes those whose tickets are settled, from within their runtime if there still is one.

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -26,14 +27,14 @@ pub(crate) struct Settlement {
     /// No ticket after this one has failed.
     last_failed: AtomicU64,
     book: Mutex<Book>,
+    /// Those of each runtime in which somebody waits. Changed under the book's lock.
+    relays: ArcSwap<Vec<Relay>>,
 }
 
 #[derive(Debug, Default)]
 struct Book {
     /// Those without a runtime are woken by whoever settles.
     alone: Waiting,
-    /// Those of each runtime that has any.
-    relays: Vec<Relay>,
     /// First and last tickets that failed, in their order.
     failures: VecDeque<(u64, u64)>,
     /// Ranges up to here were forgotten: whoever asks about such a ticket is told that it failed.
@@ -48,15 +49,42 @@ impl Settlement {
         ticket: Ticket,
         until: Option<Instant>,
     ) -> Poll<Result<(), AppendError>> {
-        if ticket.0 > self.settled.load(Ordering::Acquire) {
-            let mut book = self.book();
-            // It is stored under the lock: who finds it unsettled here is in the list before the next look through it.
-            if ticket.0 > self.settled.load(Ordering::Acquire) {
-                book.register(ticket, cx.waker(), until);
-                return Poll::Pending;
-            }
+        if ticket.0 > self.settled.load(Ordering::Acquire) && self.register(ticket, cx.waker(), until) {
+            return Poll::Pending;
         }
         Poll::Ready(self.outcome(ticket))
+    }
+
+    /// Whether there is something to wait for: then the waker is where it is found when that has come.
+    fn register(&self, ticket: Ticket, waker: &Waker, until: Option<Instant>) -> bool {
+        // Asked with the list locked: who is not settled then is in the list before the next look through it.
+        let is_open = || ticket.0 > self.settled.load(Ordering::Acquire);
+        let Ok(runtime) = Handle::try_current() else {
+            let mut book = self.book();
+            let is_open = is_open();
+            if is_open {
+                book.alone.register(ticket, waker, None);
+            }
+            return is_open;
+        };
+        // Nearly every check comes by here: it has nothing to wait for but its own runtime's list.
+        let relays = self.relays.load();
+        match relays.iter().find(|relay| relay.is_of(&runtime)) {
+            Some(relay) => relay.register(ticket, waker, until, is_open),
+            None => self.relay(&runtime).register(ticket, waker, until, is_open),
+        }
+    }
+
+    /// That of a runtime, which is started where there is none.
+    fn relay(&self, runtime: &Handle) -> Relay {
+        let _book = self.book();
+        let relays = self.relays.load();
+        if let Some(relay) = relays.iter().find(|relay| relay.is_of(runtime)) {
+            return relay.clone();
+        }
+        let relay = Relay::start(runtime);
+        self.relays.store(Arc::new(relays.iter().chain([&relay]).cloned().collect()));
+        relay
     }
 
     /// Settles every ticket up to `through`.
@@ -72,11 +100,13 @@ impl Settlement {
         }
         self.settled.store(through.0, Ordering::Release);
         let alone: Vec<_> = book.alone.settled(through).collect();
-        book.relays.retain(|relay| !relay.is_done());
-        let relays = book.relays.clone();
+        let relays = self.relays.load_full();
+        if relays.iter().any(Relay::is_done) {
+            self.relays.store(Arc::new(relays.iter().filter(|relay| !relay.is_done()).cloned().collect()));
+        }
         drop(book);
         wake_all(alone);
-        for relay in relays {
+        for relay in &*relays {
             relay.settle(through);
         }
     }
@@ -97,16 +127,6 @@ impl Settlement {
 }
 
 impl Book {
-    fn register(&mut self, ticket: Ticket, waker: &Waker, until: Option<Instant>) {
-        let Ok(runtime) = Handle::try_current() else { return self.alone.register(ticket, waker, None) };
-        if let Some(relay) = self.relays.iter().find(|relay| relay.is_of(&runtime)) {
-            return relay.register(ticket, waker, until);
-        }
-        let relay = Relay::start(&runtime);
-        relay.register(ticket, waker, until);
-        self.relays.push(relay);
-    }
-
     fn fail(&mut self, first: u64, last: u64) {
         match self.failures.back_mut() {
             Some(range) if range.1 + 1 == first => range.1 = last,
@@ -122,7 +142,7 @@ impl Book {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        for relay in &self.book().relays {
+        for relay in &**self.relays.load() {
             relay.end();
         }
     }

@@ -33,7 +33,7 @@ pub use follower::FollowerTimes;
 pub use freshness::{Age, Freshness, StalenessLimits};
 pub use memories::{MemoryCell, MemoryTable, Versioned};
 pub use presence::{GONE_AFTER, Presence};
-pub use recalled::{RecalledChain, SessionMarks};
+pub use recalled::{RecalledChain, WrittenSessions};
 pub use reports::changed;
 pub use sessions::{CachedChain, LoadedChain, SessionCache};
 pub use thread_snapshot::of_this_thread;

@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use chaperone_policy::recorded::{ChainState, MemoryState, SessionState, StateMark, StateText};
-use chaperone_policy::{Bundle, BundleNumber, Level, SessionChain};
+use chaperone_policy::{Bundle, BundleNumber, Level, SessionChain, SessionId};
+use chaperone_trail::SessionText;
 
 use super::Snapshot;
 
@@ -15,13 +16,21 @@ pub struct RecalledChain {
     pub chain: SessionChain,
     /// What tells these memories from later ones.
     pub(super) marks: Box<[u64]>,
-    sessions: SessionMarks,
+    sessions: WrittenSessions,
     states: ArcSwapOption<ChainMarks>,
 }
 
-/// The marks of the states of a chain's sessions, which stay the same while what is remembered changes.
+/// What the trail has of a chain's sessions, which stay the same while what is remembered changes.
 #[derive(Clone, Debug, Default)]
-pub struct SessionMarks(Arc<OnceLock<Box<[StateMark]>>>);
+pub struct WrittenSessions(Arc<Written>);
+
+#[derive(Debug, Default)]
+struct Written {
+    /// Of their states.
+    marks: OnceLock<Box<[StateMark]>>,
+    /// What each record has of them; nothing when it could not be written.
+    text: OnceLock<Option<SessionText>>,
+}
 
 /// The marks of a chain's states, but for its sessions'. What is kept out of records hangs on the bundle.
 #[derive(Debug)]
@@ -32,14 +41,26 @@ struct ChainMarks {
 }
 
 impl RecalledChain {
-    /// Of a chain whose sessions have these marks.
-    pub fn new(chain: SessionChain, sessions: SessionMarks) -> Self {
+    /// Of a chain with what the trail has of its sessions.
+    pub fn new(chain: SessionChain, sessions: WrittenSessions) -> Self {
         Self { chain, marks: Box::default(), sessions, states: ArcSwapOption::empty() }
     }
 
     /// With what tells its memories from later ones.
     pub(super) fn marked(self, marks: Box<[u64]>) -> Self {
         Self { marks, ..self }
+    }
+
+    /// What each record has of this session, which `write` writes where that was not done yet; nothing where the chain is another's.
+    pub fn session_text(
+        &self,
+        session: SessionId,
+        write: impl FnOnce() -> Option<SessionText>,
+    ) -> Option<&SessionText> {
+        if session != self.chain.session().id {
+            return None;
+        }
+        self.sessions.0.text.get_or_init(write).as_ref()
     }
 
     /// The digest of the chain's state, after that and all that it names was put into `stretch` of the trail, where it is not there yet.
@@ -95,7 +116,7 @@ impl RecalledChain {
 
     fn put_sessions<E>(&self, stretch: u64, put: &mut impl FnMut(String, StateText) -> Result<(), E>) -> Result<(), E> {
         let texts = || self.chain.iter().map(|session| StateText::new(SessionState::of(session).text()));
-        let marks = self.sessions.0.get_or_init(|| texts().map(|state| StateMark::new(state.digest)).collect());
+        let marks = self.sessions.0.marks.get_or_init(|| texts().map(|state| StateMark::new(state.digest)).collect());
         if marks.iter().all(|mark| mark.is_written(stretch)) {
             return Ok(());
         }
@@ -144,7 +165,7 @@ impl RecalledChain {
     }
 
     fn state_of(&self, memories: &[Option<StateMark>]) -> ChainState {
-        let sessions = self.sessions.0.get().map(|marks| &**marks).unwrap_or_default();
+        let sessions = self.sessions.0.marks.get().map(|marks| &**marks).unwrap_or_default();
         let memories = memories.iter().map(|mark| mark.as_ref().map(StateMark::digest));
         ChainState::new(sessions.iter().map(StateMark::digest), memories)
     }

@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use chaperone_policy::{HandleHash, Life, Memory, Session, SessionChain, SessionId, Timestamp};
 
 use super::memories::MemoryCell;
-use super::recalled::{RecalledChain, SessionMarks};
+use super::recalled::{RecalledChain, WrittenSessions};
 
 /// How many changed sessions are told apart. After so many, all are forgotten at once, and loads under way are not kept.
 const CHANGES_MAX: usize = 8192;
@@ -85,8 +85,8 @@ pub struct CachedChain {
     cells: Box<[Arc<MemoryCell>]>,
     /// The sessions with what is remembered, as it was when it was last looked at.
     recalled: ArcSwap<RecalledChain>,
-    /// Which states of the sessions stand in the trail.
-    marks: SessionMarks,
+    /// What the trail has of the sessions.
+    written: WrittenSessions,
     handle: HandleHash,
     /// Where the index has it. Only whoever holds the index reads and writes it.
     place: AtomicUsize,
@@ -119,9 +119,9 @@ pub struct LoadTicket(u64);
 impl CachedChain {
     fn new(handle: HandleHash, LoadedChain { sessions, cells }: LoadedChain) -> Self {
         let (used_at, stored_use) = (AtomicI64::new(0), AtomicI64::new(0));
-        let marks = SessionMarks::default();
-        let recalled = ArcSwap::from_pointee(recall(&sessions, &cells, &marks));
-        Self { sessions, cells, recalled, marks, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
+        let written = WrittenSessions::default();
+        let recalled = ArcSwap::from_pointee(recall(&sessions, &cells, &written));
+        Self { sessions, cells, recalled, written, handle, place: AtomicUsize::new(usize::MAX), used_at, stored_use }
     }
 
     /// The sessions with what is remembered of them now.
@@ -131,13 +131,13 @@ impl CachedChain {
             return recalled;
         }
         // Two that do this at once may store in either order; whoever finds the older one makes it again.
-        self.recalled.store(Arc::new(recall(&self.sessions, &self.cells, &self.marks)));
+        self.recalled.store(Arc::new(recall(&self.sessions, &self.cells, &self.written)));
         self.recalled.load()
     }
 
     /// The sessions with these memories. `None` when they are not as many as the chain has keys.
     pub fn recalled_with(&self, memories: Vec<Arc<Memory>>) -> Option<RecalledChain> {
-        Some(RecalledChain::new(self.sessions.with_memories(memories)?, self.marks.clone()))
+        Some(RecalledChain::new(self.sessions.with_memories(memories)?, self.written.clone()))
     }
 
     /// The hash of its handle.
@@ -342,12 +342,12 @@ impl SessionCache {
 }
 
 /// A cell of which nothing is known counts as empty; whoever loads a chain fills its cells before.
-fn recall(sessions: &SessionChain, cells: &[Arc<MemoryCell>], session_marks: &SessionMarks) -> RecalledChain {
+fn recall(sessions: &SessionChain, cells: &[Arc<MemoryCell>], written: &WrittenSessions) -> RecalledChain {
     // The marks first: what is published in between is then found to be missing.
     let marks = cells.iter().map(|cell| cell.mark()).collect();
     let memories = cells.iter().map(|cell| cell.latest().unwrap_or_default().memory).collect();
     let chain = sessions.with_memories(memories).unwrap_or_else(|| sessions.clone());
-    RecalledChain::new(chain, session_marks.clone()).marked(marks)
+    RecalledChain::new(chain, written.clone()).marked(marks)
 }
 
 impl Shard {

@@ -4,7 +4,7 @@ use std::borrow::{Borrow, Cow};
 
 use chaperone_policy::{Change, Effect, Presenter, Session};
 use chaperone_trail::{
-    AppliedEffect, DecisionText, Delegation, Digest, Policy, Presented, SessionFacts, StepUpAsked, Trace,
+    AppliedEffect, DecisionText, Delegation, Digest, Policy, Presented, SessionFacts, SessionText, StepUpAsked, Trace,
 };
 
 use super::redaction::{self, RedactionKey};
@@ -25,12 +25,7 @@ pub(super) fn write(
     let decision = &answer.decision;
     let (outcome, code) = (decision.outcome.as_str(), decision.reason.code());
     text.decision(answer.id, subject.protocol.as_str(), outcome, code, decision.sentence());
-    if let Some(session) = &answer.session {
-        text.session(&facts(session, &answer.ancestors));
-    }
-    if let Some(principal) = &answer.principal {
-        text.principal(principal);
-    }
+    who(text, answer);
     text.presenter(&presented(&subject.presenter));
     let mut redacted = Vec::new();
     for request in subject.requests {
@@ -50,6 +45,23 @@ pub(super) fn write(
     states.write(text);
     let elapsed_us = u64::try_from(subject.elapsed.as_micros()).unwrap_or(u64::MAX);
     text.end(subject.is_stale, subject.began_at, elapsed_us, subject.parent.map(trace).as_ref());
+}
+
+/// Writes for whom it was decided: for a session that is known, what was written for its first decision.
+fn who(text: &mut DecisionText<'_>, Answer { session, principal, ancestors, read, .. }: &Answer) {
+    if let (Some(session), Some(principal), Some(chain)) = (session, principal, &read.chain)
+        && *principal == session.principal
+        && let Some(known) =
+            chain.session_text(session.id, || SessionText::new(&facts(session, ancestors), principal).ok())
+    {
+        return text.session_text(known);
+    }
+    if let Some(session) = session {
+        text.session(&facts(session, ancestors));
+    }
+    if let Some(principal) = principal {
+        text.principal(principal);
+    }
 }
 
 /// A session, with those that it was delegated from: its parent first, the root last.

@@ -14,40 +14,61 @@ const MEMORY_BYTES: usize = 256 << 10;
 /// A file that is written in whole blocks: what is in the last one is written again, with what comes behind it.
 pub(super) struct BlockFile {
     file: File,
-    /// Behind what was written.
+    /// Where the blocks that are written next begin in it.
     offset: u64,
-    blocks: Blocks,
-}
-
-/// The blocks that are written next, in memory that begins at one.
-struct Blocks {
+    /// Those blocks, from one on.
     memory: Vec<u8>,
     begin: usize,
-    /// How many bytes are in them.
+    /// How many bytes are in them, and how many of these are written.
     filled: usize,
+    written: usize,
 }
 
 impl BlockFile {
     /// From the beginning of a file that has zeros in it.
     pub fn new(file: File) -> Self {
-        Self { file, offset: 0, blocks: Blocks::new() }
+        let memory = vec![0; MEMORY_BYTES + BLOCK_BYTES];
+        let begin = memory.as_ptr().align_offset(BLOCK_BYTES);
+        Self { file, offset: 0, memory, begin, filled: 0, written: 0 }
+    }
+
+    /// The memory of the blocks.
+    fn blocks(&mut self) -> &mut [u8] {
+        let blocks = self.memory.get_mut(self.begin..).unwrap_or_default();
+        blocks.get_mut(..MEMORY_BYTES).unwrap_or_default()
     }
 }
 
 impl DiskFile for BlockFile {
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let kept = self.blocks.filled;
-            let taken = self.blocks.take(bytes);
-            let written = self.file.write_all_at(self.blocks.whole(), self.offset - kept as u64);
-            if written.is_err() {
-                self.blocks.filled = kept;
+            if self.filled == MEMORY_BYTES {
+                self.write()?;
             }
-            written?;
-            self.blocks.keep_last();
-            self.offset += taken as u64;
-            bytes = bytes.get(taken..).unwrap_or_default();
+            let filled = self.filled;
+            let free = self.blocks().get_mut(filled..).unwrap_or_default();
+            let (now, later) = bytes.split_at(bytes.len().min(free.len()));
+            free.get_mut(..now.len()).unwrap_or_default().copy_from_slice(now);
+            self.filled += now.len();
+            bytes = later;
         }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.filled == self.written {
+            return Ok(());
+        }
+        let (filled, end) = (self.filled, self.filled.next_multiple_of(BLOCK_BYTES));
+        self.blocks().get_mut(filled..end).unwrap_or_default().fill(0);
+        let blocks = self.memory.get(self.begin..self.begin + end).unwrap_or_default();
+        self.file.write_all_at(blocks, self.offset)?;
+        // What is in a block that is not full is kept.
+        self.filled %= BLOCK_BYTES;
+        self.written = self.filled;
+        let full = filled - self.filled;
+        self.blocks().copy_within(full..filled, 0);
+        self.offset += full as u64;
         Ok(())
     }
 
@@ -60,39 +81,6 @@ impl DiskFile for BlockFile {
     }
 }
 
-impl Blocks {
-    fn new() -> Self {
-        let memory = vec![0; MEMORY_BYTES + BLOCK_BYTES];
-        let begin = memory.as_ptr().align_offset(BLOCK_BYTES);
-        Self { memory, begin, filled: 0 }
-    }
-
-    /// Takes bytes behind those that are there, and zeros up to the end of the last block. Tells how many there was room for.
-    fn take(&mut self, bytes: &[u8]) -> usize {
-        let room = self.memory.get_mut(self.begin..).unwrap_or_default();
-        let room = room.get_mut(self.filled..MEMORY_BYTES).unwrap_or_default();
-        let taken = bytes.len().min(room.len());
-        let (filled, free) = room.split_at_mut(taken);
-        filled.copy_from_slice(bytes.get(..taken).unwrap_or_default());
-        self.filled += taken;
-        let padding = self.filled.next_multiple_of(BLOCK_BYTES) - self.filled;
-        free.get_mut(..padding).unwrap_or_default().fill(0);
-        taken
-    }
-
-    fn whole(&self) -> &[u8] {
-        let end = self.begin + self.filled.next_multiple_of(BLOCK_BYTES);
-        self.memory.get(self.begin..end).unwrap_or_default()
-    }
-
-    /// Keeps what is in a block that is not full.
-    fn keep_last(&mut self) {
-        let end = self.begin + self.filled;
-        self.filled %= BLOCK_BYTES;
-        self.memory.copy_within(end - self.filled..end, self.begin);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -102,16 +90,17 @@ mod tests {
 
     #[test]
     fn memory_begins_at_a_block() {
-        let blocks = Blocks::new();
-        assert_eq!(blocks.memory[blocks.begin..].as_ptr().addr() % BLOCK_BYTES, 0);
+        let mut file = BlockFile::new(tempfile::tempfile().expect("a file"));
+        assert_eq!(file.blocks().as_ptr().addr() % BLOCK_BYTES, 0);
+        assert_eq!(file.blocks().len(), MEMORY_BYTES);
     }
 
     #[test]
-    fn what_could_not_be_written_is_not_kept() {
+    fn what_cannot_be_written_is_told() {
         let full = File::options().write(true).open("/dev/full").expect("it is there");
         let mut file = BlockFile::new(full);
-        assert_eq!(file.write(b"bytes").map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull));
-        assert_eq!((file.offset, file.blocks.filled), (0, 0));
+        file.put(b"bytes").expect("there is memory");
+        assert_eq!(file.write().map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull));
     }
 
     proptest! {
@@ -123,11 +112,12 @@ mod tests {
             let path = directory.path().join("file");
             std::fs::write(&path, [0; 3 * BLOCK_BYTES]).expect("there is room");
             // Past the system's memory of files, where it lets us: then a write that does not begin at a block fails.
-            let mut file = SystemDisk.open_uncached(&path).expect("it is there");
+            let mut file = SystemDisk.open_room(&path).expect("it is there");
             let mut expected = Vec::new();
             for (length, first) in lengths.into_iter().zip(1..) {
                 let bytes: Vec<u8> = (first..=250_u8).cycle().take(length).collect();
-                file.write(&bytes).expect("there is room");
+                let (one, other) = bytes.split_at(length / 3);
+                file.put(one).and_then(|()| file.put(other)).and_then(|()| file.write()).expect("there is room");
                 expected.extend(bytes);
                 let found = std::fs::read(&path).expect("it is there");
                 prop_assert!(found.get(..expected.len()) == Some(&*expected));

@@ -17,13 +17,12 @@ pub(crate) const BLOCK_BYTES: usize = 4096;
 pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes a file, for its owner alone, in the place of one that is there.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// As [`create`](Self::create), past the system's memory of files where that can be: what is written is not going to be read soon. Each
-    /// write is of whole blocks, from memory that begins at one.
-    fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// As [`create`](Self::create), for room, past the system's memory of files where that can be: nobody reads it soon.
+    fn create_room(&self, path: &Path) -> io::Result<Box<dyn RoomFile>>;
     /// Opens a file that is there, to write from `offset` on. What is behind that in it is cut off before anything is written.
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file that is there and has zeros in it, to write from its beginning, past the system's memory of files where that can be.
-    fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens room, to write records from its beginning, past the system's memory of files where that can be.
+    fn open_room(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -34,14 +33,24 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn available(&self, path: &Path) -> io::Result<u64>;
 }
 
-/// A file that is written.
+/// A file that is written. After an error it is not used any more.
 pub(crate) trait DiskFile: Send {
-    /// Writes behind what was written.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Puts bytes behind what was put before. They may be written at once.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes what was put.
+    fn write(&mut self) -> io::Result<()>;
     /// Makes durable what was written.
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts it off.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// A file that becomes room: nothing but zeros are written.
+pub(crate) trait RoomFile: Send {
+    /// Writes whole blocks, from memory that begins at one.
+    fn write(&mut self, blocks: &[u8]) -> io::Result<()>;
+    /// Makes durable what was written.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// The operating system's.
@@ -50,19 +59,18 @@ pub(crate) struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(SystemFile::create(path, OFlags::empty())?))
+        Ok(Box::new(SystemFile::new(create(path, OFlags::empty())?, 0)))
     }
 
-    fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(uncached(|flags| SystemFile::create(path, flags))?))
+    fn create_room(&self, path: &Path) -> io::Result<Box<dyn RoomFile>> {
+        Ok(Box::new(SystemRoom { file: uncached(|flags| create(path, flags))?, offset: 0 }))
     }
 
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
-        let file = opening(OFlags::empty()).open(path)?;
-        Ok(Box::new(SystemFile { file, offset }))
+        Ok(Box::new(SystemFile::new(opening(OFlags::empty()).open(path)?, offset)))
     }
 
-    fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn open_room(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(BlockFile::new(uncached(|flags| opening(flags).open(path))?)))
     }
 
@@ -99,27 +107,38 @@ fn opening(flags: OFlags) -> OpenOptions {
     options
 }
 
-/// A file, and where it is written next.
+/// Makes a file in the place of one that is there.
+fn create(path: &Path, flags: OFlags) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    opening(flags).create_new(true).mode(0o600).open(path)
+}
+
+/// A file, where it is written next, and what is written there.
 struct SystemFile {
     file: File,
     offset: u64,
+    waiting: Vec<u8>,
 }
 
 impl SystemFile {
-    fn create(path: &Path, flags: OFlags) -> io::Result<Self> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = opening(flags).create_new(true).mode(0o600).open(path)?;
-        Ok(Self { file, offset: 0 })
+    const fn new(file: File, offset: u64) -> Self {
+        Self { file, offset, waiting: Vec::new() }
     }
 }
 
 impl DiskFile for SystemFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.offset)?;
-        self.offset += bytes.len() as u64;
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.waiting.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.waiting, self.offset)?;
+        self.offset += self.waiting.len() as u64;
+        self.waiting.clear();
         Ok(())
     }
 
@@ -129,5 +148,23 @@ impl DiskFile for SystemFile {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
+    }
+}
+
+/// A file, and how much of it is written.
+struct SystemRoom {
+    file: File,
+    offset: u64,
+}
+
+impl RoomFile for SystemRoom {
+    fn write(&mut self, blocks: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(blocks, self.offset)?;
+        self.offset += blocks.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }

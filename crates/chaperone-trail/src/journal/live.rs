@@ -19,17 +19,15 @@ pub(super) struct Live {
     pub segment: Segment,
     /// As it will be.
     pub next: Segment,
-    /// The last record that is in `frames`, or durable.
+    /// The last record that was put there, durable or not.
     pub head: Head,
-    /// What is not written yet.
-    pub frames: Vec<u8>,
     /// Whether the file had its length before anything was written.
     pub has_room: bool,
 }
 
 impl Live {
     fn new(file: Box<dyn DiskFile>, segment: Segment, head: Head) -> Self {
-        Self { file, next: segment.clone(), segment, head, frames: Vec::new(), has_room: false }
+        Self { file, next: segment.clone(), segment, head, has_room: false }
     }
 
     /// Makes a segment, in `room` where there is some. It has its name only when its header is durable.
@@ -38,10 +36,11 @@ impl Live {
         let draft = path.with_extension("new");
         let make = || {
             let (mut file, draft) = match room {
-                Some(room) => (disk.open_uncached(room)?, room),
+                Some(room) => (disk.open_room(room)?, room),
                 None => (disk.create(&draft)?, &*draft),
             };
-            file.write(&header.encode())?;
+            file.put(&header.encode())?;
+            file.write()?;
             file.sync()?;
             disk.rename(draft, &path)?;
             disk.sync_directory(directory)?;
@@ -85,7 +84,8 @@ impl Live {
     /// Writes the footer, and gives back the room that is left.
     pub fn seal(&mut self, digest: Digest) -> std::io::Result<()> {
         let footer = Footer { count: self.segment.count, range: self.segment.range, digest }.encode();
-        self.file.write(&footer)?;
+        self.file.put(&footer)?;
+        self.file.write()?;
         self.next.length += footer.len() as u64;
         self.next.sealed = true;
         if self.has_room {
@@ -95,14 +95,22 @@ impl Live {
         self.file.sync()
     }
 
-    pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp) {
+    /// Puts a record behind the others.
+    pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp) -> std::io::Result<()> {
         // INVARIANT (segment length): `TrailOptions::validate` keeps it far below 4 GiB.
         let durable = u32::try_from(self.segment.length).unwrap_or(u32::MAX);
-        frame::encode(&mut self.frames, durable, record);
+        self.file.put(&frame::head(durable, record))?;
+        self.file.put(record)?;
         self.next.length = self.length_with(record);
         self.next.count += 1;
         self.next.range.add(at);
         self.head = head;
+        Ok(())
+    }
+
+    /// Whether all of it is durable.
+    pub const fn is_durable(&self) -> bool {
+        self.next.length == self.segment.length
     }
 
     /// How long the segment is with one more record.

@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 use chaperone_policy::Timestamp;
 
 pub use self::cursor::Cursor;
-#[cfg(test)]
-pub(crate) use self::disk::DiskFile;
 pub(crate) use self::disk::{Disk, SystemDisk};
+#[cfg(test)]
+pub(crate) use self::disk::{DiskFile, RoomFile};
 use self::frame::HEADER_BYTES;
 pub(crate) use self::frame::Header;
 #[cfg(test)]
-pub(crate) use self::frame::{Footer, TimeRange, encode as encode_frame};
+pub(crate) use self::frame::{Footer, TimeRange, head as frame_head};
 use self::live::Live;
 use self::room::{Room, RoomMaker};
 #[cfg(test)]
@@ -143,23 +143,22 @@ impl Journal {
             self.end()?;
             self.begin()?;
         }
-        self.live.push(record, head, at);
-        Ok(())
+        let live = &mut self.live;
+        live.push(record, head, at).map_err(|source| io_error("write", &live.segment.path, source))
     }
 
     /// Makes the batch durable.
     pub fn commit(&mut self, took: &mut Took) -> Result<(), TrailError> {
         let live = &mut self.live;
-        if live.frames.is_empty() {
+        if live.is_durable() {
             return Ok(());
         }
         let begin = Instant::now();
-        live.file.write(&live.frames).map_err(|source| io_error("write", &live.segment.path, source))?;
+        live.file.write().map_err(|source| io_error("write", &live.segment.path, source))?;
         let written = Instant::now();
         live.file.sync().map_err(|source| io_error("sync", &live.segment.path, source))?;
         took.write += written.duration_since(begin);
         took.sync += written.elapsed();
-        live.frames.clear();
         self.settle();
         self.prepare();
         Ok(())
@@ -213,7 +212,6 @@ impl Journal {
     /// nothing more is written behind them. The segment is cut off after what was durable before, read again, and ended; a new one
     /// begins. Tells the last record that is durable.
     pub fn recover(&mut self) -> Result<Head, TrailError> {
-        self.live.frames.clear();
         self.live.next.clone_from(&self.live.segment);
         self.live.head = self.durable;
         if !self.live.segment.sealed {

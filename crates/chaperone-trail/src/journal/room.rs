@@ -141,7 +141,7 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u64, state: &State) -> io::Result<(
     if disk.available(directory)? < bytes.saturating_mul(AVAILABLE_FACTOR) {
         return Err(io::ErrorKind::StorageFull.into());
     }
-    let mut file = disk.create_uncached(path)?;
+    let mut file = disk.create_room(path)?;
     let (mut made, mut durable) = (0, 0);
     while made < bytes {
         if state.is_given_up.load(Ordering::Acquire) {

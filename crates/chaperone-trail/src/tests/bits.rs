@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use super::{at, chain, note, start};
 use crate::Segments;
 use crate::chain::{Chainer, Head};
-use crate::journal::{Footer, Header, Scan, TimeRange, encode_frame, scan};
+use crate::journal::{Footer, Header, Scan, TimeRange, frame_head, scan};
 
 /// A segment of some records, with its footer.
 fn sealed(count: u64) -> Vec<u8> {
@@ -21,7 +21,9 @@ fn sealed(count: u64) -> Vec<u8> {
         let mut body = Vec::new();
         crate::body::encode(&mut body, time, &note(n)).unwrap();
         let durable = u32::try_from(bytes.len()).unwrap();
-        encode_frame(&mut bytes, durable, chainer.seal(&body));
+        let record = chainer.seal(&body);
+        bytes.extend(frame_head(durable, record));
+        bytes.extend(record);
         range.add(time);
     }
     bytes.extend(Footer { count, range, digest: chainer.head().digest }.encode());

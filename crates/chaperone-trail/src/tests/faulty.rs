@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::journal::{Disk, DiskFile, SystemDisk};
+use crate::journal::{Disk, DiskFile, RoomFile, SystemDisk};
 
 /// A file system that fails when it is told to.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +25,15 @@ struct Faults {
     names: HashMap<PathBuf, PathBuf>,
 }
 
-struct FaultyFile {
+/// A file, or room.
+struct FaultyFile<F: ?Sized> {
     disk: FaultyDisk,
-    file: Box<dyn DiskFile>,
+    file: Box<F>,
     path: PathBuf,
     /// Where it is written next.
     offset: u64,
+    /// What is written there.
+    waiting: Vec<u8>,
 }
 
 impl FaultyDisk {
@@ -73,11 +76,11 @@ impl FaultyDisk {
         }
     }
 
-    fn created(
+    fn created<F: ?Sized>(
         &self,
         path: &Path,
-        create: impl FnOnce(&Path) -> io::Result<Box<dyn DiskFile>>,
-    ) -> io::Result<Box<dyn DiskFile>> {
+        create: impl FnOnce(&Path) -> io::Result<Box<F>>,
+    ) -> io::Result<Box<FaultyFile<F>>> {
         self.step()?;
         let mut faults = self.0.lock().unwrap();
         faults.durable.insert(path.into(), Vec::new());
@@ -86,28 +89,28 @@ impl FaultyDisk {
         self.file(create(path), path, 0)
     }
 
-    fn file(&self, file: io::Result<Box<dyn DiskFile>>, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FaultyFile { disk: self.clone(), file: file?, path: path.into(), offset }))
+    fn file<F: ?Sized>(&self, file: io::Result<Box<F>>, path: &Path, offset: u64) -> io::Result<Box<FaultyFile<F>>> {
+        Ok(Box::new(FaultyFile { disk: self.clone(), file: file?, path: path.into(), offset, waiting: Vec::new() }))
     }
 }
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.created(path, |path| SystemDisk.create(path))
+        Ok(self.created(path, |path| SystemDisk.create(path))?)
     }
 
-    fn create_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.created(path, |path| SystemDisk.create_uncached(path))
+    fn create_room(&self, path: &Path) -> io::Result<Box<dyn RoomFile>> {
+        Ok(self.created(path, |path| SystemDisk.create_room(path))?)
     }
 
     fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn DiskFile>> {
         self.step()?;
-        self.file(SystemDisk.open(path, offset), path, offset)
+        Ok(self.file(SystemDisk.open(path, offset), path, offset)?)
     }
 
-    fn open_uncached(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn open_room(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.step()?;
-        self.file(SystemDisk.open_uncached(path), path, 0)
+        Ok(self.file(SystemDisk.open_room(path), path, 0)?)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -136,7 +139,7 @@ impl Disk for FaultyDisk {
     }
 }
 
-impl FaultyFile {
+impl<F: ?Sized> FaultyFile<F> {
     /// The name that the file has by now.
     fn name(&self) -> PathBuf {
         self.disk.0.lock().unwrap().names.get(&self.path).unwrap_or(&self.path).clone()
@@ -155,24 +158,23 @@ impl FaultyFile {
         *room -= (self.offset + fits as u64).saturating_sub(length);
         fits
     }
-}
 
-impl DiskFile for FaultyFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes as many of these bytes as it is to.
+    fn write_with(&mut self, bytes: &[u8], write: impl Fn(&mut F, &[u8]) -> io::Result<()>) -> io::Result<()> {
         if let Err(error) = self.disk.step() {
             let was_on = self.disk.power_failed() && error.to_string() == "the power fails";
             if was_on {
-                self.file.write(&bytes[..bytes.len() / 2])?;
+                write(&mut self.file, &bytes[..bytes.len() / 2])?;
             }
             return Err(error);
         }
         let fits = self.take_room(bytes.len());
-        self.file.write(&bytes[..fits])?;
+        write(&mut self.file, &bytes[..fits])?;
         self.offset += fits as u64;
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn note_sync(&self) -> io::Result<()> {
         self.disk.step()?;
         if self.disk.0.lock().unwrap().syncs_fail {
             return Err(io::Error::other("the disk does not answer"));
@@ -181,6 +183,35 @@ impl DiskFile for FaultyFile {
         let content = std::fs::read(&name)?;
         self.disk.0.lock().unwrap().durable.insert(name, content);
         Ok(())
+    }
+}
+
+impl RoomFile for FaultyFile<dyn RoomFile> {
+    fn write(&mut self, blocks: &[u8]) -> io::Result<()> {
+        self.write_with(blocks, RoomFile::write)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.note_sync()
+    }
+}
+
+impl DiskFile for FaultyFile<dyn DiskFile> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.waiting.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.waiting);
+        self.write_with(&bytes, |file, bytes| {
+            file.put(bytes)?;
+            file.write()
+        })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.note_sync()
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
