@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ use crate::trail::Shared;
 const REST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
 /// So many records in one batch come together, and so will the next ones. What is fewer may be one caller after the other, each of whom
-/// would wait in vain for company.
-const COMPANY: usize = 8;
+/// would wait in vain for company; those who are more share what a batch costs as it is.
+const COMPANY: Range<usize> = 8..100;
 
 /// Takes what waits, gives it its place, and makes it durable: a batch at a time.
 pub(crate) struct Writer {
@@ -108,7 +109,7 @@ impl Writer {
                 return true;
             }
             batch.clear();
-            if together >= COMPANY
+            if COMPANY.contains(&together)
                 && let Some(until) = began.checked_add(self.gather)
             {
                 // Who waits for its record does not come again before that: no more than those that were answered may be on their way.

@@ -84,6 +84,16 @@ fn what_gathers_is_written_when_the_trail_stops() {
 }
 
 #[test]
+fn what_comes_after_a_crowd_waits_for_no_more() {
+    let (trail, thread, batches, release) = start(1_000);
+    crowd(&trail, &batches, &release, 100);
+    append(&trail, 1);
+    assert_eq!(batches.recv(), Ok(1));
+    drop(release);
+    thread.stop().unwrap();
+}
+
+#[test]
 fn one_caller_after_the_other_is_not_kept_waiting() {
     let (trail, thread, _batches, release) = start(100);
     drop(release);
