@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chaperone_policy::{MemoryLimits, Timestamp};
 use chaperone_trail::{
-    ChainId, Event, Identity, Record, Sealed, SigningKey, Sink, SinkError, Trail, TrailOptions, TrailThread,
+    ChainId, Chainer, Event, Head, Identity, Record, Sealed, SigningKey, Sink, SinkError, Trail, TrailOptions,
+    TrailThread, encode_body,
 };
 use uuid::Uuid;
 
@@ -80,12 +81,20 @@ impl Hand {
 
     /// The records, as far as they are written.
     pub fn records(&self) -> Vec<Sealed> {
-        self.0.0.lock().expect("nobody panics").sealed.clone()
+        self.written().into_iter().map(|(_, sealed)| sealed).collect()
     }
 
     /// What happened, as far as it is written.
     pub fn events(&self) -> Vec<Event<'static>> {
-        self.0.0.lock().expect("nobody panics").records.iter().map(|record| record.event.clone()).collect()
+        self.written().into_iter().map(|(record, _)| record.event).collect()
+    }
+
+    fn written(&self) -> Vec<(Record, Sealed)> {
+        let state = self.0.0.lock().expect("nobody panics");
+        let written: Vec<_> = state.records.iter().cloned().zip(state.sealed.iter().cloned()).collect();
+        drop(state);
+        written.iter().for_each(|(record, sealed)| assert_canonical(record, sealed));
+        written
     }
 }
 
@@ -104,4 +113,13 @@ impl Sink for Hand {
         state.records.extend(batch.iter().map(|sealed| Record::parse(&sealed.bytes).expect("a record")));
         Ok(())
     }
+}
+
+/// There is one text for what happened, however it came to be written: that which whoever read it would write.
+fn assert_canonical(record: &Record, sealed: &Sealed) {
+    let mut body = Vec::new();
+    encode_body(&mut body, record.at, &record.event).expect("JSON");
+    let mut chainer = Chainer::new(record.chain, Head { seq: record.seq - 1, digest: record.prev });
+    let again = chainer.seal(&body);
+    assert_eq!(String::from_utf8_lossy(&sealed.bytes), String::from_utf8_lossy(again));
 }
