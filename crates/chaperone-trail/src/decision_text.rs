@@ -47,6 +47,7 @@ impl SessionText {
 
 /// An action that was asked for, while it is written.
 #[derive(Debug)]
+#[must_use = "an action that is not ended is no JSON"]
 pub struct AskedText<'t, 'b> {
     text: &'t mut DecisionText<'b>,
     has_attributes: bool,

@@ -30,8 +30,8 @@ pub struct TrailOptions {
     pub queue_len_max: usize,
     /// How many bytes of records may wait to be written.
     pub queue_bytes_max: usize,
-    /// After it wrote many records together, the writer waits until as many have come again, at most for this long from when it began: what a
-    /// write costs is then shared by more. A record that comes by itself is written at once.
+    /// After it wrote some records together, the writer waits until as many have come again, at most for this long from when it began: what a
+    /// write costs is then shared by more. A record that comes by itself is written at once, and so is what comes after a hundred.
     pub gather: Duration,
     /// A chain that grows is signed at least this often.
     pub checkpoint_interval: Duration,

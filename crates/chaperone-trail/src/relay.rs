@@ -36,6 +36,17 @@ struct Shared {
     has_ended: bool,
 }
 
+/// What became of somebody who wants to wait.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Registered {
+    /// It is woken.
+    Waits,
+    /// There is nothing to wait for.
+    Settled,
+    /// The runtime has ended: nobody is woken here any more who was not here before.
+    Ended,
+}
+
 /// Who waits, in the order of their tickets.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting(VecDeque<Waiter>);
@@ -68,17 +79,20 @@ impl Relay {
         shared.has_ended && shared.waiting.0.is_empty()
     }
 
-    /// Wakes the task when `ticket` is settled, or it is `until`. Tells whether it will: whether `is_open` holds with the list locked.
+    /// Wakes the task when `ticket` is settled, or it is `until`; where `is_open` says, with the list locked, that it is not settled yet.
     pub fn register(
         &self,
         ticket: Ticket,
         waker: &Waker,
         until: Option<Instant>,
         is_open: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> Registered {
         let mut shared = self.shared();
+        if shared.has_ended {
+            return Registered::Ended;
+        }
         if !is_open() {
-            return false;
+            return Registered::Settled;
         }
         shared.waiting.register(ticket, waker, until);
         if let Some(until) = until
@@ -89,7 +103,7 @@ impl Relay {
             drop(shared);
             task.into_iter().for_each(Waker::wake);
         }
-        true
+        Registered::Waits
     }
 
     /// Wakes those whose tickets are settled, from within their runtime if there still is one.

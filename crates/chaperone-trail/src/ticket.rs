@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::error::AppendError;
-use crate::relay::{Relay, Waiting, wake_all};
+use crate::relay::{Registered, Relay, Waiting, wake_all};
 
 /// Stands for a record that was appended. Later records have greater tickets; a ticket means nothing after the process.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -59,20 +59,25 @@ impl Settlement {
     fn register(&self, ticket: Ticket, waker: &Waker, until: Option<Instant>) -> bool {
         // Asked with the list locked: who is not settled then is in the list before the next look through it.
         let is_open = || ticket.0 > self.settled.load(Ordering::Acquire);
-        let Ok(runtime) = Handle::try_current() else {
-            let mut book = self.book();
-            let is_open = is_open();
-            if is_open {
-                book.alone.register(ticket, waker, None);
+        if let Ok(runtime) = Handle::try_current() {
+            // Nearly every check comes by here, and by no lock that those of other runtimes take.
+            let relays = self.relays.load();
+            let registered = match relays.iter().find(|relay| relay.is_of(&runtime)) {
+                Some(relay) => relay.register(ticket, waker, until, is_open),
+                None => self.relay(&runtime).register(ticket, waker, until, is_open),
+            };
+            match registered {
+                Registered::Waits => return true,
+                Registered::Settled => return false,
+                Registered::Ended => {}
             }
-            return is_open;
-        };
-        // Nearly every check comes by here: it has nothing to wait for but its own runtime's list.
-        let relays = self.relays.load();
-        match relays.iter().find(|relay| relay.is_of(&runtime)) {
-            Some(relay) => relay.register(ticket, waker, until, is_open),
-            None => self.relay(&runtime).register(ticket, waker, until, is_open),
         }
+        let mut book = self.book();
+        let waits = is_open();
+        if waits {
+            book.alone.register(ticket, waker, None);
+        }
+        waits
     }
 
     /// That of a runtime, which is started where there is none.
@@ -100,6 +105,7 @@ impl Settlement {
         }
         self.settled.store(through.0, Ordering::Release);
         let alone: Vec<_> = book.alone.settled(through).collect();
+        // After that was stored, and under the lock under which relays are made: whoever waits in one that is not here sees that it is settled.
         let relays = self.relays.load_full();
         if relays.iter().any(Relay::is_done) {
             self.relays.store(Arc::new(relays.iter().filter(|relay| !relay.is_done()).cloned().collect()));

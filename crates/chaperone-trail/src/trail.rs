@@ -1,6 +1,6 @@
 //! The trail that a replica writes.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -68,7 +68,7 @@ pub struct TrailStatus {
 }
 
 thread_local! {
-    static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A thread keeps a buffer up to this size.
@@ -170,7 +170,7 @@ impl Trail {
         self.append_in(at, event, Some(generation))
     }
 
-    /// As [`append_after`](Self::append_after), of a decision that `write` writes, which appends nothing itself.
+    /// As [`append_after`](Self::append_after), of a decision that `write` writes.
     ///
     /// # Errors
     /// As [`append_after`](Self::append_after).
@@ -193,15 +193,14 @@ impl Trail {
         generation: Option<u64>,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
     ) -> Result<Ticket, AppendError> {
-        BODY.with_borrow_mut(|buffer| {
-            buffer.clear();
-            encode(buffer).map_err(|_| AppendError::Unencodable)?;
-            let ticket = self.shared.queue.push(at, buffer, generation);
-            if buffer.capacity() > BODY_BYTES_KEPT {
-                *buffer = Vec::new();
-            }
-            ticket
-        })
+        let mut buffer = BODY.take();
+        buffer.clear();
+        let encoded = encode(&mut buffer).map_err(|_| AppendError::Unencodable);
+        let ticket = encoded.and_then(|()| self.shared.queue.push(at, &buffer, generation));
+        if buffer.capacity() <= BODY_BYTES_KEPT {
+            BODY.set(buffer);
+        }
+        ticket
     }
 
     /// Whether the record of `ticket`, and so every one before it, is durable; the task is woken when that is known, or when it is `until`,

@@ -26,8 +26,6 @@ pub struct Withheld<T> {
     began: Moment,
     ended: Moment,
     deadline: Instant,
-    /// Whether somebody asked for it before.
-    was_asked_for: bool,
 }
 
 /// Answers, by however many, or what was made of them.
@@ -66,9 +64,9 @@ impl Withheld<Box<Answer>> {
     /// With what is sent in the answer's place, so that nothing else is kept while the record becomes safe. What `make` returns is all
     /// that may come of the answer.
     pub fn map<T>(self, make: impl FnOnce(Box<Answer>) -> T) -> Withheld<Made<T>> {
-        let Self { outcome, receipt, protocol, parent, began, ended, deadline, was_asked_for } = self;
+        let Self { outcome, receipt, protocol, parent, began, ended, deadline } = self;
         let outcome = outcome.map(|outcome| outcome.map(|answer| Made { id: answer.id, inner: make(answer) }));
-        Withheld { outcome, receipt, protocol, parent, began, ended, deadline, was_asked_for }
+        Withheld { outcome, receipt, protocol, parent, began, ended, deadline }
     }
 }
 
@@ -80,21 +78,12 @@ impl<T> Withheld<T> {
             Err(failure) => (Err(failure), Receipt::default()),
         };
         let Check { protocol, parent, began, .. } = *check;
-        let (outcome, deadline) = (Some(outcome), check.deadline());
-        Self { outcome, receipt, protocol, parent, began, ended, deadline, was_asked_for: false }
+        Self { outcome: Some(outcome), receipt, protocol, parent, began, ended, deadline: check.deadline() }
     }
 
     /// When it was decided: what follows at once begins then.
     pub fn ended(&self) -> Moment {
         self.ended
-    }
-
-    /// Whether its deadline is still to come. It was just decided when somebody first asks for it: looking at the clock costs as much as
-    /// counting.
-    fn has_time(&mut self) -> bool {
-        let was_asked_for = std::mem::replace(&mut self.was_asked_for, true);
-        let now = if was_asked_for { Instant::now() } else { self.ended.instant.into() };
-        now < self.deadline
     }
 
     /// Whether there is nothing that it still waits for.
@@ -121,13 +110,13 @@ impl Pdp {
         match self.recorder.trail().poll_safe(cx, &withheld.receipt, Some(withheld.deadline)) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.withdraw(withheld, failure.into()))),
-            Poll::Pending if withheld.has_time() => return Poll::Pending,
+            Poll::Pending if Instant::now() < withheld.deadline => return Poll::Pending,
             Poll::Pending => return Poll::Ready(Err(self.withdraw(withheld, NoDecision::Deadline))),
         }
         let outcome = withheld.outcome.take().unwrap_or(Err(NoDecision::Internal));
         if let Ok(decided) = &outcome {
             let Withheld { began, ended, .. } = *withheld;
-            // What waited for nothing is released when it was decided.
+            // What waited for nothing is released when it was decided: looking at the clock costs as much as counting.
             let released = if withheld.is_free() { ended.instant } else { self.now().instant };
             self.recorder.released(decided.ids().count(), released.saturating_duration_since(began.instant));
         }

@@ -1,4 +1,4 @@
-//! A chain with what is remembered of it, as one decision reads it, and which states of these stand in the trail.
+//! A chain with what is remembered of it, as one decision reads it, and what the trail has of these.
 
 use std::sync::{Arc, OnceLock};
 

@@ -93,7 +93,9 @@ impl Hand {
         let state = self.0.0.lock().expect("nobody panics");
         let written: Vec<_> = state.records.iter().cloned().zip(state.sealed.iter().cloned()).collect();
         drop(state);
-        written.iter().for_each(|(record, sealed)| assert_canonical(record, sealed));
+        for (record, sealed) in &written {
+            assert_canonical(record, sealed);
+        }
         written
     }
 }

@@ -131,10 +131,10 @@ impl TrailWriter {
     pub fn decided(&self, answer: &Answer, subject: &Subject<'_>) -> Result<Receipt, NotRecorded> {
         let Some(chain) = &self.0 else { return Ok(Receipt::default()) };
         let generation = chain.trail.generation();
-        let write = |state: State<'_>| chain.append_after(answer.at, &Event::State(state), generation).map(drop);
+        let put = |state: State<'_>| chain.append_after(answer.at, &Event::State(state), generation).map(drop);
         let stretch = states::stretch(generation, answer.at);
         let bundle = || BundleState::new(&subject.snapshot.digest, &chain.options.limits).text();
-        let states = chain.states.put(answer, subject, stretch, bundle, write)?;
+        let states = chain.states.put(answer, subject, stretch, bundle, put)?;
         let key = &chain.options.redaction_key;
         let write = |text: &mut DecisionText<'_>| decided::write(text, answer, subject, &states, key);
         chain.appended(EventKind::Decision, chain.trail.append_decision(answer.at, generation, write))

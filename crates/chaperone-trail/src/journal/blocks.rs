@@ -4,11 +4,12 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 use super::disk::{BLOCK_BYTES, DiskFile};
 
-/// How much is written at once, in bytes, at most.
+/// How much memory there is at first, in bytes.
 const MEMORY_BYTES: usize = 256 << 10;
 
 /// A file that is written in whole blocks: what is in the last one is written again, with what comes behind it.
@@ -16,59 +17,50 @@ pub(super) struct BlockFile {
     file: File,
     /// Where the blocks that are written next begin in it.
     offset: u64,
-    /// Those blocks, from one on.
-    memory: Vec<u8>,
-    begin: usize,
+    blocks: Blocks,
     /// How many bytes are in them, and how many of these are written.
     filled: usize,
     written: usize,
 }
 
+/// Memory that begins at a block.
+struct Blocks {
+    memory: Vec<u8>,
+    begin: usize,
+}
+
 impl BlockFile {
     /// From the beginning of a file that has zeros in it.
     pub fn new(file: File) -> Self {
-        let memory = vec![0; MEMORY_BYTES + BLOCK_BYTES];
-        let begin = memory.as_ptr().align_offset(BLOCK_BYTES);
-        Self { file, offset: 0, memory, begin, filled: 0, written: 0 }
-    }
-
-    /// The memory of the blocks.
-    fn blocks(&mut self) -> &mut [u8] {
-        let blocks = self.memory.get_mut(self.begin..).unwrap_or_default();
-        blocks.get_mut(..MEMORY_BYTES).unwrap_or_default()
+        Self { file, offset: 0, blocks: Blocks::new(MEMORY_BYTES), filled: 0, written: 0 }
     }
 }
 
 impl DiskFile for BlockFile {
-    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            if self.filled == MEMORY_BYTES {
-                self.write()?;
-            }
-            let filled = self.filled;
-            let free = self.blocks().get_mut(filled..).unwrap_or_default();
-            let (now, later) = bytes.split_at(bytes.len().min(free.len()));
-            free.get_mut(..now.len()).unwrap_or_default().copy_from_slice(now);
-            self.filled += now.len();
-            bytes = later;
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.filled + bytes.len();
+        if end > self.blocks.len() {
+            let mut blocks = Blocks::new(2 * end.next_multiple_of(BLOCK_BYTES));
+            blocks.range(0..self.filled).copy_from_slice(self.blocks.range(0..self.filled));
+            self.blocks = blocks;
         }
-        Ok(())
+        self.blocks.range(self.filled..end).copy_from_slice(bytes);
+        self.filled = end;
     }
 
     fn write(&mut self) -> io::Result<()> {
         if self.filled == self.written {
             return Ok(());
         }
-        let (filled, end) = (self.filled, self.filled.next_multiple_of(BLOCK_BYTES));
-        self.blocks().get_mut(filled..end).unwrap_or_default().fill(0);
-        let blocks = self.memory.get(self.begin..self.begin + end).unwrap_or_default();
-        self.file.write_all_at(blocks, self.offset)?;
+        let end = self.filled.next_multiple_of(BLOCK_BYTES);
+        self.blocks.range(self.filled..end).fill(0);
+        self.file.write_all_at(self.blocks.range(0..end), self.offset)?;
         // What is in a block that is not full is kept.
-        self.filled %= BLOCK_BYTES;
-        self.written = self.filled;
-        let full = filled - self.filled;
-        self.blocks().copy_within(full..filled, 0);
+        let kept = self.filled % BLOCK_BYTES;
+        let full = self.filled - kept;
+        self.blocks.memory.copy_within(self.blocks.begin + full..self.blocks.begin + self.filled, self.blocks.begin);
         self.offset += full as u64;
+        (self.filled, self.written) = (kept, kept);
         Ok(())
     }
 
@@ -81,6 +73,23 @@ impl DiskFile for BlockFile {
     }
 }
 
+impl Blocks {
+    /// Of so many bytes, in whole blocks.
+    fn new(bytes: usize) -> Self {
+        let memory = vec![0; bytes + BLOCK_BYTES];
+        let begin = memory.as_ptr().align_offset(BLOCK_BYTES);
+        Self { memory, begin }
+    }
+
+    const fn len(&self) -> usize {
+        self.memory.len() - BLOCK_BYTES
+    }
+
+    fn range(&mut self, Range { start, end }: Range<usize>) -> &mut [u8] {
+        self.memory.get_mut(self.begin + start..self.begin + end).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -90,24 +99,33 @@ mod tests {
 
     #[test]
     fn memory_begins_at_a_block() {
-        let mut file = BlockFile::new(tempfile::tempfile().expect("a file"));
-        assert_eq!(file.blocks().as_ptr().addr() % BLOCK_BYTES, 0);
-        assert_eq!(file.blocks().len(), MEMORY_BYTES);
+        for blocks in 1..9 {
+            let mut memory = Blocks::new(blocks * BLOCK_BYTES);
+            let all = memory.len();
+            assert_eq!(memory.range(0..all).as_ptr().addr() % BLOCK_BYTES, 0);
+            assert_eq!(memory.range(0..all).len(), blocks * BLOCK_BYTES);
+        }
     }
 
     #[test]
     fn what_cannot_be_written_is_told() {
         let full = File::options().write(true).open("/dev/full").expect("it is there");
         let mut file = BlockFile::new(full);
-        file.put(b"bytes").expect("there is memory");
+        file.put(b"bytes");
         assert_eq!(file.write().map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull));
+    }
+
+    /// Any, and whole blocks and memories.
+    fn length() -> impl Strategy<Value = usize> {
+        let whole = prop::sample::select(vec![BLOCK_BYTES, 2 * BLOCK_BYTES, MEMORY_BYTES, 2 * MEMORY_BYTES]);
+        prop_oneof![0..3 * MEMORY_BYTES / 2, 0..BLOCK_BYTES, whole]
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn file_has_what_was_written_and_zeros_behind(lengths in prop::collection::vec(0..3 * MEMORY_BYTES / 2, 0..6)) {
+        fn file_has_what_was_written_and_zeros_behind(lengths in prop::collection::vec(length(), 0..6)) {
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().join("file");
             std::fs::write(&path, [0; 3 * BLOCK_BYTES]).expect("there is room");
@@ -117,7 +135,9 @@ mod tests {
             for (length, first) in lengths.into_iter().zip(1..) {
                 let bytes: Vec<u8> = (first..=250_u8).cycle().take(length).collect();
                 let (one, other) = bytes.split_at(length / 3);
-                file.put(one).and_then(|()| file.put(other)).and_then(|()| file.write()).expect("there is room");
+                file.put(one);
+                file.put(other);
+                file.write().expect("there is room");
                 expected.extend(bytes);
                 let found = std::fs::read(&path).expect("it is there");
                 prop_assert!(found.get(..expected.len()) == Some(&*expected));

@@ -35,8 +35,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
 /// A file that is written. After an error it is not used any more.
 pub(crate) trait DiskFile: Send {
-    /// Puts bytes behind what was put before. They may be written at once.
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Puts bytes behind what was put before, to be written together.
+    fn put(&mut self, bytes: &[u8]);
     /// Writes what was put.
     fn write(&mut self) -> io::Result<()>;
     /// Makes durable what was written.
@@ -130,9 +130,8 @@ impl SystemFile {
 }
 
 impl DiskFile for SystemFile {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn put(&mut self, bytes: &[u8]) {
         self.waiting.extend_from_slice(bytes);
-        Ok(())
     }
 
     fn write(&mut self) -> io::Result<()> {

@@ -127,15 +127,15 @@ impl Footer {
 }
 
 /// What stands before a record. `durable` is how much of the segment was durable before the write that this frame is part of.
-pub(crate) fn head(durable: u32, record: &[u8]) -> [u8; FRAME_BYTES] {
+pub(crate) fn prefix(durable: u32, record: &[u8]) -> [u8; FRAME_BYTES] {
     // INVARIANT (record length): `Queue::push` refuses what is longer.
     let length = u32::try_from(record.len()).unwrap_or(FOOTER_MARKER);
-    let mut head = [0; FRAME_BYTES];
+    let mut prefix = [0; FRAME_BYTES];
     let fields = [length, durable, checksum(length, durable, record)];
-    for (place, field) in head.as_chunks_mut().0.iter_mut().zip(fields) {
+    for (place, field) in prefix.as_chunks_mut().0.iter_mut().zip(fields) {
         *place = field.to_le_bytes();
     }
-    head
+    prefix
 }
 
 fn checksum(length: u32, durable: u32, record: &[u8]) -> u32 {

@@ -39,7 +39,7 @@ impl Live {
                 Some(room) => (disk.open_room(room)?, room),
                 None => (disk.create(&draft)?, &*draft),
             };
-            file.put(&header.encode())?;
+            file.put(&header.encode());
             file.write()?;
             file.sync()?;
             disk.rename(draft, &path)?;
@@ -84,7 +84,7 @@ impl Live {
     /// Writes the footer, and gives back the room that is left.
     pub fn seal(&mut self, digest: Digest) -> std::io::Result<()> {
         let footer = Footer { count: self.segment.count, range: self.segment.range, digest }.encode();
-        self.file.put(&footer)?;
+        self.file.put(&footer);
         self.file.write()?;
         self.next.length += footer.len() as u64;
         self.next.sealed = true;
@@ -96,16 +96,15 @@ impl Live {
     }
 
     /// Puts a record behind the others.
-    pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp) -> std::io::Result<()> {
+    pub fn push(&mut self, record: &[u8], head: Head, at: Timestamp) {
         // INVARIANT (segment length): `TrailOptions::validate` keeps it far below 4 GiB.
         let durable = u32::try_from(self.segment.length).unwrap_or(u32::MAX);
-        self.file.put(&frame::head(durable, record))?;
-        self.file.put(record)?;
+        self.file.put(&frame::prefix(durable, record));
+        self.file.put(record);
         self.next.length = self.length_with(record);
         self.next.count += 1;
         self.next.range.add(at);
         self.head = head;
-        Ok(())
     }
 
     /// Whether all of it is durable.

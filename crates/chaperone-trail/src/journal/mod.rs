@@ -25,7 +25,7 @@ pub(crate) use self::disk::{DiskFile, RoomFile};
 use self::frame::HEADER_BYTES;
 pub(crate) use self::frame::Header;
 #[cfg(test)]
-pub(crate) use self::frame::{Footer, TimeRange, head as frame_head};
+pub(crate) use self::frame::{Footer, TimeRange, prefix as frame_prefix};
 use self::live::Live;
 use self::room::{Room, RoomMaker};
 #[cfg(test)]
@@ -143,8 +143,8 @@ impl Journal {
             self.end()?;
             self.begin()?;
         }
-        let live = &mut self.live;
-        live.push(record, head, at).map_err(|source| io_error("write", &live.segment.path, source))
+        self.live.push(record, head, at);
+        Ok(())
     }
 
     /// Makes the batch durable.

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use super::{at, chain, note, start};
 use crate::Segments;
 use crate::chain::{Chainer, Head};
-use crate::journal::{Footer, Header, Scan, TimeRange, frame_head, scan};
+use crate::journal::{Footer, Header, Scan, TimeRange, frame_prefix, scan};
 
 /// A segment of some records, with its footer.
 fn sealed(count: u64) -> Vec<u8> {
@@ -22,7 +22,7 @@ fn sealed(count: u64) -> Vec<u8> {
         crate::body::encode(&mut body, time, &note(n)).unwrap();
         let durable = u32::try_from(bytes.len()).unwrap();
         let record = chainer.seal(&body);
-        bytes.extend(frame_head(durable, record));
+        bytes.extend(frame_prefix(durable, record));
         bytes.extend(record);
         range.add(time);
     }

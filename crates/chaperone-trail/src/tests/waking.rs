@@ -86,6 +86,18 @@ fn who_waits_without_a_runtime_or_after_it_is_woken_all_the_same() {
     settle(&settlement, 3);
     drop(ended);
     woken.try_recv().unwrap();
+
+    // A thread may stand in a runtime that has ended: whether somebody waited there before, or nobody did.
+    let ended = runtime();
+    ended.block_on(async { wait(&settlement, &waker, 4) });
+    let handle = ended.handle().clone();
+    drop(ended);
+    assert_eq!(settle(&settlement, 4), woken.try_recv().unwrap());
+    let _in_it = handle.enter();
+    for ticket in 5..8 {
+        wait(&settlement, &waker, ticket);
+        assert_eq!(settle(&settlement, ticket), woken.try_recv().unwrap());
+    }
 }
 
 /// Waits in a task of its own, which nothing else wakes: whether its ticket was settled before its time was over.

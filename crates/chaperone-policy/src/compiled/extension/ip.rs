@@ -81,9 +81,7 @@ impl IpRange {
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }
-}
 
-impl IpRange {
     /// A text that reads the same.
     pub(crate) fn to_smolstr(self) -> SmolStr {
         match self.address {
