@@ -45,19 +45,21 @@ mod flag {
 }
 
 /// Asks for this framed check so many times, so many times a second, whether or not the ones before are answered; all at once when the rate is
-/// infinite. Each answer must be an allow. Returns how long each took from the moment at which it was due to be asked for.
+/// infinite. Each answer must be an allow. Returns how long each took from the moment at which it was due to be asked for, in the order of
+/// these moments.
 pub fn load(address: SocketAddr, frame: &[u8], rate: f64, checks: usize) -> Vec<Duration> {
-    let open = |_| Arc::new(Connection::open(address, CHECK, frame.to_vec()));
+    // The first ones get what does not divide evenly.
+    let share = |number| (checks + CONNECTIONS - 1 - number) / CONNECTIONS;
+    let open = |number| Arc::new(Connection::open(address, CHECK, frame.to_vec(), share(number)));
     let connections: Vec<_> = (0..CONNECTIONS).map(open).collect();
-    let readers = connections.iter().enumerate().map(|(number, connection)| {
+    let readers = connections.iter().map(|connection| {
         let connection = Arc::clone(connection);
-        // The first ones get what does not divide evenly.
-        let share = (checks + CONNECTIONS - 1 - number) / CONNECTIONS;
-        thread::spawn(move || connection.answers(share))
+        thread::spawn(move || connection.answers())
     });
     let readers: Vec<_> = readers.collect();
     ask(&connections, rate, checks);
-    readers.into_iter().flat_map(|reader| reader.join().expect("the reader ends")).collect()
+    let latencies: Vec<_> = readers.into_iter().map(|reader| reader.join().expect("the reader ends")).collect();
+    (0..checks).map(|check| latencies[check % CONNECTIONS][check / CONNECTIONS]).collect()
 }
 
 /// Each check at its time, on one connection after the other. What is due leaves together.
@@ -84,6 +86,8 @@ fn ask(connections: &[Arc<Connection>], rate: f64, checks: usize) {
 /// One connection. One thread asks, and another reads the answers.
 struct Connection {
     stream: TcpStream,
+    /// How many checks it asks for.
+    checks: usize,
     sending: Mutex<Sending>,
 }
 
@@ -125,8 +129,8 @@ struct Frame<'a> {
 }
 
 impl Connection {
-    /// Connects in plain text, to ask `path` this framed check.
-    fn open(address: SocketAddr, path: &str, check: Vec<u8>) -> Self {
+    /// Connects in plain text, to ask `path` this framed check, so many times.
+    fn open(address: SocketAddr, path: &str, check: Vec<u8>, checks: usize) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP connection");
         let authority = address.to_string();
@@ -146,13 +150,14 @@ impl Connection {
             headers,
             headers_after,
             waiting: VecDeque::new(),
-            asked: Vec::new(),
+            // To move it while it grows takes longer than a check does.
+            asked: Vec::with_capacity(checks),
             under_way: 0,
             window: WINDOW as usize,
             received: 0,
             unsent,
         };
-        Self { stream, sending: Mutex::new(sending) }
+        Self { stream, checks, sending: Mutex::new(sending) }
     }
 
     /// Asks once more, as soon as the server takes it, for an answer that is due to be asked for at `due`. Sent by [`Self::send`].
@@ -165,11 +170,11 @@ impl Connection {
         self.sending().send(&self.stream);
     }
 
-    /// Reads `count` answers, each of which must be an allow; returns how long each took since it was due.
-    fn answers(&self, count: usize) -> Vec<Duration> {
-        let mut latencies = Vec::with_capacity(count);
+    /// Reads all answers, each of which must be an allow; returns how long each took since it was due, in the order in which they were asked for.
+    fn answers(&self) -> Vec<Duration> {
+        let (mut latencies, mut answered) = (vec![Duration::MAX; self.checks], 0);
         let (mut received, mut chunk) = (Vec::new(), vec![0; READ_BYTES]);
-        while latencies.len() < count {
+        while answered < self.checks {
             let length = (&self.stream).read(&mut chunk).expect("the connection holds");
             assert!(length > 0, "the server closed the connection");
             let now = Instant::now();
@@ -177,7 +182,10 @@ impl Connection {
             let mut sending = self.sending();
             let mut rest = received.as_slice();
             while let Some((frame, after)) = Frame::split(rest) {
-                latencies.extend(sending.take(&frame).map(|due| now.saturating_duration_since(due)));
+                if let Some(due) = sending.take(&frame) {
+                    latencies[place(frame.stream)] = now.saturating_duration_since(due);
+                    answered += 1;
+                }
                 rest = after;
             }
             sending.send(&self.stream);
