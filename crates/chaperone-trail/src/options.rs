@@ -70,8 +70,8 @@ pub struct Identity {
 }
 
 impl TrailOptions {
-    /// A journal in `directory`, with defaults: segments of 64 MiB, a quota of 8 GiB, a queue of 65 536 records and 64 MiB, a
-    /// millisecond to gather, and a checkpoint a minute or every 100 000 records.
+    /// A journal in `directory`, with defaults: segments of 64 MiB, a quota of 8 GiB, a queue of 65 536 records and 64 MiB, half
+    /// a millisecond to gather, and a checkpoint a minute or every 100 000 records.
     pub fn journal(directory: impl Into<PathBuf>) -> Self {
         Self::keep(Keep::Journal(JournalOptions {
             directory: directory.into(),
@@ -90,7 +90,7 @@ impl TrailOptions {
             keep,
             queue_len_max: 65_536,
             queue_bytes_max: 64 << 20,
-            gather: Duration::from_millis(1),
+            gather: Duration::from_micros(500),
             checkpoint_interval: Duration::from_mins(1),
             checkpoint_records: 100_000,
             observer: Arc::new(NoObserver),
