@@ -4,13 +4,14 @@ mod alerts;
 mod approvals;
 mod decisions;
 mod durations;
+mod gauges;
 mod shadow;
 mod sharded;
 mod trail;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chaperone_policy::{BundleNumber, Outcome, Reason, Reported};
 use opentelemetry::KeyValue;
@@ -24,6 +25,7 @@ pub use self::alerts::AlertCounts;
 pub use self::approvals::{ApprovalCounts, ApprovalEvent};
 use self::decisions::{DecisionCounts, PROTOCOLS};
 use self::durations::{CheckDurations, DurationsCollector};
+use self::gauges::Gauges;
 pub use self::shadow::ShadowCounts;
 pub use self::trail::TrailCounts;
 use super::names;
@@ -88,16 +90,6 @@ const REPORT_STATUSES: [&str; 4] = ["settled", "repeated", "nothing_waiting", "t
 /// What comes of a signal.
 const SIGNAL_RESULTS: [&str; 3] = ["taken", "duplicate", "failed"];
 
-/// The last known state, read when metrics are.
-#[derive(Debug)]
-struct Gauges {
-    started: Instant,
-    /// Microseconds from `started` to the last successful read of the feed; negative before the first.
-    feed_read_at: AtomicI64,
-    bundle: AtomicU64,
-    cached_sessions: AtomicU64,
-}
-
 impl Metrics {
     /// Metrics of a replica, all zero.
     ///
@@ -117,7 +109,7 @@ impl Metrics {
         let meter = provider.meter(SCOPE);
         let (decisions, gauges, exports) = (Arc::default(), Arc::new(Gauges::new()), Arc::default());
         decisions::observe(&meter, &decisions);
-        observe_gauges(&meter, &gauges);
+        gauges::observe(&meter, &gauges);
         observe_exports(&meter, &exports);
         let check_durations = Arc::new(CheckDurations::default());
         registry.register(Box::new(DurationsCollector::new(Arc::clone(&check_durations))?))?;
@@ -303,18 +295,17 @@ impl Metrics {
 
     /// Notes that the feed was read just now.
     pub fn feed_was_read(&self) {
-        let age = i64::try_from(self.gauges.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.gauges.feed_read_at.fetch_max(age, Ordering::Relaxed);
+        self.gauges.feed_was_read();
     }
 
     /// Notes which bundle decides.
     pub fn bundle_is(&self, bundle: Option<BundleNumber>) {
-        self.gauges.bundle.store(bundle.map_or(0, BundleNumber::get), Ordering::Relaxed);
+        self.gauges.bundle_is(bundle);
     }
 
     /// Notes how many sessions are in memory.
     pub fn cached_sessions_are(&self, sessions: usize) {
-        self.gauges.cached_sessions.store(u64::try_from(sessions).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.gauges.cached_sessions_are(sessions);
     }
 
     /// Adds a gauge of how far a clock is ahead of the wall clock, which tells that the wall clock was set back.
@@ -340,49 +331,6 @@ impl Metrics {
     pub(super) fn exports(&self) -> Arc<ExportCounts> {
         Arc::clone(&self.exports)
     }
-}
-
-impl Gauges {
-    fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            feed_read_at: AtomicI64::new(-1),
-            bundle: AtomicU64::new(0),
-            cached_sessions: AtomicU64::new(0),
-        }
-    }
-
-    /// How long ago the feed was read, if it ever was.
-    fn feed_age(&self) -> Option<Duration> {
-        let read_at = u64::try_from(self.feed_read_at.load(Ordering::Relaxed)).ok()?;
-        Some(self.started.elapsed().saturating_sub(Duration::from_micros(read_at)))
-    }
-}
-
-fn observe_gauges(meter: &Meter, gauges: &Arc<Gauges>) {
-    let source = Arc::clone(gauges);
-    meter
-        .f64_observable_gauge("chaperone.feed.age")
-        .with_description("Time since the change feed was last read successfully; absent before the first read")
-        .with_unit("s")
-        .with_callback(move |gauge| {
-            if let Some(age) = source.feed_age() {
-                gauge.observe(age.as_secs_f64(), &[]);
-            }
-        })
-        .build();
-    let source = Arc::clone(gauges);
-    meter
-        .u64_observable_gauge("chaperone.bundle.active")
-        .with_description("Number of the bundle that decides; 0 for none")
-        .with_callback(move |gauge| gauge.observe(source.bundle.load(Ordering::Relaxed), &[]))
-        .build();
-    let source = Arc::clone(gauges);
-    meter
-        .u64_observable_gauge("chaperone.sessions.cached")
-        .with_description("Sessions in memory")
-        .with_callback(move |gauge| gauge.observe(source.cached_sessions.load(Ordering::Relaxed), &[]))
-        .build();
 }
 
 fn observe_exports(meter: &Meter, exports: &Arc<ExportCounts>) {
