@@ -29,7 +29,7 @@ fn main() {
     if rate.is_finite() {
         latencies.drain(..begin(rate, checks));
     }
-    load::report(checks, latencies, elapsed);
+    load::report(latencies, elapsed);
 }
 
 /// How many of the checks are due at the beginning: at most half of them.

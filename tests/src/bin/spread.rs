@@ -63,7 +63,7 @@ async fn send(address: SocketAddr, streams: usize, checks: Rc<Checks>) {
         });
     }
     let latencies = tasks.join_all().await.concat();
-    load::report(latencies.len(), latencies, began.elapsed());
+    load::report(latencies, began.elapsed());
 }
 
 impl Checks {

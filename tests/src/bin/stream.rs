@@ -73,7 +73,7 @@ async fn main() {
     for caller in callers.collect::<Vec<_>>() {
         latencies.extend(caller.await.expect("the caller runs"));
     }
-    load::report(latencies.len(), latencies, began.elapsed());
+    load::report(latencies, began.elapsed());
 }
 
 /// What `frame` asks over the other door: the same action, of a session of the same kind.

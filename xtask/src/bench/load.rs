@@ -139,7 +139,7 @@ impl Load {
         let report = Report::parse(name, &printed)?;
         Ok(Run {
             cpu_us,
-            requests_per_s: report.figure("checks")? / report.figure("elapsed_s")?,
+            requests_per_s: f64::from(checks) / report.figure("elapsed_s")?,
             p50_us: report.figure("p50_us")?,
             p99_us: report.figure("p99_us")?,
         })
