@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chaperone_api::chaperone::v1::decision_service_client::DecisionServiceClient;
 use chaperone_api::chaperone::v1::{
-    CheckStreamRequest, EntityServiceDeleteRequest, PolicyServiceRollbackRequest, SessionServiceRenewRequest,
-    SessionServiceSignalRequest, check_stream_response, session_service_signal_request,
+    CheckStreamRequest, EntityServiceDeleteRequest, PolicyServiceRollbackRequest, SessionFilter,
+    SessionServiceRenewRequest, SessionServiceSignalRequest, check_stream_response, session_service_signal_request,
 };
 use chaperone_e2e::admin::{self, Opened};
 use chaperone_e2e::bundles::Bundle;
@@ -297,7 +297,13 @@ async fn records_wait_in_the_journal_while_postgres_is_away() {
     chaperone::migrate(&database.url());
     let options = ["--feed-max-staleness", "60s", "--store-timeout", "500ms"];
     let mut replica = Chaperone::start(&database.url(), &options).await;
-    let opened = prepare(&mut replica).await;
+    let administer = replica.administer().await;
+    administer.push(&Bundle::documents()).await;
+    replica.ready().await;
+    let mut changes = administer.watch(SessionFilter::default()).await;
+    let opened = administer.open(admin::agent("reader")).await;
+    // What the replica loads of the session before it has heard of its opening, it loads again.
+    assert_eq!(changes.next().await.id, opened.session.id);
     let direct = Direct::to(&replica).await;
     assert_eq!(direct.read(&opened.handle).await, "permitted");
     server.kill();

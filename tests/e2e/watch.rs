@@ -1,54 +1,42 @@
 //! Changes of sessions, as whoever watches them sees them.
 
 use chaperone_api::chaperone::v1::{
-    Session, SessionFilter, SessionServiceOpenRequest, SessionServiceRenewRequest, SessionServiceWatchRequest,
-    SessionServiceWatchResponse, SessionState, Task,
+    SessionFilter, SessionServiceOpenRequest, SessionServiceRenewRequest, SessionState, Task,
 };
-use chaperone_e2e::admin::{self, Admin};
+use chaperone_e2e::admin;
 use chaperone_e2e::chaperone::{self, Chaperone};
 use chaperone_e2e::process::Process;
 use chaperone_e2e::wait;
 use chaperone_e2e::world::World;
 use serde_json::Value;
-use tonic::Streaming;
 
 fn of_task(id: &str) -> SessionServiceOpenRequest {
     let task = Some(Task { id: id.to_owned(), purpose: String::new() });
     SessionServiceOpenRequest { task, ..admin::agent("reader") }
 }
 
-async fn watch(admin: &Admin, filter: SessionFilter) -> Streaming<SessionServiceWatchResponse> {
-    let request = SessionServiceWatchRequest { filter: Some(filter) };
-    admin.sessions.clone().watch(request).await.expect("a watch").into_inner()
-}
-
-async fn next(changes: &mut Streaming<SessionServiceWatchResponse>) -> Session {
-    let change = tokio::time::timeout(wait::PATIENCE, changes.message()).await.expect("a change in time");
-    change.expect("the watch goes on").and_then(|change| change.session).expect("a session")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_of_a_session_is_seen_from_the_other_replica() {
     let world = World::builder().replicas(2).start().await;
     let other = world.replicas[1].administer().await;
-    let mut changes = watch(&other, SessionFilter { task_id: "watched".to_owned(), ..Default::default() }).await;
+    let mut changes = other.watch(SessionFilter { task_id: "watched".to_owned(), ..Default::default() }).await;
     let unwatched = world.open(of_task("another")).await.session;
     let first = world.open(of_task("watched")).await.session;
-    let seen = next(&mut changes).await;
+    let seen = changes.next().await;
     assert_eq!((&seen.id, seen.state()), (&first.id, SessionState::Active), "not {}", unwatched.id);
     let lifetime = Some(prost_types::Duration { seconds: 7200, nanos: 0 });
     let renew = SessionServiceRenewRequest { session_id: first.id.clone(), lifetime };
     let renewed = world.admin.sessions.clone().renew(renew).await.expect("it is renewed").into_inner();
-    let seen = next(&mut changes).await;
+    let seen = changes.next().await;
     assert_eq!(seen.expires_at, renewed.session.expect("the session").expires_at);
     assert!(seen.version > first.version, "{seen:?}");
     world.admin.complete(&first.id).await;
-    let seen = next(&mut changes).await;
+    let seen = changes.next().await;
     assert_eq!((&seen.id, seen.state(), seen.ended_reason.as_str()), (&first.id, SessionState::Completed, "done"));
     let second = world.open(of_task("watched")).await.session;
-    assert_eq!(next(&mut changes).await.id, second.id);
+    assert_eq!(changes.next().await.id, second.id);
     world.admin.revoke(&second.id).await;
-    let seen = next(&mut changes).await;
+    let seen = changes.next().await;
     assert_eq!((&seen.id, seen.state()), (&second.id, SessionState::Revoked));
     assert_eq!((seen.ended_reason.as_str(), seen.ended_by.as_str()), ("the test says so", "token"));
 }

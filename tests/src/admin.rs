@@ -10,17 +10,17 @@ use chaperone_api::chaperone::v1::session_service_client::SessionServiceClient;
 use chaperone_api::chaperone::v1::session_service_revoke_request::Target;
 use chaperone_api::chaperone::v1::{
     Binding, EntityRef, PolicyServiceActivateRequest, PolicyServiceUploadRequest, Scope, ScopeGrant, ScopeGrants,
-    Session, SessionServiceCompleteRequest, SessionServiceOpenRequest, SessionServiceRevokeRequest, Task, Value, scope,
-    value,
+    Session, SessionFilter, SessionServiceCompleteRequest, SessionServiceOpenRequest, SessionServiceRevokeRequest,
+    SessionServiceWatchRequest, SessionServiceWatchResponse, Task, Value, scope, value,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 
 use crate::bundles::Bundle;
-use crate::client;
+use crate::{client, wait};
 
 /// A channel that presents the admin token.
 pub type AdminChannel = InterceptedService<Channel, Token>;
@@ -50,6 +50,10 @@ pub struct Opened {
     /// Its handle.
     pub handle: String,
 }
+
+/// Changes of sessions, as a replica applies them.
+#[derive(Debug)]
+pub struct SessionChanges(Streaming<SessionServiceWatchResponse>);
 
 impl Admin {
     /// Connects in plain text.
@@ -103,6 +107,20 @@ impl Admin {
         let request = SessionServiceRevokeRequest { target, reason: "the test says so".to_owned() };
         let revoked = self.sessions.clone().revoke(request).await.unwrap_or_else(|status| panic!("revoke: {status:?}"));
         assert_eq!(revoked.into_inner().revoked_count, 1, "one session was revoked");
+    }
+
+    /// Watches the sessions that `filter` names.
+    pub async fn watch(&self, filter: SessionFilter) -> SessionChanges {
+        let request = SessionServiceWatchRequest { filter: Some(filter) };
+        SessionChanges(self.sessions.clone().watch(request).await.expect("a watch").into_inner())
+    }
+}
+
+impl SessionChanges {
+    /// The session that changed next.
+    pub async fn next(&mut self) -> Session {
+        let change = tokio::time::timeout(wait::PATIENCE, self.0.message()).await.expect("a change in time");
+        change.expect("the watch goes on").and_then(|change| change.session).expect("a session")
     }
 }
 
